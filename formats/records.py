@@ -1,0 +1,170 @@
+"""The rows that cross the border between Django and the trainers, each in a schema-versioned file."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from formats.errors import FormatError
+from formats.files import read_jsonl, write_jsonl
+from formats.labels import Label
+
+
+@dataclass(frozen=True, slots=True)
+class VideoRef:
+    """A clip. `path` is relative to the media root that inputs.json names; `sha256` is of the file."""
+
+    id: str
+    path: str
+    sha256: str
+    fps: float
+    num_frames: int
+    generator: str = ""
+    seed: int | None = None
+
+
+class _Record:
+    """What all records share: a schema, and reading and writing whole files."""
+
+    SCHEMA: ClassVar[str]
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)  # type: ignore[call-overload]
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Self:
+        raise NotImplementedError(f"{cls.__name__} must say how it is read")
+
+    @classmethod
+    def read(cls, path: Path) -> list[Self]:
+        records = []
+        for line, row in read_jsonl(path, cls.SCHEMA):
+            try:
+                records.append(cls.from_json(row))
+            except (KeyError, TypeError, ValueError) as error:
+                raise FormatError(
+                    f"not a {cls.SCHEMA} record: {type(error).__name__}: {error}", path=path, line=line
+                ) from error
+        return records
+
+    @classmethod
+    def write(cls, path: Path, records: Iterable[Self]) -> str:
+        return write_jsonl(path, cls.SCHEMA, (record.to_json() for record in records))
+
+
+@dataclass(frozen=True, slots=True)
+class PreferenceRecord(_Record):
+    """One triplet of a dataset snapshot.
+
+    `labels`: the consensus per dimension; a dimension without one (people split) is absent there
+    and may still have a `posterior` [P(A), P(tie), P(B)], which is a soft label.
+    `scores_a`, `scores_b`: mean 1-5 scores where people gave them.
+    """
+
+    SCHEMA: ClassVar[str] = "preferences/1"
+
+    pair_id: str
+    prompt: str
+    split: str  # train | validation | test, by prompt
+    video_a: VideoRef
+    video_b: VideoRef
+    labels: dict[str, Label]
+    posterior: dict[str, list[float]] = field(default_factory=dict)
+    scores_a: dict[str, float] = field(default_factory=dict)
+    scores_b: dict[str, float] = field(default_factory=dict)
+    votes: int = 0
+    source: str = "votes"  # votes | import
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Self:
+        return cls(
+            **{
+                **row,
+                "video_a": VideoRef(**row["video_a"]),
+                "video_b": VideoRef(**row["video_b"]),
+                "labels": {key: Label(word) for key, word in row["labels"].items()},
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PromptRecord(_Record):
+    """One prompt of a suite, or of a generation run."""
+
+    SCHEMA: ClassVar[str] = "prompts/1"
+
+    id: str
+    text: str
+    split: str = "test"
+    translations: dict[str, str] = field(default_factory=dict)
+    category: str = ""
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Self:
+        return cls(**row)
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRecord(_Record):
+    """One clip that a generator made for a prompt."""
+
+    SCHEMA: ClassVar[str] = "generations/1"
+
+    prompt_id: str
+    prompt: str
+    split: str
+    video: VideoRef  # path relative to the folder of this file until it is registered as a Video
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Self:
+        return cls(**{**row, "video": VideoRef(**row["video"])})
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRecord(_Record):
+    """The reward of one (video, prompt) per dimension: `raw` from the head, `score` calibrated.
+
+    `error` is set, and both are empty, where the clip could not be read: unreadable is not bad.
+    """
+
+    SCHEMA: ClassVar[str] = "scores/1"
+
+    video_id: str
+    prompt_id: str
+    prompt: str
+    raw: dict[str, float] = field(default_factory=dict)
+    score: dict[str, float] = field(default_factory=dict)
+    error: str = ""
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Self:
+        return cls(**row)
+
+
+@dataclass(frozen=True, slots=True)
+class PairRecord(_Record):
+    """A preference pair: chosen (w) and rejected (l) for one prompt.
+
+    `reward_w`, `reward_l` are mapped to [0, 1] (GAPO, arXiv 2504.10044); `gap` is the difference of
+    the calibrated total before that map.
+    """
+
+    SCHEMA: ClassVar[str] = "pairs/1"
+
+    pair_id: str
+    prompt_id: str
+    prompt: str
+    split: str
+    chosen: VideoRef
+    rejected: VideoRef
+    gap: float
+    reward_w: float
+    reward_l: float
+    source: str  # rewards | votes
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Self:
+        return cls(
+            **{**row, "chosen": VideoRef(**row["chosen"]), "rejected": VideoRef(**row["rejected"])}
+        )

@@ -1,0 +1,163 @@
+"""The run directory: the one argument of a trainer, and all that it leaves behind.
+
+    config.json     what to do                         written before the start
+    inputs.json     what to do it with, each hashed     written before the start
+    lease.json      fence and deadline                  renewed by the supervisor
+    want            run | pause | cancel                written by the supervisor
+    metrics.jsonl   one line per log                    appended by the trainer
+    log.txt         what the trainer printed            appended
+    checkpoints/    ckpt-<step>-<fence>/manifest.json   committed by rename
+    outputs/        results
+    outcome.json    how it ended                        written last
+"""
+
+import json
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from formats.errors import FormatError
+from formats.files import read_json, sha256_of, write_atomically, write_json
+from formats.outcome import Outcome
+
+CONFIG: Final = "config/1"
+INPUTS: Final = "inputs/1"
+OUTCOME: Final = "outcome/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A file or folder that a run reads. `sha256` is of the file, or of the folder's manifest.json.
+
+    An empty `sha256` means that nobody has hashed it (a base model of a public hub, by id).
+    """
+
+    path: str
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricLine:
+    """One log of a trainer: named values at a step, and how far it is."""
+
+    step: int
+    total: int
+    values: dict[str, float]
+    stage: str = ""
+    time: float = 0.0
+
+
+class RunDir:
+    """Where things lie in a run directory, and how they are read and written."""
+
+    def __init__(self, root: Path | str):
+        self.root = Path(root)
+        self.config_file = self.root / "config.json"
+        self.inputs_file = self.root / "inputs.json"
+        self.lease_file = self.root / "lease.json"
+        self.want_file = self.root / "want"
+        self.metrics_file = self.root / "metrics.jsonl"
+        self.log_file = self.root / "log.txt"
+        self.checkpoints = self.root / "checkpoints"
+        self.outputs = self.root / "outputs"
+        self.outcome_file = self.root / "outcome.json"
+
+    # Before the start, by whoever starts the run.
+
+    def prepare(
+        self, config: Mapping[str, Any], inputs: Mapping[str, Input], *, media_root: Path | str = ""
+    ) -> None:
+        """Write config.json and inputs.json. `inputs` goes from a role to what plays it."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.outputs.mkdir(exist_ok=True)
+        rows = {role: asdict(each) for role, each in inputs.items()}
+        write_json(self.config_file, CONFIG, config)
+        write_json(self.inputs_file, INPUTS, {"inputs": rows, "media_root": str(media_root)})
+
+    # In the trainer.
+
+    def config(self) -> dict[str, Any]:
+        return read_json(self.config_file, CONFIG)
+
+    def media_root(self) -> Path:
+        return Path(read_json(self.inputs_file, INPUTS)["media_root"])
+
+    def has_input(self, role: str) -> bool:
+        return role in read_json(self.inputs_file, INPUTS)["inputs"]
+
+    def input(self, role: str) -> Path:
+        """The path that plays a role, after its hash was checked."""
+        rows = read_json(self.inputs_file, INPUTS)["inputs"]
+        if role not in rows:
+            known = ", ".join(sorted(rows)) or "none"
+            raise FormatError(f"no input {role!r}; there are: {known}", path=self.inputs_file)
+        wanted = Input(**rows[role])
+        path = Path(wanted.path)
+        if not wanted.sha256:
+            return path
+        hashed = path / "manifest.json" if path.is_dir() else path
+        if not hashed.exists():
+            raise FormatError(f"the input {role!r} is missing", path=hashed)
+        found = sha256_of(hashed)
+        if found != wanted.sha256:
+            raise FormatError(
+                f"the input {role!r} has changed: expected sha256 {wanted.sha256[:12]}…, found {found[:12]}…",
+                path=hashed,
+            )
+        return path
+
+    def log_metrics(
+        self, step: int, total: int, values: Mapping[str, float] | None = None, *, stage: str = ""
+    ) -> None:
+        """Append one line. A value that is not finite is left out: JSON has no word for it."""
+        finite = {name: float(v) for name, v in (values or {}).items() if math.isfinite(v)}
+        line = MetricLine(step, total, finite, stage, time.time())
+        with self.metrics_file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(line)) + "\n")
+
+    def finish(self, outcome: Outcome) -> None:
+        write_json(self.outcome_file, OUTCOME, outcome.to_json())
+
+    # In the supervisor.
+
+    def outcome(self) -> Outcome | None:
+        if not self.outcome_file.exists():
+            return None
+        return Outcome.from_json(read_json(self.outcome_file, OUTCOME))
+
+    def write_want(self, want: str) -> None:
+        write_atomically(self.want_file, [want.encode()])
+
+    def write_lease(self, fence: int, deadline: float) -> None:
+        """`deadline` is a time of time.monotonic(), which all processes of one host share."""
+        write_json(self.lease_file, "lease/1", {"fence": fence, "deadline": deadline})
+
+    def lease(self) -> tuple[int, float] | None:
+        """(fence, deadline), or None where nobody supervises the run."""
+        if not self.lease_file.exists():
+            return None
+        value = read_json(self.lease_file, "lease/1")
+        return int(value["fence"]), float(value["deadline"])
+
+    def metrics_from(self, offset: int) -> tuple[list[MetricLine], int]:
+        """The whole lines behind a byte offset, and the offset behind them."""
+        if not self.metrics_file.exists():
+            return [], offset
+        with self.metrics_file.open("rb") as file:
+            file.seek(offset)
+            block = file.read()
+        end = block.rfind(b"\n") + 1
+        return list(_metric_lines(block[:end])), offset + end
+
+
+def _metric_lines(block: bytes) -> Iterator[MetricLine]:
+    for text in block.splitlines():
+        # A trainer that was killed in the middle of a line leaves one that cannot be read; the
+        # resumed trainer logs those steps again.
+        try:
+            yield MetricLine(**json.loads(text))
+        except (ValueError, TypeError):
+            continue

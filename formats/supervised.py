@@ -1,0 +1,127 @@
+"""The trainer's side of supervision: obey `want` and the lease, die with the supervisor, end well.
+
+    def train(run: Supervised) -> Outcome: ...
+    sys.exit(supervise(train, run_dir))
+
+A trainer calls `run.check(save)` once per step. When it was asked to stop, or its lease ran out,
+`save` is called and the process ends with exit code 75.
+"""
+
+import ctypes
+import errno
+import faulthandler
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from types import FrameType
+from typing import Final
+
+from formats.errors import FormatError
+from formats.outcome import ExitCode, Outcome
+from formats.run_dir import RunDir
+
+_PR_SET_PDEATHSIG: Final = 1
+
+
+class BadConfigError(Exception):
+    """The config asks for something that cannot be; trying again would not help."""
+
+
+class NonFiniteError(Exception):
+    """A loss or a gradient is NaN or infinite; raised before the optimizer steps."""
+
+
+class _StopAskedError(Exception):
+    """Raised by `check` after `save` has run."""
+
+
+class Supervised:
+    """One trainer process and the run directory that it obeys."""
+
+    def __init__(self, run_dir: RunDir):
+        self.dir = run_dir
+        lease = run_dir.lease()
+        self.fence = lease[0] if lease else 0
+        self._terminated = False
+        self._next_look = 0.0
+
+    def check(self, save: Callable[[], None] | None = None) -> None:
+        """Call once per step. Saves and leaves when the run must stop."""
+        if self.stop_reason() is None:
+            return
+        if save is not None and not self._fenced_off():
+            save()
+        raise _StopAskedError(self.stop_reason() or "stop")
+
+    def stop_reason(self) -> str | None:
+        """Why the run must stop now, or None. Files are looked at most five times a second."""
+        if self._terminated:
+            return "terminated"
+        now = time.monotonic()
+        if now < self._next_look:
+            return None
+        self._next_look = now + 0.2
+        lease = self.dir.lease()
+        if lease is not None:
+            fence, deadline = lease
+            if fence != self.fence:
+                return "another worker owns the run"
+            if now > deadline:
+                return "the lease ran out"
+        try:
+            want = self.dir.want_file.read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            return None
+        if want in {"pause", "cancel"}:
+            self._next_look = 0.0  # Ask again at once: the answer must not change between calls.
+            return f"asked to {want}"
+        return None
+
+    def _fenced_off(self) -> bool:
+        lease = self.dir.lease()
+        return lease is not None and lease[0] != self.fence
+
+    def _on_term(self, _signum: int, _frame: FrameType | None) -> None:
+        self._terminated = True
+
+    def arm(self) -> None:
+        """Die when the parent dies (also for ranks under torchrun); SIGTERM asks to save and stop."""
+        parent = os.getppid()
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(ExitCode.RUN_ME_AGAIN)  # The parent died before the kernel knew our wish.
+        faulthandler.register(signal.SIGUSR1, all_threads=True)
+        signal.signal(signal.SIGTERM, self._on_term)
+
+
+def supervise(body: Callable[[Supervised], Outcome], run_dir: RunDir) -> int:
+    """Run `body` and turn how it ended into outcome.json and an exit code."""
+    run = Supervised(run_dir)
+    run.arm()
+    try:
+        outcome = body(run)
+    except _StopAskedError as stop:
+        print(f"stopped: {stop}", flush=True)
+        return ExitCode.RUN_ME_AGAIN
+    except Exception as error:
+        outcome = _failure(error)
+        print(traceback.format_exc() if outcome.reason == "crash" else f"error: {error}",
+              file=sys.stderr, flush=True)
+    run_dir.finish(outcome)
+    return outcome.exit_code
+
+
+def _failure(error: Exception) -> Outcome:
+    message = str(error) or type(error).__name__
+    if isinstance(error, BadConfigError):
+        return Outcome(ExitCode.BAD_CONFIG, "bad_config", message)
+    if isinstance(error, FormatError):
+        return Outcome(ExitCode.BAD_DATA, "bad_data", message)
+    if isinstance(error, NonFiniteError):
+        return Outcome(ExitCode.NON_FINITE, "non_finite", message)
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        return Outcome(ExitCode.DISK_FULL, "disk_full", message)
+    return Outcome(1, "crash", f"{type(error).__name__}: {message}")

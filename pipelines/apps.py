@@ -1,0 +1,7 @@
+from django.apps import AppConfig
+
+
+class PipelinesConfig(AppConfig):
+    name = "pipelines"
+    verbose_name = "Runs, models and reports"
+    default_auto_field = "django.db.models.BigAutoField"
