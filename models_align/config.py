@@ -1,0 +1,268 @@
+"""What an alignment run and a generation run are asked to do. Standard library only.
+
+The web process reads this module to refuse a bad config before it is queued, so nothing here may
+import torch. Every class is frozen, checks itself, and is written to config.json as it stands.
+"""
+
+import dataclasses
+import difflib
+import math
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Final, Literal, Self
+
+MAX_CLIPS_PER_PROMPT: Final = 1024
+
+
+class ConfigError(ValueError):
+    """A config has an unknown key or a value that cannot be; one sentence for a person."""
+
+
+def _require(condition: object, name: str, rule: str, value: object) -> None:
+    if not condition:
+        raise ConfigError(f"{name} must be {rule}, got {value!r}")
+
+
+class _Checked:
+    """Reading and writing that all configs share."""
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Refuse what is not an object, an unknown key, or a value of another type."""
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"expected an object with settings, got {values!r}")
+        types = typing.get_type_hints(cls)
+        names = [each.name for each in dataclasses.fields(cls)]  # type: ignore[arg-type]
+        for key in values:
+            if key not in names:
+                raise ConfigError(_unknown(key, names))
+        return cls(**{key: _read(key, types[key], value) for key, value in values.items()})
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)  # type: ignore[call-overload]
+
+
+def _unknown(key: str, names: list[str]) -> str:
+    close = difflib.get_close_matches(key, names, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(names)}"
+    return f"unknown key {key!r}; {hint}"
+
+
+def _read(key: str, wanted: Any, value: Any) -> Any:
+    """Turn a JSON value into the type of a field, and refuse what would need guessing."""
+    if isinstance(wanted, type) and issubclass(wanted, _Checked):
+        return wanted.from_json(value)
+    if typing.get_origin(wanted) is Literal:
+        options = typing.get_args(wanted)
+        _require(value in options, key, f"one of {', '.join(options)}", value)
+        return value
+    if typing.get_origin(wanted) is tuple:
+        _require(isinstance(value, list | tuple), key, "a list of words", value)
+        _require(all(isinstance(each, str) for each in value), key, "a list of words", value)
+        return tuple(value)
+    return _read_scalar(key, wanted, value)
+
+
+def _read_scalar(key: str, wanted: type, value: Any) -> Any:
+    kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+    if wanted not in kinds:
+        return value
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    fits = isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
+    _require(fits, key, kinds[wanted], value)
+    if wanted is float:
+        _require(math.isfinite(value), key, "finite", value)
+    return value
+
+
+def _check_beta(beta: float) -> None:
+    _require(beta > 0, "beta", "above 0", beta)
+
+
+BetaSchedule = Literal["constant", "squared"]
+
+
+@dataclass(frozen=True, slots=True)
+class SftSettings(_Checked):
+    """Supervised fine-tuning on the chosen clips has nothing of its own to set."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlowDpoSettings(_Checked):
+    """`squared` is the derived schedule beta (1-t)^2; the paper finds reward hacking with it."""
+
+    beta: float = 500.0  # VideoAlign (arXiv 2501.13918), Table 10
+    beta_schedule: BetaSchedule = "constant"
+
+    def __post_init__(self) -> None:
+        _check_beta(self.beta)
+
+
+@dataclass(frozen=True, slots=True)
+class GapoSettings(_Checked):
+    """`normalise_gap` divides the factor by its mean over the step, so that lr keeps its meaning."""
+
+    beta: float = 500.0
+    beta_schedule: BetaSchedule = "constant"
+    alpha: float = 2.0  # GAPO (arXiv 2504.10044), section 3.4
+    normalise_gap: bool = True
+
+    def __post_init__(self) -> None:
+        _check_beta(self.beta)
+        _require(self.alpha > 1, "alpha", "above 1", self.alpha)
+
+
+@dataclass(frozen=True, slots=True)
+class RwrSettings(_Checked):
+    """Weights exp(r / temperature), normalised to mean 1 within a prompt, cut at `max_weight`."""
+
+    temperature: float = 1.0
+    max_weight: float = 5.0
+
+    def __post_init__(self) -> None:
+        _require(self.temperature > 0, "temperature", "above 0", self.temperature)
+        _require(self.max_weight >= 1, "max_weight", "1 or more", self.max_weight)
+
+
+MethodSettings = SftSettings | FlowDpoSettings | GapoSettings | RwrSettings
+SETTINGS: Final[dict[str, type[MethodSettings]]] = {
+    "sft": SftSettings,
+    "flow_dpo": FlowDpoSettings,
+    "gapo": GapoSettings,
+    "rwr": RwrSettings,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LoraSettings(_Checked):
+    """Defaults: VideoAlign (arXiv 2501.13918), Table 10. Empty targets: the generator's own."""
+
+    r: int = 64
+    alpha: float = 128.0
+    dropout: float = 0.0
+    targets: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _require(1 <= self.r <= 1024, "r", "between 1 and 1024", self.r)
+        _require(self.alpha > 0, "alpha", "above 0", self.alpha)
+        _require(0 <= self.dropout < 1, "dropout", "in [0, 1)", self.dropout)
+
+
+@dataclass(frozen=True, slots=True)
+class TimestepSettings(_Checked):
+    """How t is drawn from (0, 1): uniform; logistic of a normal; uniform, then shifted to noise.
+
+    `shift` s maps u to s u / (1 + (s - 1) u), the map of the generator's own noise schedule; 0
+    takes the generator's native shift.
+    """
+
+    distribution: Literal["uniform", "logit_normal", "shifted"] = "uniform"
+    logit_mean: float = 0.0
+    logit_std: float = 1.0
+    shift: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require(self.logit_std > 0, "logit_std", "above 0", self.logit_std)
+        _require(self.shift >= 0, "shift", "0 (native) or above", self.shift)
+
+
+@dataclass(frozen=True, slots=True)
+class AlignmentConfig(_Checked):
+    """An alignment run: which method, with which settings, for how long.
+
+    `settings` are those of the method (`SETTINGS`). `reduction` says over what a velocity error is
+    reduced; it is stored because beta means nothing without it, and only `mean` exists (ML.md 4.2).
+    """
+
+    KIND: ClassVar[str] = "alignment"
+
+    method: Literal["sft", "flow_dpo", "gapo", "rwr"] = "flow_dpo"
+    settings: MethodSettings = field(default_factory=FlowDpoSettings)
+    lora: LoraSettings = field(default_factory=LoraSettings)
+    timesteps: TimestepSettings = field(default_factory=TimestepSettings)
+    lr: float = 5e-6  # VideoAlign (arXiv 2501.13918), Table 10
+    warmup_steps: int = 0
+    max_grad_norm: float = 1.0
+    steps: int = 1000
+    pairs_per_step: int = 8
+    caption_dropout: float = 0.0  # share of pairs trained on the empty prompt; AniSora uses 0.05
+    reduction: Literal["mean"] = "mean"
+    name: str = ""
+    seed: int = 0
+    threads: int = 1
+    log_every: int = 1
+    save_every: int = 100
+    cache_mib: int = 2048  # latents and text embeddings kept in memory; the rest is read from files
+
+    def __post_init__(self) -> None:
+        wanted = SETTINGS[self.method]
+        if not isinstance(self.settings, wanted):
+            raise ConfigError(
+                f"settings must be those of {self.method}, got {type(self.settings).__name__}"
+            )
+        _require(self.lr > 0, "lr", "above 0", self.lr)
+        _require(self.max_grad_norm > 0, "max_grad_norm", "above 0", self.max_grad_norm)
+        _require(
+            0 <= self.caption_dropout < 1, "caption_dropout", "in [0, 1)", self.caption_dropout
+        )
+        for name in ("steps", "pairs_per_step", "threads", "log_every", "save_every", "cache_mib"):
+            _require(getattr(self, name) >= 1, name, "1 or more", getattr(self, name))
+        _require(self.warmup_steps >= 0, "warmup_steps", "0 or more", self.warmup_steps)
+        _require(self.seed >= 0, "seed", "0 or more", self.seed)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Like the others, but `settings` are read as the method's; none means its defaults."""
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"expected an object with settings, got {values!r}")
+        method = values.get("method", "flow_dpo")
+        _require(method in SETTINGS, "method", f"one of {', '.join(SETTINGS)}", method)
+        settings = values.get("settings", {})
+        if not isinstance(settings, MethodSettings):
+            settings = SETTINGS[method].from_json(settings)
+        return super(AlignmentConfig, cls).from_json({**values, "settings": settings})
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationConfig(_Checked):
+    """A generation run: how each prompt becomes clips. Defaults are those of Wan 2.1 at 480p.
+
+    Clip k of a prompt has the seed `seed + k`. Its noise depends on the prompt and that seed alone,
+    so two generators that are asked the same share their noise, in whatever batches they work.
+    """
+
+    KIND: ClassVar[str] = "generation"
+
+    generator: str = ""  # the name that goes into each clip's record, and onto pages
+    clips_per_prompt: int = 1
+    seed: int = 0
+    steps: int = 50
+    guidance_scale: float = 5.0
+    negative_prompt: str = ""
+    shift: float = 0.0  # of the noise schedule; 0 takes the generator's own
+    height: int = 480
+    width: int = 832
+    num_frames: int = 81
+    fps: int = 16
+    batch: int = 1
+    adapter_scale: float = 1.0
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "height", "width", "num_frames", "fps", "batch", "threads"):
+            _require(getattr(self, name) >= 1, name, "1 or more", getattr(self, name))
+        clips = self.clips_per_prompt
+        rule = f"between 1 and {MAX_CLIPS_PER_PROMPT}"
+        _require(1 <= clips <= MAX_CLIPS_PER_PROMPT, "clips_per_prompt", rule, clips)
+        _require(self.seed >= 0, "seed", "0 or more", self.seed)
+        _require(self.guidance_scale >= 0, "guidance_scale", "0 or more", self.guidance_scale)
+        _require(self.shift >= 0, "shift", "0 (native) or above", self.shift)
+        for name in ("height", "width"):
+            _require(getattr(self, name) % 2 == 0, name, "even (H.264)", getattr(self, name))
+
+    @property
+    def guided(self) -> bool:
+        """Whether each step also needs the velocity under the negative prompt."""
+        return self.guidance_scale != 1.0
