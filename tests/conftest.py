@@ -1,0 +1,226 @@
+"""Fixtures for everybody: people, real services, a browser.
+
+With CI=true a missing real component is a failure; on a user's machine it is a skip with its reason.
+"""
+
+import os
+
+# Before torch is imported anywhere: busy cores and many OpenMP threads cost minutes.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# Playwright's loop runs in the test's thread, beside Django's ORM.
+os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tools.services import ServiceMissing, postgres, redis
+
+_SCRATCH = Path(tempfile.mkdtemp(prefix="tiebreak-tests-"))
+os.environ["TIEBREAK_VAR"] = str(_SCRATCH)
+# The development default of PostgreSQL or a broker must not leak into tests.
+for _name in ("CELERY_BROKER_URL", "MEDIA_ROOT", "RUNS_ROOT", "STATIC_ROOT", "TIEBREAK_MODE"):
+    os.environ.pop(_name, None)
+
+PASSWORD = "a long test password"  # noqa: S105
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--shared",
+        default=os.environ.get("TIEBREAK_SHARED", ""),
+        help="folder with data/videoalign (six real clips, three suites); also TIEBREAK_SHARED",
+    )
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(_SCRATCH, ignore_errors=True)
+
+
+def unavailable(reason: str) -> None:
+    """A real component is missing: a failure in CI, a skip on a user's machine."""
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(f"CI needs it: {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def shared(request: pytest.FixtureRequest) -> Path:
+    """The folder with the real clips; nothing of it is in the repository."""
+    given = request.config.getoption("--shared")
+    folder = Path(given) if given else Path(__file__).parents[2] / "shared"
+    if not (folder / "data" / "videoalign" / "example.csv").exists():
+        unavailable(
+            f"no data/videoalign/example.csv under {folder}: name the folder with --shared or TIEBREAK_SHARED"
+        )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings() -> None:
+    """A file, not memory: the tests' child processes open the same database."""
+    from django.conf import settings
+
+    database = settings.DATABASES["default"]
+    if database["ENGINE"].endswith("sqlite3"):
+        worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+        database.setdefault("TEST", {})["NAME"] = str(_SCRATCH / f"test-{worker}.sqlite3")
+        # Votes need FULL; tests need minutes. Durability has its own tests, which set it.
+        database["OPTIONS"]["init_command"] = (
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; PRAGMA foreign_keys=ON;"
+        )
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings_parallel_suffix() -> None:
+    """The name above carries the worker already."""
+
+
+@pytest.fixture
+def database_url(db: None) -> str:
+    """The URL of the live test database, for child processes (they see only what is committed)."""
+    from django.db import connection
+
+    values: dict[str, Any] = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{values['NAME']}"
+    return f"postgresql://{values['USER']}@{values['HOST']}:{values['PORT']}/{values['NAME']}"
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(tmp_path: Path, settings: Any) -> None:
+    settings.MEDIA_ROOT = tmp_path / "media"
+    settings.RUNS_ROOT = tmp_path / "runs"
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A real PostgreSQL: the one that the test command started, or an own one."""
+    given = os.environ.get("TIEBREAK_TEST_POSTGRES_URL")
+    if given:
+        yield given
+        return
+    try:
+        with postgres() as url:
+            yield url
+    except ServiceMissing as error:
+        unavailable(str(error))
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A real Redis of this test process alone: tests may stop and flush it."""
+    try:
+        with redis() as url:
+            yield url
+    except ServiceMissing as error:
+        unavailable(str(error))
+
+
+# People: alice and bob annotate, lee leads, mia trains, charlie has no role, olga operates.
+
+
+def _person(name: str, *groups: str, **flags: bool) -> Any:
+    from django.contrib.auth import get_user_model
+    from django.contrib.auth.models import Group
+
+    from annotation.permissions import ensure_groups
+
+    ensure_groups()
+    user = get_user_model().objects.create_user(name, password=PASSWORD, **flags)
+    user.groups.set(Group.objects.filter(name__in=groups))
+    return user
+
+
+@pytest.fixture
+def alice(db: None) -> Any:
+    return _person("alice", "annotator")
+
+
+@pytest.fixture
+def bob(db: None) -> Any:
+    return _person("bob", "annotator")
+
+
+@pytest.fixture
+def lee(db: None) -> Any:
+    return _person("lee", "lead", is_staff=True)
+
+
+@pytest.fixture
+def mia(db: None) -> Any:
+    return _person("mia", "ml_engineer", is_staff=True)
+
+
+@pytest.fixture
+def charlie(db: None) -> Any:
+    return _person("charlie")
+
+
+@pytest.fixture
+def olga(db: None) -> Any:
+    return _person("olga", is_staff=True, is_superuser=True)
+
+
+# A browser.
+
+
+def chromium() -> str | None:
+    given = os.environ.get("TIEBREAK_CHROMIUM")
+    return (
+        given
+        or shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
+
+
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Headless Chromium, driven by Playwright."""
+    from playwright.sync_api import sync_playwright
+
+    path = chromium()
+    if path is None:
+        unavailable(
+            "no Chromium: install it with `apt-get install chromium`, or name one in TIEBREAK_CHROMIUM"
+        )
+    with sync_playwright() as playwright:
+        instance = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+        yield instance
+        instance.close()
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    """A fresh page in a fresh profile; an error in the page's own script fails the test."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    context.close()
+    assert errors == []
