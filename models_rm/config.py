@@ -1,0 +1,270 @@
+"""What a reward-model run can be asked to do. Standard library only: the web process reads this.
+
+Defaults are those of VideoReward (arXiv 2501.13918, tables 10 and 11) unless a comment says more.
+"""
+
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final, Self
+
+LOSSES: Final = ("btt", "bt", "regression")
+TEMPLATES: Final = ("guideline", "brief")
+PARTS: Final = ("frozen", "lora", "full")
+ROPE_MODES: Final = ("mrope", "flat")
+SCHEDULES: Final = ("constant", "cosine")
+DTYPES: Final = ("float32", "bfloat16")
+SPLITS: Final = ("train", "validation", "test")
+FRAME_RULES: Final = ("even_linspace",)
+
+
+class ConfigError(ValueError):
+    """A config asks for something that cannot be. The text is one sentence for a person."""
+
+
+class _Config:
+    """Reading and writing of a frozen dataclass that checks itself."""
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        known = [each.name for each in fields(cls)]  # type: ignore[arg-type]
+        for key in values:
+            if key not in known:
+                raise ConfigError(_unknown_key(key, known))
+        return cls(**{key: _frozen(value) for key, value in values.items()})
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)  # type: ignore[call-overload]
+
+
+@dataclass(frozen=True, slots=True)
+class RewardModelConfig(_Config):
+    """A run of kind `reward_model`. Its dimensions come with the snapshot, the backbone as input."""
+
+    # What is learned
+    loss: str = "btt"
+    theta: float | Mapping[str, float] = 5.0  # one for all, or per dimension key; above 1
+    soft_labels: bool = False  # use the posterior of the annotators where the snapshot has one
+    template: str = "guideline"
+    shared_head: bool = False  # one linear head for all dimensions instead of one each
+
+    # Which parts of the backbone learn
+    language: str = "lora"
+    vision: str = "full"
+    lora_r: int = 64
+    lora_alpha: int = 128
+    lora_dropout: float = 0.0
+    lora_targets: tuple[str, ...] = (
+        "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj",
+    )  # fmt: skip
+    lora_vision_targets: tuple[str, ...] = ("qkv", "proj", "fc1", "fc2")
+
+    # Optimiser
+    steps: int = 1000
+    pairs_per_step: int = 32
+    accumulation: int = 1  # micro-batches per step; divides pairs_per_step
+    learning_rate: float = 2e-6
+    vision_learning_rate: float = 2e-6
+    head_learning_rate: float = 2e-6  # heads and reward tokens
+    weight_decay: float = 0.0
+    warmup: float = 0.05  # share of the steps
+    schedule: str = "constant"
+    max_grad_norm: float = 1.0
+    gradient_checkpointing: bool = False
+
+    # What it sees
+    fps: float = 2.0
+    frame_rule: str = "even_linspace"
+    min_frames: int = 4
+    max_frames: int = 768
+    min_pixels: int = 128 * 28 * 28  # area of one frame after resizing
+    max_pixels: int = 256 * 28 * 28
+    rope_mode: str = "mrope"  # `flat`: one position on all axes, as the released VideoReward has it
+    cache_megabytes: int = 2048  # decoded frames kept in memory
+
+    # Bookkeeping
+    dtype: str = "float32"  # of the backbone; heads, rewards and losses are always float32
+    seed: int = 0
+    log_every: int = 10
+    save_every: int = 200
+    eval_every: int = 200
+    patience: int | None = None  # stop after this many evaluations without a better validation loss
+    eval_pairs: int = 512  # at most so many validation pairs while training; the end uses all
+    bootstrap: int = 1000  # resamples of the prompt-clustered intervals
+    threads: int | None = None  # CPU threads; None leaves it to the environment
+    embed_backbone: bool = (
+        False  # put the whole backbone into the checkpoint, so that it stands alone
+    )
+
+    def __post_init__(self) -> None:
+        _one_of("loss", self.loss, LOSSES)
+        _one_of("template", self.template, TEMPLATES)
+        _one_of("language", self.language, PARTS)
+        _one_of("vision", self.vision, PARTS)
+        _one_of("schedule", self.schedule, SCHEDULES)
+        _one_of("frame_rule", self.frame_rule, FRAME_RULES)
+        _one_of("rope_mode", self.rope_mode, ROPE_MODES)
+        _one_of("dtype", self.dtype, DTYPES)
+        self._check_theta()
+        _flags(
+            self, "soft_labels", "shared_head", "gradient_checkpointing", "embed_backbone",
+        )  # fmt: skip
+        _words(self, "lora_targets", "lora_vision_targets")
+        _whole(
+            self, 1, "steps", "pairs_per_step", "accumulation", "lora_r", "lora_alpha", "min_frames",
+            "max_frames", "min_pixels", "max_pixels", "log_every", "save_every", "eval_every",
+            "eval_pairs",
+        )  # fmt: skip
+        _whole(self, 0, "seed", "bootstrap", "cache_megabytes")
+        _optional_whole(self, 1, "patience", "threads")
+        _positive(
+            self,
+            "learning_rate",
+            "vision_learning_rate",
+            "head_learning_rate",
+            "max_grad_norm",
+            "fps",
+        )
+        _share(self, "lora_dropout", "warmup")
+        _number("weight_decay", self.weight_decay, low=0.0)
+        self._check_fit()
+
+    def _check_theta(self) -> None:
+        if isinstance(self.theta, Mapping):
+            for key, value in self.theta.items():
+                _check_theta(f"theta of {key}", value)
+        else:
+            _check_theta("theta", self.theta)
+
+    def _check_fit(self) -> None:
+        if self.pairs_per_step % self.accumulation:
+            raise ConfigError(
+                f"accumulation must divide pairs_per_step, got {self.accumulation} and {self.pairs_per_step}"
+            )
+        if self.min_pixels > self.max_pixels:
+            raise ConfigError(
+                f"min_pixels must not exceed max_pixels, got {self.min_pixels} and {self.max_pixels}"
+            )
+        if self.min_frames > self.max_frames:
+            raise ConfigError(
+                f"min_frames must not exceed max_frames, got {self.min_frames} and {self.max_frames}"
+            )
+        if self.soft_labels and self.loss != "btt":
+            raise ConfigError(f"soft_labels needs the loss btt, got {self.loss}")
+
+    def theta_of(self, keys: tuple[str, ...]) -> list[float]:
+        """Theta per dimension, in the order of `keys`; a dimension without one is an error."""
+        if not isinstance(self.theta, Mapping):
+            return [float(self.theta)] * len(keys)
+        missing = sorted(set(keys) - set(self.theta))
+        unknown = sorted(set(self.theta) - set(keys))
+        if missing or unknown:
+            raise ConfigError(
+                f"theta must name exactly the dimensions {', '.join(keys)}; "
+                f"got {', '.join(sorted(self.theta)) or 'none'}"
+            )
+        return [float(self.theta[key]) for key in keys]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringConfig(_Config):
+    """A run of kind `scoring`: everything that changes scores comes from the reward model itself."""
+
+    batch_size: int = 8
+    dtype: str = "float32"
+    threads: int | None = None
+    log_every: int = 10  # batches
+
+    def __post_init__(self) -> None:
+        _whole(self, 1, "batch_size", "log_every")
+        _optional_whole(self, 1, "threads")
+        _one_of("dtype", self.dtype, DTYPES)
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationConfig(_Config):
+    """`models_rm evaluate`: a reward model against the human labels of one split of a snapshot."""
+
+    split: str = "test"
+    batch_size: int = 8
+    dtype: str = "float32"
+    threads: int | None = None
+    bootstrap: int = 1000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _one_of("split", self.split, SPLITS)
+        _one_of("dtype", self.dtype, DTYPES)
+        _whole(self, 1, "batch_size")
+        _whole(self, 0, "bootstrap", "seed")
+        _optional_whole(self, 1, "threads")
+
+
+def _unknown_key(key: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(key, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(sorted(known))}"
+    return f"unknown key {key!r}; {hint}"
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _check_theta(name: str, value: object) -> None:
+    if not _is_number(value) or value <= 1:  # type: ignore[operator]
+        raise ConfigError(f"{name} must be above 1, got {value!r}")
+
+
+def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ConfigError(f"{name} must be one of {', '.join(allowed)}; got {value!r}")
+
+
+def _whole(config: object, low: int, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < low:
+            raise ConfigError(f"{name} must be a whole number, at least {low}; got {value!r}")
+
+
+def _optional_whole(config: object, low: int, *names: str) -> None:
+    for name in names:
+        if getattr(config, name) is not None:
+            _whole(config, low, name)
+
+
+def _number(name: str, value: object, *, low: float) -> None:
+    if not _is_number(value) or value < low:  # type: ignore[operator]
+        raise ConfigError(f"{name} must be a number, at least {low}; got {value!r}")
+
+
+def _positive(config: object, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if not _is_number(value) or value <= 0:
+            raise ConfigError(f"{name} must be above 0, got {value!r}")
+
+
+def _share(config: object, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if not _is_number(value) or not 0 <= value < 1:
+            raise ConfigError(f"{name} must be at least 0 and below 1, got {value!r}")
+
+
+def _flags(config: object, *names: str) -> None:
+    for name in names:
+        if not isinstance(getattr(config, name), bool):
+            raise ConfigError(f"{name} must be true or false, got {getattr(config, name)!r}")
+
+
+def _words(config: object, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if not isinstance(value, tuple) or not value or not all(isinstance(w, str) for w in value):
+            raise ConfigError(f"{name} must be a list of names, got {value!r}")
