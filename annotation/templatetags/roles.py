@@ -1,0 +1,55 @@
+"""What the frame of the site shows to whom."""
+
+from dataclasses import dataclass
+
+from django import template
+from django.template.context import RequestContext
+from django.urls import NoReverseMatch, reverse
+
+from annotation.permissions import is_annotator, is_lead, is_ml_engineer
+
+register = template.Library()
+
+register.filter("is_annotator", is_annotator)
+register.filter("is_lead", is_lead)
+register.filter("is_ml_engineer", is_ml_engineer)
+
+
+@dataclass(frozen=True, slots=True)
+class NavLink:
+    title: str
+    url: str
+    current: bool
+
+
+def _wanted(user: object) -> list[tuple[str, str]]:
+    """Titles and URL names for this user, in the order of the loop: vote, campaigns, runs."""
+    looks_behind = is_lead(user) or is_ml_engineer(user)
+    wanted = [("Vote", "annotation:home")] if is_annotator(user) or not looks_behind else []
+    if looks_behind:
+        wanted += [
+            ("Campaigns", "annotation:campaigns"),
+            ("Runs", "pipelines:runs"),
+            ("Loop", "pipelines:loop"),
+        ]
+    if getattr(user, "is_staff", False):
+        wanted.append(("Admin", "admin:index"))
+    return wanted
+
+
+@register.simple_tag(takes_context=True)
+def nav_links(context: RequestContext) -> list[NavLink]:
+    """The links of the top bar; nobody who is logged out sees any."""
+    request = context.get("request")
+    user = getattr(request, "user", None)
+    if request is None or user is None or not user.is_authenticated:
+        return []
+    links = []
+    for title, name in _wanted(user):
+        try:
+            url = reverse(name)
+        except NoReverseMatch:  # the pages of that part are not there yet
+            continue
+        here = request.path == url if url == "/" else request.path.startswith(url)
+        links.append(NavLink(title, url, here))
+    return links
