@@ -1,6 +1,6 @@
 """Fixtures for everybody: people, real services, a browser.
 
-With CI=true a missing real component is a failure; on a user's machine it is a skip with its reason.
+With CI=true a missing real component is a failure; on a user's machine a skip with its reason.
 """
 
 import os
@@ -28,7 +28,7 @@ os.environ["TIEBREAK_VAR"] = str(_SCRATCH)
 for _name in ("CELERY_BROKER_URL", "MEDIA_ROOT", "RUNS_ROOT", "STATIC_ROOT", "TIEBREAK_MODE"):
     os.environ.pop(_name, None)
 
-PASSWORD = "a long test password"  # noqa: S105
+PASSWORD = "a long test password"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -57,7 +57,8 @@ def shared(request: pytest.FixtureRequest) -> Path:
     folder = Path(given) if given else Path(__file__).parents[2] / "shared"
     if not (folder / "data" / "videoalign" / "example.csv").exists():
         unavailable(
-            f"no data/videoalign/example.csv under {folder}: name the folder with --shared or TIEBREAK_SHARED"
+            f"no data/videoalign/example.csv under {folder}:"
+            " name the folder with --shared or TIEBREAK_SHARED"
         )
     return folder
 
@@ -132,10 +133,9 @@ def redis_url() -> Iterator[str]:
 
 
 def _person(name: str, *groups: str, **flags: bool) -> Any:
+    from annotation.permissions import ensure_groups
     from django.contrib.auth import get_user_model
     from django.contrib.auth.models import Group
-
-    from annotation.permissions import ensure_groups
 
     ensure_groups()
     user = get_user_model().objects.create_user(name, password=PASSWORD, **flags)
@@ -206,7 +206,8 @@ def browser() -> Iterator[Any]:
     path = chromium()
     if path is None:
         unavailable(
-            "no Chromium: install it with `apt-get install chromium`, or name one in TIEBREAK_CHROMIUM"
+            "no Chromium: install it with `apt-get install chromium`,"
+            " or name one in TIEBREAK_CHROMIUM"
         )
     with sync_playwright() as playwright:
         instance = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)

@@ -7,7 +7,6 @@ Nothing of the system is used or touched: no Debian cluster, no account is made,
 gets other rights (pgserver does both as root, which is why only its binaries are used).
 """
 
-import ctypes
 import importlib.util
 import os
 import pwd
@@ -21,7 +20,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_PR_SET_PDEATHSIG = 1
+# A server must not outlive a test run that was killed.
+_DIES_WITH_ITS_PARENT = ["setpriv", "--pdeathsig", "SIGTERM"]
 
 
 class ServiceMissing(Exception):
@@ -42,11 +42,6 @@ def _package_folder(name: str) -> Path:
             f"the package {name} is not installed: run `make test` once, it installs it"
         )
     return Path(spec.origin).parent
-
-
-def _die_with_parent() -> None:
-    # A server must not outlive a test run that was killed.
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _unprivileged() -> dict[str, int | list[int]]:
@@ -112,12 +107,12 @@ def _serve_postgres(binaries: Path, data: Path, log: Path, account: dict) -> Ite
     port = free_port()
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [binaries / "postgres", "-D", data, "-p", str(port),
+            [*_DIES_WITH_ITS_PARENT, binaries / "postgres", "-D", data, "-p", str(port),
              "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
              # Tests may lose their database at a power cut, not their time.
              "-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off",
              "-c", "max_connections=200"],
-            stdout=output, stderr=output, cwd="/", preexec_fn=_die_with_parent, **account,
+            stdout=output, stderr=output, cwd="/", **account,
         )  # fmt: skip
     ready = binaries / "pg_isready"
     try:
@@ -142,8 +137,9 @@ def redis() -> Iterator[str]:
     try:
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", root],
-                stdout=output, stderr=output, preexec_fn=_die_with_parent,
+                [*_DIES_WITH_ITS_PARENT, binary, "--port", str(port), "--bind", "127.0.0.1",
+                 "--save", "", "--dir", root],
+                stdout=output, stderr=output,
             )  # fmt: skip
         try:
             _wait_until(lambda: _answers(port), process, log)

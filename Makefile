@@ -1,0 +1,51 @@
+# `make help` lists the commands. Each is sufficient alone on a fresh machine.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && exit; done; echo python3)
+VENV := .venv/bin
+export PYTHONDONTWRITEBYTECODE ?= 1
+
+.PHONY: help set-up set-up-test run test test-fast lint format types bench bench-annotation bench-careless demo-report screenshot migrate clean distclean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+set-up: ## virtual environment and packages (the other commands do it by themselves)
+	@$(PYTHON) tools/set_up.py run
+set-up-test:
+	@$(PYTHON) tools/set_up.py test
+
+run: set-up ## the site with its demo campaign, a worker, and the whole loop; Ctrl-C stops it
+	@exec $(VENV)/python manage.py demo
+
+test: set-up-test ## all tests, on SQLite and on a PostgreSQL that the command starts
+	@$(VENV)/python -m tools.run_tests
+
+test-fast: set-up-test ## tests without browser, servers and killed processes
+	@$(VENV)/python -m pytest -q -n auto -m "not gpu and not e2e and not faults and not redis"
+
+lint: set-up-test ## style, import contracts, types, templates, missing migrations
+	@$(VENV)/ruff check . && $(VENV)/ruff format --check .
+	@$(VENV)/lint-imports
+	@$(VENV)/mypy
+	@$(VENV)/djlint --quiet --lint templates
+	@$(VENV)/python manage.py makemigrations --check --dry-run
+
+format: set-up-test ## rewrite the code in the house format
+	@$(VENV)/ruff check --fix-only . ; $(VENV)/ruff format .
+
+bench: bench-careless ## all benchmarks that fit a laptop; tables go to docs/benchmarks.md
+
+bench-careless: set-up-test ## careless annotators found and honest ones accused, 20 seeds
+	@$(VENV)/python -m bench.careless
+
+demo-report: set-up ## the figures of the newest report of the demo
+	@$(VENV)/python manage.py demo_report
+
+screenshot: set-up-test ## the pictures of the README, from a running `make run`
+	@$(VENV)/python -m tools.screenshots
+
+clean: ## remove caches; keeps var/ (database, clips, models)
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build *.egg-info
+	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+distclean: clean ## also the virtual environment and everything the demo made
+	@rm -rf .venv var
