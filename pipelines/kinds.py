@@ -1,0 +1,184 @@
+"""The registry of run kinds: what starts, what it reads, what it leaves, how its rows come to be.
+
+A kind is either a trainer (`module`: a package that runs without Django) or Django-bound
+(`perform`: a function that a child process of manage.py calls). Both get one argument: the run
+directory.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from formats.outcome import Outcome, OutputKind
+from formats.supervised import Supervised
+from pipelines import trainer_configs
+from pipelines.errors import InvalidRunConfig
+from pipelines.models import Artifact, BaseModel, QueueName, Run
+
+Check = Callable[[Mapping[str, Any]], dict[str, Any]]
+Perform = Callable[[Supervised], Outcome]
+Ingest = Callable[[Run, Outcome], None]
+Finish = Callable[[Run, Outcome, list[Artifact]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """One input of a kind.
+
+    `artifacts` are the kinds that may play it, `base_model` the role of a base model that may.
+    `given`: it may be a list of records, written beside the config. `many`: the role may be
+    repeated with a suffix, as in `candidate:truth`.
+    """
+
+    name: str
+    artifacts: tuple[OutputKind, ...] = ()
+    base_model: BaseModel.Role | None = None
+    given: bool = False
+    required: bool = True
+    many: bool = False
+
+    def names(self, role: str) -> bool:
+        return role == self.name or (self.many and role.startswith(f"{self.name}:"))
+
+
+@dataclass(frozen=True, slots=True)
+class KindSpec:
+    """One kind of run.
+
+    `check` gives the whole config with its defaults, or raises InvalidRunConfig (one sentence).
+    `ingest` runs after the outputs were verified and before the rows are written, outside a
+    transaction, perhaps more than once: it must give the same result when it is repeated.
+    `finish` runs inside the transaction that makes the run succeeded, after the Artifact rows.
+    """
+
+    name: str
+    title: str
+    check: Check
+    module: tuple[str, str] | None = (
+        None  # package and command: python -I -m PACKAGE COMMAND RUN_DIR
+    )
+    perform: Perform | None = None  # Django-bound: python manage.py perform RUN_DIR
+    roles: tuple[Role, ...] = ()
+    output: OutputKind | None = None
+    queue: QueueName = QueueName.DEFAULT
+    threads: int | None = None
+    ingest: Ingest | None = None
+    finish: Finish | None = None
+
+    def __post_init__(self) -> None:
+        if (self.module is None) == (self.perform is None):
+            raise ValueError(f"kind {self.name} needs either a module or a perform function")
+
+    def role(self, name: str) -> Role | None:
+        return next((each for each in self.roles if each.names(name)), None)
+
+
+_REGISTRY: Final[dict[str, KindSpec]] = {}
+
+
+def register(spec: KindSpec) -> KindSpec:
+    if spec.name in _REGISTRY:
+        raise ValueError(f"the run kind {spec.name} is registered twice")
+    _REGISTRY[spec.name] = spec
+    return spec
+
+
+def unregister(name: str) -> None:
+    """For tests, which register kinds of their own."""
+    del _REGISTRY[name]
+
+
+def get(name: str) -> KindSpec:
+    if name not in _REGISTRY:
+        raise InvalidRunConfig(f"there is no run kind {name!r}; there are: {', '.join(names())}")
+    return _REGISTRY[name]
+
+
+def names() -> list[str]:
+    return list(_REGISTRY)
+
+
+# The trainers. Django-bound kinds and the callbacks that register rows are added below them.
+
+_VLM = Role("backbone", (OutputKind.BASE_MODEL,), BaseModel.Role.VLM)
+_GENERATOR = Role("generator", (OutputKind.BASE_MODEL,), BaseModel.Role.GENERATOR)
+
+register(
+    KindSpec(
+        "reward_model",
+        "Train a reward model",
+        trainer_configs.reward_model,
+        module=("models_rm", "train"),
+        roles=(Role("snapshot", (OutputKind.SNAPSHOT,)), _VLM),
+        output=OutputKind.REWARD_MODEL,
+        queue=QueueName.GPU,
+    )
+)
+register(
+    KindSpec(
+        "scoring",
+        "Score clips with a reward model",
+        trainer_configs.scoring,
+        module=("models_rm", "score"),
+        roles=(
+            Role("reward_model", (OutputKind.REWARD_MODEL,)),
+            _VLM,
+            Role("generations", (OutputKind.GENERATIONS,)),
+        ),
+        output=OutputKind.SCORES,
+        queue=QueueName.GPU,
+    )
+)
+register(
+    KindSpec(
+        "generation",
+        "Make clips with a generator",
+        trainer_configs.generation,
+        module=("models_align", "sample"),
+        roles=(
+            Role("prompts", given=True),
+            _GENERATOR,
+            Role("adapter", (OutputKind.ADAPTER,), required=False),
+        ),
+        output=OutputKind.GENERATIONS,
+        queue=QueueName.GPU,
+    )
+)
+register(
+    KindSpec(
+        "alignment",
+        "Align a generator",
+        trainer_configs.alignment,
+        module=("models_align", "train"),
+        roles=(Role("pairs", (OutputKind.PAIRS,)), _GENERATOR),
+        output=OutputKind.ADAPTER,
+        queue=QueueName.GPU,
+    )
+)
+register(
+    KindSpec(
+        "pretrain",
+        "Pretrain a tiny base model of the demo",
+        trainer_configs.left_to_the_child,
+        module=("demo", "pretrain"),
+        output=OutputKind.BASE_MODEL,
+    )
+)
+register(
+    KindSpec(
+        "votes",
+        "Let the simulated annotators of the demo vote",
+        trainer_configs.left_to_the_child,
+        module=("demo", "annotate"),
+    )
+)
+register(
+    KindSpec(
+        "truth",
+        "Measure the true quality of clips of the demo world",
+        trainer_configs.left_to_the_child,
+        module=("demo", "measure"),
+        roles=(Role("generations", (OutputKind.GENERATIONS,)),),
+        output=OutputKind.SCORES,
+    )
+)

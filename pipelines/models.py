@@ -1,0 +1,297 @@
+"""Tables of the runs. `Run` is the queue; who may write what stands in pipelines.lifecycle.
+
+The legal changes of `Run.state` and a fence that never falls are kept by a trigger in the database
+(migration 0002); the same trigger writes the RunEvent row of each change.
+"""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from formats.outcome import OutputKind
+
+
+class RunState(models.TextChoices):
+    QUEUED = "queued", "queued"
+    STARTING = "starting", "starting"
+    RUNNING = "running", "running"
+    CANCELLING = "cancelling", "cancelling"
+    COMMITTING = "committing", "committing"
+    SUCCEEDED = "succeeded", "succeeded"
+    FAILED = "failed", "failed"
+    CANCELLED = "cancelled", "cancelled"
+
+
+# A worker owns the run and holds a lease on it.
+ACTIVE = (RunState.STARTING, RunState.RUNNING, RunState.CANCELLING, RunState.COMMITTING)
+# The run will not move by itself any more.
+ENDED = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
+
+
+class Want(models.TextChoices):
+    """What people want of a run; the supervisor obeys."""
+
+    RUN = "run", "run"
+    CANCEL = "cancel", "cancel"
+
+
+class QueueName(models.TextChoices):
+    DEFAULT = "default", "default"
+    GPU = "gpu", "gpu"
+
+
+ARTIFACT_KINDS = [(kind.value, kind.value.replace("_", " ")) for kind in OutputKind]
+
+
+class LoopGroup(models.Model):
+    """Runs that belong together: one way from votes to a report."""
+
+    name = models.CharField(max_length=200)
+    campaign = models.ForeignKey(
+        "annotation.Campaign", null=True, blank=True, on_delete=models.PROTECT, related_name="loops"
+    )
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Run(models.Model):
+    """One execution of one step."""
+
+    kind = models.CharField(max_length=40)
+    name = models.CharField(max_length=200, blank=True)
+    config = models.JSONField()
+    config_sha = models.CharField(max_length=64)
+    queue = models.CharField(max_length=16, choices=QueueName, default=QueueName.DEFAULT)
+    group = models.ForeignKey(
+        LoopGroup, null=True, blank=True, on_delete=models.PROTECT, related_name="runs"
+    )
+
+    state = models.CharField(max_length=16, choices=RunState, default=RunState.QUEUED)
+    want = models.CharField(max_length=16, choices=Want, default=Want.RUN)
+    fence = models.BigIntegerField(default=0)  # one more with each claim; older ones write nothing
+    attempt = models.PositiveIntegerField(
+        default=0
+    )  # failures of its own so far, this one included
+    max_attempts = models.PositiveIntegerField(default=3)
+    not_before = models.DateTimeField(null=True, blank=True)  # back-off
+    owner = models.CharField(max_length=200, blank=True)  # host:pid:start time of the worker
+    lease_until = models.DateTimeField(null=True, blank=True)
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+
+    step = models.PositiveBigIntegerField(default=0)
+    total = models.PositiveBigIntegerField(default=0)
+    stage = models.CharField(max_length=100, blank=True)
+    progress_at = models.DateTimeField(null=True, blank=True)
+
+    reason = models.CharField(max_length=40, blank=True)  # a short word for machines
+    message = models.TextField(blank=True)  # a sentence for people
+    summary = models.JSONField(default=dict, blank=True)  # Outcome.summary: figures for the page
+
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="runs"
+    )
+    nonce = models.CharField(max_length=64, null=True, blank=True)  # noqa: DJ001 - null is "none given", and unique
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(
+                name="run_active_has_lease",
+                condition=Q(state__in=ACTIVE, lease_until__isnull=False)
+                | (~Q(state__in=ACTIVE) & Q(lease_until__isnull=True)),
+            ),
+            models.CheckConstraint(name="run_state_known", condition=Q(state__in=RunState.values)),
+            models.CheckConstraint(name="run_want_known", condition=Q(want__in=Want.values)),
+            models.CheckConstraint(name="run_queue_known", condition=Q(queue__in=QueueName.values)),
+            models.UniqueConstraint(
+                name="run_once_per_nonce",
+                fields=["created_by", "nonce"],
+                condition=Q(nonce__isnull=False),
+            ),
+        ]
+        indexes = [
+            models.Index(name="run_queued", fields=["queue", "id"], condition=Q(state="queued")),
+            models.Index(name="run_leases", fields=["lease_until"], condition=Q(state__in=ACTIVE)),
+        ]
+
+    def __str__(self) -> str:
+        return f"run {self.pk} ({self.name or self.kind})"
+
+    @property
+    def is_active(self) -> bool:
+        return self.state in ACTIVE
+
+    @property
+    def has_ended(self) -> bool:
+        return self.state in ENDED
+
+
+class RunEvent(models.Model):
+    """One change of state. Written by the database trigger alone, so raw SQL leaves its row too."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="events")
+    at = models.DateTimeField()
+    before = models.CharField(max_length=16)
+    after = models.CharField(max_length=16)
+    fence = models.BigIntegerField()
+    note = models.TextField(blank=True)  # the run's reason at that moment
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.before} → {self.after}"
+
+
+class Metric(models.Model):
+    """One value at one step. A resumed run replaces the lost tail: the newer fence wins."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="metrics")
+    name = models.CharField(max_length=100)
+    step = models.BigIntegerField()
+    value = models.FloatField()
+    fence = models.BigIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(name="metric_once", fields=["run", "name", "step"])]
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.step} = {self.value}"
+
+
+class Artifact(models.Model):
+    """What a run left behind, verified. The row means that the bytes are there."""
+
+    kind = models.CharField(max_length=20, choices=ARTIFACT_KINDS)
+    run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="artifacts")
+    name = models.CharField(max_length=200, blank=True)
+    path = models.CharField(
+        max_length=500
+    )  # relative to RUNS_ROOT: a file, or a folder with manifest.json
+    sha256 = models.CharField(max_length=64)  # of the file, or of the folder's manifest.json
+    meta = models.JSONField(default=dict, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(name="artifact_once", fields=["run", "kind", "path"])
+        ]
+
+    def __str__(self) -> str:
+        return self.name or f"{self.kind} of run {self.run_id}"
+
+
+class BaseModel(models.Model):
+    """A pretrained model that an operator allowed. The web accepts row ids only, never a path."""
+
+    class Role(models.TextChoices):
+        VLM = "vlm", "vision-language model (reward model backbone)"
+        GENERATOR = "generator", "video generator"
+
+    name = models.CharField(max_length=200, unique=True)
+    role = models.CharField(max_length=16, choices=Role)
+    source = models.CharField(max_length=500)  # an id of the hub, or an absolute folder
+    revision = models.CharField(max_length=100, blank=True)
+    sha256 = models.CharField(
+        max_length=64, blank=True
+    )  # of the folder's manifest.json, if it has one
+    artifact = models.ForeignKey(
+        Artifact, null=True, blank=True, on_delete=models.PROTECT, related_name="base_models"
+    )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RunInput(models.Model):
+    """What plays a role in a run: an artifact, a base model, a file, or what a run will leave.
+
+    With a producer, `artifact` stays empty until that run has succeeded; the claim fills it in.
+    """
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="inputs")
+    role = models.CharField(max_length=60)
+    artifact = models.ForeignKey(
+        Artifact, null=True, blank=True, on_delete=models.PROTECT, related_name="used_by"
+    )
+    base_model = models.ForeignKey(
+        BaseModel, null=True, blank=True, on_delete=models.PROTECT, related_name="used_by"
+    )
+    producer = models.ForeignKey(
+        Run, null=True, blank=True, on_delete=models.PROTECT, related_name="consumers"
+    )
+    producer_kind = models.CharField(max_length=20, blank=True, choices=ARTIFACT_KINDS)
+    file = models.CharField(max_length=200, blank=True)  # relative to the run directory
+    sha256 = models.CharField(max_length=64, blank=True)  # of `file`
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(name="input_once_per_role", fields=["run", "role"]),
+            models.CheckConstraint(
+                name="input_is_one_thing",
+                condition=(
+                    Q(base_model__isnull=False, artifact=None, producer=None, file="")
+                    | (Q(base_model=None, artifact=None, producer=None) & ~Q(file=""))
+                    | Q(base_model=None, artifact__isnull=False, file="")
+                    | (Q(base_model=None, producer__isnull=False, file="") & ~Q(producer_kind=""))
+                ),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.role} of run {self.run_id}"
+
+
+class WorkerHeartbeat(models.Model):
+    """A worker that is alive: it writes `seen_at` every few seconds."""
+
+    owner = models.CharField(max_length=200, unique=True)  # as in Run.owner
+    host = models.CharField(max_length=150)
+    pid = models.PositiveIntegerField()
+    queues = models.JSONField(default=list)
+    slots = models.PositiveIntegerField(default=1)
+    seen_at = models.DateTimeField()
+    run = models.ForeignKey(Run, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+
+    def __str__(self) -> str:
+        return f"{self.host}, process {self.pid}"
+
+
+class Suite(models.Model):
+    """A list of prompts that generators are compared on."""
+
+    name = models.CharField(max_length=100, unique=True)
+    title = models.CharField(max_length=200, blank=True)
+
+    def __str__(self) -> str:
+        return self.title or self.name
+
+
+class SuitePrompt(models.Model):
+    suite = models.ForeignKey(Suite, on_delete=models.CASCADE, related_name="prompts")
+    position = models.PositiveIntegerField()
+    text = models.TextField()
+    short_text = models.TextField(blank=True)
+    translations = models.JSONField(default=dict, blank=True)  # {"zh": …}
+    category = models.CharField(max_length=100, blank=True)
+    split = models.CharField(max_length=20, default="test")
+
+    class Meta:
+        ordering = ["suite", "position"]
+        constraints = [
+            models.UniqueConstraint(name="suite_position_once", fields=["suite", "position"])
+        ]
+
+    def __str__(self) -> str:
+        return self.short_text or self.text

@@ -1,0 +1,70 @@
+"""The configs of the trainers, read before a run is queued. The only module that imports them.
+
+Those modules are standard library only, so the web process stays free of torch.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
+
+from models_align.config import AlignmentConfig, GenerationConfig
+from models_rm.config import RewardModelConfig, ScoringConfig
+from pipelines.errors import InvalidRunConfig
+
+MAX_CHARACTERS: Final = 200_000
+
+
+class _Config(Protocol):
+    def to_json(self) -> dict[str, Any]: ...
+
+
+def reward_model(values: Mapping[str, Any]) -> dict[str, Any]:
+    return checked(RewardModelConfig.from_json, values)
+
+
+def scoring(values: Mapping[str, Any]) -> dict[str, Any]:
+    return checked(ScoringConfig.from_json, values)
+
+
+def alignment(values: Mapping[str, Any]) -> dict[str, Any]:
+    return checked(AlignmentConfig.from_json, values)
+
+
+def generation(values: Mapping[str, Any]) -> dict[str, Any]:
+    return checked(GenerationConfig.from_json, values)
+
+
+def left_to_the_child(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The demo is reached as a process alone: it checks its config itself and ends with 64."""
+    return plain(values)
+
+
+def checked(
+    read: Callable[[Mapping[str, Any]], _Config], values: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The whole config with its defaults, as it will stand in config.json."""
+    try:
+        return plain(read(plain(values)).to_json())
+    except (ValueError, TypeError) as error:
+        raise InvalidRunConfig(str(error)) from error
+
+
+def plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The config as plain JSON: an object, finite numbers, text for keys, of a sensible size."""
+    if not isinstance(values, Mapping):
+        raise InvalidRunConfig(f"a config must be a JSON object, got {type(values).__name__}")
+    for key in values:
+        if not isinstance(key, str):
+            raise InvalidRunConfig(f"the keys of a config are texts, got {key!r}")
+    if "schema" in values:
+        raise InvalidRunConfig("unknown key 'schema': it is kept for the file format")
+    try:
+        text = json.dumps(values, allow_nan=False)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InvalidRunConfig(f"the config is not plain JSON: {error}") from error
+    if len(text) > MAX_CHARACTERS:
+        raise InvalidRunConfig(
+            f"the config has {len(text)} characters; at most {MAX_CHARACTERS} are allowed"
+        )
+    result: dict[str, Any] = json.loads(text)
+    return result
