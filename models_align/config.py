@@ -102,7 +102,7 @@ class FlowDpoSettings(_Checked):
 
 @dataclass(frozen=True, slots=True)
 class GapoSettings(_Checked):
-    """`normalise_gap` divides the factor by its mean over the step, so that lr keeps its meaning."""
+    """`normalise_gap` divides the factor by its mean over the step, so that lr keeps its sense."""
 
     beta: float = 500.0
     beta_schedule: BetaSchedule = "constant"
