@@ -1,7 +1,27 @@
+from typing import Any
+
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class AnnotationConfig(AppConfig):
     name = "annotation"
     verbose_name = "Annotation"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        post_migrate.connect(_ensure_what_every_site_has, sender=self)
+
+
+def _ensure_what_every_site_has(**_kwargs: Any) -> None:
+    """Built-in dimension sets and the groups of the roles.
+
+    After each migrate and not in a data migration, because tests that flush the database run it
+    again, and a set that a later version adds needs no migration.
+    """
+    # Models can only be imported when all apps are loaded.
+    from annotation.campaigns import ensure_built_in_sets
+    from annotation.permissions import ensure_groups
+
+    ensure_groups()
+    ensure_built_in_sets()

@@ -1,0 +1,61 @@
+"""Who may do what. Doors ask here; the functions behind them do not.
+
+A superuser is an operator: sees what a lead and an ML engineer see, but votes only as a member of
+the group `annotator`, because a vote is a person's opinion and not an administrative act.
+"""
+
+from typing import Final
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser, Group
+
+from annotation.models import Campaign
+
+ANNOTATOR: Final = "annotator"
+LEAD: Final = "lead"
+ML_ENGINEER: Final = "ml_engineer"
+ROLES: Final = (ANNOTATOR, LEAD, ML_ENGINEER)
+
+Person = AbstractBaseUser | AnonymousUser
+
+
+def ensure_groups() -> None:
+    """Make the groups of the roles that are not there yet."""
+    for name in ROLES:
+        Group.objects.get_or_create(name=name)
+
+
+def roles_of(user: Person) -> frozenset[str]:
+    """The names of the person's groups, read once per request."""
+    if not user.is_authenticated or not user.is_active:
+        return frozenset()
+    known: frozenset[str] | None = getattr(user, "_roles", None)
+    if known is None:
+        known = frozenset(Group.objects.filter(user=user).values_list("name", flat=True))
+        user._roles = known  # type: ignore[union-attr]
+    return known
+
+
+def is_annotator(user: Person) -> bool:
+    return ANNOTATOR in roles_of(user)
+
+
+def is_lead(user: Person) -> bool:
+    return _is_operator(user) or LEAD in roles_of(user)
+
+
+def is_ml_engineer(user: Person) -> bool:
+    return _is_operator(user) or ML_ENGINEER in roles_of(user)
+
+
+def may_see_campaign(user: Person, campaign: Campaign) -> bool:
+    """Leads and ML engineers see all; annotators what is open to them and not a draft."""
+    if is_lead(user) or is_ml_engineer(user):
+        return True
+    if campaign.state == Campaign.State.DRAFT or not is_annotator(user):
+        return False
+    return campaign.open_to_all or campaign.members.filter(pk=user.pk).exists()
+
+
+def _is_operator(user: Person) -> bool:
+    return bool(user.is_active and getattr(user, "is_superuser", False))
