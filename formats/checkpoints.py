@@ -66,15 +66,17 @@ def verify_folder(path: Path) -> dict[str, Any]:
     """Check every file against the manifest; give the manifest's `meta`. Damage names its file."""
     manifest = read_json(path / "manifest.json", MANIFEST)
     wanted: dict[str, dict[str, Any]] = manifest["files"]
-    present = {
-        p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file()
-    } - {"manifest.json"}
+    present = {p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file()} - {
+        "manifest.json"
+    }
     for name in sorted(set(wanted) ^ present):
         word = "missing" if name in wanted else "not in the manifest"
         raise FormatError(f"the file is {word}", path=path / name)
     for name, row in wanted.items():
         if sha256_of(path / name) != row["sha256"]:
-            raise FormatError("the file is damaged: its sha256 differs from the manifest", path=path / name)
+            raise FormatError(
+                "the file is damaged: its sha256 differs from the manifest", path=path / name
+            )
     meta: dict[str, Any] = manifest["meta"]
     return meta
 

@@ -1,4 +1,4 @@
-"""What is judged. Dimensions are data: nothing in code, schema, formats or losses counts to three."""
+"""What is judged. Dimensions are data: nothing in code, schema or losses counts to three."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -28,7 +28,7 @@ class Dimension:
     def __post_init__(self) -> None:
         if not _KEY.fullmatch(self.key):
             raise FormatError(
-                f"dimension key {self.key!r} must be a letter followed by up to 31 letters, digits or _"
+                f"dimension key {self.key!r} must be a letter and up to 31 letters, digits or _"
             )
 
 
@@ -45,7 +45,9 @@ class DimensionSet:
         if not keys:
             raise FormatError(f"dimension set {self.name!r} has no dimension")
         if len(set(keys)) != len(keys):
-            raise FormatError(f"dimension set {self.name!r} names a dimension twice: {', '.join(keys)}")
+            raise FormatError(
+                f"dimension set {self.name!r} names a dimension twice: {', '.join(keys)}"
+            )
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -119,18 +121,54 @@ ANIME = DimensionSet(
     "anime",
     "AnimeReward: six dimensions",
     (
-        Dimension("smoothness", "Visual smoothness", "Which clip is smoother, without distortion?", False,
-                  ("No flicker, no tearing, no melting between frames.",), "appearance"),
-        Dimension("motion", "Visual motion", "Which clip moves more, and more plausibly?", False,
-                  ("A clear range of movement; a still picture is the worst.",), "appearance"),
-        Dimension("appeal", "Visual appeal", "Which clip is drawn better?", False,
-                  ("Clean lines, pleasing colours, good composition.",), "appearance"),
-        Dimension("text", "Text-video consistency", "Which clip shows more of what the prompt asks for?", True,
-                  ("Characters, action, place and camera as the prompt says.",), "consistency"),
-        Dimension("image", "Image-video consistency", "Which clip keeps closer to the reference image?", True,
-                  ("Same picture, style and colours as the first image.",), "consistency"),
-        Dimension("character", "Character consistency", "In which clip does the character stay the same?", True,
-                  ("Face, hair and clothes stay those of the character.",), "consistency"),
+        Dimension(
+            "smoothness",
+            "Visual smoothness",
+            "Which clip is smoother, without distortion?",
+            sees_prompt=False,
+            guideline=("No flicker, no tearing, no melting between frames.",),
+            group="appearance",
+        ),
+        Dimension(
+            "motion",
+            "Visual motion",
+            "Which clip moves more, and more plausibly?",
+            sees_prompt=False,
+            guideline=("A clear range of movement; a still picture is the worst.",),
+            group="appearance",
+        ),
+        Dimension(
+            "appeal",
+            "Visual appeal",
+            "Which clip is drawn better?",
+            sees_prompt=False,
+            guideline=("Clean lines, pleasing colours, good composition.",),
+            group="appearance",
+        ),
+        Dimension(
+            "text",
+            "Text-video consistency",
+            "Which clip shows more of what the prompt asks for?",
+            sees_prompt=True,
+            guideline=("Characters, action, place and camera as the prompt says.",),
+            group="consistency",
+        ),
+        Dimension(
+            "image",
+            "Image-video consistency",
+            "Which clip keeps closer to the reference image?",
+            sees_prompt=True,
+            guideline=("Same picture, style and colours as the first image.",),
+            group="consistency",
+        ),
+        Dimension(
+            "character",
+            "Character consistency",
+            "In which clip does the character stay the same?",
+            sees_prompt=True,
+            guideline=("Face, hair and clothes stay those of the character.",),
+            group="consistency",
+        ),
     ),
 )
 
@@ -138,10 +176,22 @@ ANIME_GROUPS = DimensionSet(
     "anime-groups",
     "AnimeReward in two rows: appearance, consistency",
     (
-        Dimension("appearance", "Appearance", "Which clip looks and moves better?", False,
-                  ("Smoothness, motion and appeal together.",), "appearance"),
-        Dimension("consistency", "Consistency", "Which clip keeps closer to prompt, image and character?", True,
-                  ("Text, image and character consistency together.",), "consistency"),
+        Dimension(
+            "appearance",
+            "Appearance",
+            "Which clip looks and moves better?",
+            sees_prompt=False,
+            guideline=("Smoothness, motion and appeal together.",),
+            group="appearance",
+        ),
+        Dimension(
+            "consistency",
+            "Consistency",
+            "Which clip keeps closer to prompt, image and character?",
+            sees_prompt=True,
+            guideline=("Text, image and character consistency together.",),
+            group="consistency",
+        ),
     ),
 )
 

@@ -1,4 +1,4 @@
-"""Files that cross a border: written to a temporary name, fsynced, renamed, hashed; read with a schema.
+"""Files that cross a border: written aside, fsynced, renamed, hashed; read with a schema.
 
 A JSON file carries its schema under the key `schema`. A JSON-lines file carries it in its first
 line: `{"schema": "pairs/1", "count": 12}`. `sha256` is always that of the whole file.
@@ -65,7 +65,9 @@ def read_json(path: Path, schema: str) -> dict[str, Any]:
     except FileNotFoundError:
         raise FormatError(f"the file is missing; expected {schema}", path=path) from None
     except UnicodeDecodeError as error:
-        raise FormatError(f"not UTF-8 text: {error.reason} at byte {error.start}", path=path) from None
+        raise FormatError(
+            f"not UTF-8 text: {error.reason} at byte {error.start}", path=path
+        ) from None
     except json.JSONDecodeError as error:
         raise FormatError(f"not JSON: {error.msg}", path=path, line=error.lineno) from None
     found = value.get("schema") if isinstance(value, dict) else None
@@ -96,7 +98,9 @@ def read_jsonl(path: Path, schema: str) -> Iterator[tuple[int, dict[str, Any]]]:
             if number == 1:
                 found = row.get("schema") if isinstance(row, dict) else None
                 if found != schema:
-                    raise FormatError(f"expected schema {schema}, found {found!r}", path=path, line=1)
+                    raise FormatError(
+                        f"expected schema {schema}, found {found!r}", path=path, line=1
+                    )
                 count = row["count"]
                 continue
             seen += 1

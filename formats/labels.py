@@ -1,4 +1,4 @@
-"""The label words. `tie` in our code and files, `same` in the VideoAlign CSV, 'Same' on the button."""
+"""The label words. `tie` here, `same` in the VideoAlign CSV, 'Same' on the button."""
 
 from enum import StrEnum
 from typing import Final

@@ -49,7 +49,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What outcome.json says. `reason` is a short word for machines, `message` a sentence for people."""
+    """What outcome.json says: `reason` is a word for machines, `message` a sentence for people."""
 
     exit_code: int
     reason: str = ""

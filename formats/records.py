@@ -1,4 +1,4 @@
-"""The rows that cross the border between Django and the trainers, each in a schema-versioned file."""
+"""The rows that cross between Django and the trainers, each in a schema-versioned file."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ from formats.labels import Label
 
 @dataclass(frozen=True, slots=True)
 class VideoRef:
-    """A clip. `path` is relative to the media root that inputs.json names; `sha256` is of the file."""
+    """A clip. `path` is relative to the media root of inputs.json; `sha256` is of the file."""
 
     id: str
     path: str
@@ -44,7 +44,9 @@ class _Record:
                 records.append(cls.from_json(row))
             except (KeyError, TypeError, ValueError) as error:
                 raise FormatError(
-                    f"not a {cls.SCHEMA} record: {type(error).__name__}: {error}", path=path, line=line
+                    f"not a {cls.SCHEMA} record: {type(error).__name__}: {error}",
+                    path=path,
+                    line=line,
                 ) from error
         return records
 

@@ -1,14 +1,14 @@
 """The run directory: the one argument of a trainer, and all that it leaves behind.
 
-    config.json     what to do                         written before the start
-    inputs.json     what to do it with, each hashed     written before the start
-    lease.json      fence and deadline                  renewed by the supervisor
-    want            run | pause | cancel                written by the supervisor
-    metrics.jsonl   one line per log                    appended by the trainer
-    log.txt         what the trainer printed            appended
-    checkpoints/    ckpt-<step>-<fence>/manifest.json   committed by rename
-    outputs/        results
-    outcome.json    how it ended                        written last
+config.json     what to do                         written before the start
+inputs.json     what to do it with, each hashed     written before the start
+lease.json      fence and deadline                  renewed by the supervisor
+want            run | pause | cancel                written by the supervisor
+metrics.jsonl   one line per log                    appended by the trainer
+log.txt         what the trainer printed            appended
+checkpoints/    ckpt-<step>-<fence>/manifest.json   committed by rename
+outputs/        results
+outcome.json    how it ended                        written last
 """
 
 import json
@@ -104,7 +104,8 @@ class RunDir:
         found = sha256_of(hashed)
         if found != wanted.sha256:
             raise FormatError(
-                f"the input {role!r} has changed: expected sha256 {wanted.sha256[:12]}…, found {found[:12]}…",
+                f"the input {role!r} has changed: expected sha256 {wanted.sha256[:12]}…,"
+                f" found {found[:12]}…",
                 path=hashed,
             )
         return path

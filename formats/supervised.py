@@ -88,7 +88,7 @@ class Supervised:
         self._terminated = True
 
     def arm(self) -> None:
-        """Die when the parent dies (also for ranks under torchrun); SIGTERM asks to save and stop."""
+        """Die when the parent dies, ranks of torchrun too; SIGTERM asks to save and stop."""
         parent = os.getppid()
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
@@ -108,8 +108,11 @@ def supervise(body: Callable[[Supervised], Outcome], run_dir: RunDir) -> int:
         return ExitCode.RUN_ME_AGAIN
     except Exception as error:
         outcome = _failure(error)
-        print(traceback.format_exc() if outcome.reason == "crash" else f"error: {error}",
-              file=sys.stderr, flush=True)
+        print(
+            traceback.format_exc() if outcome.reason == "crash" else f"error: {error}",
+            file=sys.stderr,
+            flush=True,
+        )
     run_dir.finish(outcome)
     return outcome.exit_code
 
