@@ -1,6 +1,6 @@
 """The registry of run kinds: what starts, what it reads, what it leaves, how its rows come to be.
 
-A kind is either a trainer (`module`: a package that runs without Django) or Django-bound
+A kind is either a trainer (`command`: a program that runs without Django) or Django-bound
 (`perform`: a function that a child process of manage.py calls). Both get one argument: the run
 directory.
 """
@@ -54,9 +54,7 @@ class KindSpec:
     name: str
     title: str
     check: Check
-    module: tuple[str, str] | None = (
-        None  # package and command: python -I -m PACKAGE COMMAND RUN_DIR
-    )
+    command: tuple[str, ...] | None = None  # a trainer: the words between python and RUN_DIR
     perform: Perform | None = None  # Django-bound: python manage.py perform RUN_DIR
     roles: tuple[Role, ...] = ()
     output: OutputKind | None = None
@@ -66,11 +64,16 @@ class KindSpec:
     finish: Finish | None = None
 
     def __post_init__(self) -> None:
-        if (self.module is None) == (self.perform is None):
-            raise ValueError(f"kind {self.name} needs either a module or a perform function")
+        if (self.command is None) == (self.perform is None):
+            raise ValueError(f"kind {self.name} needs either a command or a perform function")
 
     def role(self, name: str) -> Role | None:
         return next((each for each in self.roles if each.names(name)), None)
+
+
+def trainer(package: str, word: str) -> tuple[str, ...]:
+    """`python -I -m PACKAGE WORD RUN_DIR`: fixed words, nothing that a person typed."""
+    return ("-I", "-m", package, word)
 
 
 _REGISTRY: Final[dict[str, KindSpec]] = {}
@@ -108,7 +111,7 @@ register(
         "reward_model",
         "Train a reward model",
         trainer_configs.reward_model,
-        module=("models_rm", "train"),
+        command=trainer("models_rm", "train"),
         roles=(Role("snapshot", (OutputKind.SNAPSHOT,)), _VLM),
         output=OutputKind.REWARD_MODEL,
         queue=QueueName.GPU,
@@ -119,7 +122,7 @@ register(
         "scoring",
         "Score clips with a reward model",
         trainer_configs.scoring,
-        module=("models_rm", "score"),
+        command=trainer("models_rm", "score"),
         roles=(
             Role("reward_model", (OutputKind.REWARD_MODEL,)),
             _VLM,
@@ -134,7 +137,7 @@ register(
         "generation",
         "Make clips with a generator",
         trainer_configs.generation,
-        module=("models_align", "sample"),
+        command=trainer("models_align", "sample"),
         roles=(
             Role("prompts", given=True),
             _GENERATOR,
@@ -149,7 +152,7 @@ register(
         "alignment",
         "Align a generator",
         trainer_configs.alignment,
-        module=("models_align", "train"),
+        command=trainer("models_align", "train"),
         roles=(Role("pairs", (OutputKind.PAIRS,)), _GENERATOR),
         output=OutputKind.ADAPTER,
         queue=QueueName.GPU,
@@ -160,7 +163,7 @@ register(
         "pretrain",
         "Pretrain a tiny base model of the demo",
         trainer_configs.left_to_the_child,
-        module=("demo", "pretrain"),
+        command=trainer("demo", "pretrain"),
         output=OutputKind.BASE_MODEL,
     )
 )
@@ -169,7 +172,7 @@ register(
         "votes",
         "Let the simulated annotators of the demo vote",
         trainer_configs.left_to_the_child,
-        module=("demo", "annotate"),
+        command=trainer("demo", "annotate"),
     )
 )
 register(
@@ -177,7 +180,7 @@ register(
         "truth",
         "Measure the true quality of clips of the demo world",
         trainer_configs.left_to_the_child,
-        module=("demo", "measure"),
+        command=trainer("demo", "measure"),
         roles=(Role("generations", (OutputKind.GENERATIONS,)),),
         output=OutputKind.SCORES,
     )
