@@ -39,7 +39,7 @@ def predicted_noise(x_t: torch.Tensor, velocity: torch.Tensor, t: torch.Tensor) 
 def velocity_error(predicted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Mean squared error over all elements of a sample, in float32: [B, ...] -> [B].
 
-    The mean, never the sum: with a sum, beta 500 on a real latent gives z in the 100,000s (ML.md 4.2).
+    The mean, never the sum: with a sum, beta 500 on a real latent gives z in the 100,000s.
     """
     return (predicted.float() - target.float()).square().flatten(1).mean(1)
 

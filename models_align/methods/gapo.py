@@ -1,4 +1,4 @@
-"""GAPO, gap-aware preference optimisation (AnimeReward, arXiv 2504.10044, section 3.4), on Flow-DPO.
+"""GAPO, gap-aware preference optimisation (arXiv 2504.10044, section 3.4), on Flow-DPO.
 
 The paper weighs a diffusion DPO; we apply the same factor to Flow-DPO. That is our extension.
 """
