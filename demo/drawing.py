@@ -30,19 +30,19 @@ PALETTE: Final = {
     "yellow": (235.0, 215.0, 50.0),
 }
 BACKDROP: Final = {
-    "dark": (22.0, 22.0, 40.0),
+    "dark": (38.0, 38.0, 58.0),
     "grey": (128.0, 128.0, 128.0),
-    "sky": (150.0, 205.0, 245.0),
+    "sky": (140.0, 190.0, 225.0),
 }
 STEP: Final = {"left": (-1.0, 0.0), "right": (1.0, 0.0), "up": (0.0, -1.0), "down": (0.0, 1.0)}
 
 # What a strength of 1 means.
 BLUR_PIXELS: Final = 5.0  # sigma
-BLOTCH_LEVELS: Final = 34.0  # RMS, of 255
+BLOTCH_LEVELS: Final = 26.0  # RMS, of 255
 WASHED_SHARE: Final = 0.75  # mixed into grey
 JITTER_PIXELS: Final = 4.0  # RMS per axis
-FLICKER_LEVELS: Final = 32.0  # RMS, of 255
-FROZEN_SHARE: Final = 0.95  # of the time
+FLICKER_LEVELS: Final = 26.0  # RMS, of 255
+FROZEN_SHARE: Final = 0.85  # of the time
 ECHO_OPACITY: Final = 0.75
 
 Frames = NDArray[np.uint8]  # [9, 64, 64, 3]
@@ -54,12 +54,12 @@ def render(recipe: Recipe) -> Frames:
     shown, defects = recipe.shown, recipe.defects
     size = RADIUS * rng.uniform(0.95, 1.05)
     centres = _centres(shown, defects, rng)
-    mask = _figures(shown.shape, centres, size)
+    mask = figures(shown.shape, centres, size)
     if defects.ghosting:
         behind = centres - ECHO_DISTANCE * np.array(STEP[shown.direction], np.float32)
-        echo = _figures(shown.shape, behind, size)
+        echo = figures(shown.shape, behind, size)
         mask = np.maximum(mask, ECHO_OPACITY * defects.ghosting * echo)
-    mask = _blocked(_blurred(mask, BLUR_PIXELS * defects.blur), defects.blocks)
+    mask = blocked(blurred(mask, BLUR_PIXELS * defects.blur), defects.blocks)
     back = np.array(BACKDROP[shown.background], np.float32)
     fore = np.array(PALETTE[shown.colour], np.float32)
     frames = back + mask[..., None] * (fore - back)
@@ -96,7 +96,7 @@ def _whitened(noise: NDArray[np.float64], degree: int) -> NDArray[np.float64]:  
     return whitened
 
 
-def _figures(shape: str, centres: Field, size: float) -> Field:  # [T, H, W] in 0..1
+def figures(shape: str, centres: Field, size: float) -> Field:  # [T, H, W] in 0..1
     """All figures of one clip, with edges one pixel soft."""
     place = np.arange(SIDE, dtype=np.float32)
     x = place - centres[..., 0:1]  # [N, T, W]
@@ -134,15 +134,15 @@ def _blur_matrix(sigma: float) -> Field:  # [64, 64], rows sum to 1
     return matrix
 
 
-def _blurred(mask: Field, sigma: float) -> Field:
+def blurred(mask: Field, sigma: float) -> Field:
     if sigma < 0.3:  # below a third of a pixel nothing would change
         return mask
     matrix = _blur_matrix(round(sigma, 1))
-    blurred: Field = matrix @ mask @ matrix.T
-    return blurred
+    soft: Field = matrix @ mask @ matrix.T
+    return soft
 
 
-def _blocked(mask: Field, share: float) -> Field:
+def blocked(mask: Field, share: float) -> Field:
     """Mixed with the mean of each 8 x 8 block, as a starved codec does."""
     if not share:
         return mask
@@ -171,6 +171,7 @@ def _stretch() -> Field:  # [64, 9]: linear interpolation of a coarse grid
 def _flicker(strength: float, rng: np.random.Generator) -> Field | float:
     if not strength:
         return 0.0
-    wave = _whitened(rng.normal(size=(FRAMES, 1)), degree=0)
+    # Two levels and not Gaussian noise: peaks would leave the range of pixels and be cut off.
+    wave = _whitened(rng.permutation([-1.0] * 4 + [1.0] * 5)[:, None], degree=0)
     levels: Field = (FLICKER_LEVELS * strength * wave).astype(np.float32).reshape(-1, 1, 1, 1)
     return levels
