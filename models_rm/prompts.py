@@ -1,0 +1,105 @@
+"""What a backbone is told about a clip: the rating text with one reward token per dimension.
+
+Dimensions that do not see the prompt stand before it, each closed by its reward token; then comes
+the prompt; then the others. With causal attention the first kind cannot depend on the prompt
+(VideoAlign, prompt_template.py, has the same order).
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from formats.dimensions import Dimension, DimensionSet
+
+VERSION: Final = 1
+
+_OPENING: Final = "You see one video clip. Rate it on each point below, from 0 to 10."
+_PROMPT_INTRO: Final = "The clip was made for this text prompt:"
+
+
+@dataclass(frozen=True, slots=True)
+class RewardToken:
+    """Stands for the position at which the reward of one dimension is read."""
+
+    key: str
+
+    @property
+    def text(self) -> str:
+        return f"<|{self.key}_reward|>"
+
+
+class PromptSlot:
+    """Stands for the text prompt of the clip."""
+
+
+Part = str | RewardToken | PromptSlot
+
+
+@dataclass(frozen=True, slots=True)
+class RatingTemplate:
+    """The text around a clip, as parts: fixed text, reward tokens, and at most one prompt slot."""
+
+    name: str
+    parts: tuple[Part, ...]
+
+    @classmethod
+    def of(cls, dimensions: DimensionSet, name: str) -> "RatingTemplate":
+        """`guideline` explains each dimension by its guideline, `brief` only names it."""
+        describe = _guideline if name == "guideline" else _brief
+        blind = [each for each in dimensions.dimensions if not each.sees_prompt]
+        seeing = [each for each in dimensions.dimensions if each.sees_prompt]
+        parts: list[Part] = [_OPENING] if name == "guideline" else []
+        for dimension in blind:
+            parts += [describe(dimension), RewardToken(dimension.key)]
+        if seeing:
+            intro = f"\n{_PROMPT_INTRO} " if name == "guideline" else "\n"
+            parts += [intro, PromptSlot()]
+        for dimension in seeing:
+            parts += [describe(dimension), RewardToken(dimension.key)]
+        return cls(name, tuple(parts))
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Dimension keys in the order of their tokens, which need not be that of the set."""
+        return tuple(part.key for part in self.parts if isinstance(part, RewardToken))
+
+    def text(self, prompt: str) -> str:
+        """The whole text for people and hashes; trainers tokenise it part by part."""
+        return "".join(_shown(part, prompt) for part in self.parts)
+
+    def sha256(self) -> str:
+        shape = json.dumps([VERSION, self.name, self.text("{prompt}")], ensure_ascii=False)
+        return hashlib.sha256(shape.encode()).hexdigest()
+
+    def pieces(self, prompt: str) -> Iterator[str | RewardToken]:
+        """The parts with the prompt put in, made harmless."""
+        for part in self.parts:
+            if isinstance(part, PromptSlot):
+                yield escaped(prompt)
+            else:
+                yield part
+
+
+def escaped(prompt: str) -> str:
+    """A user's text in which nothing reads as a control token of the tokenizer or of ours.
+
+    `<|video_pad|>` in a prompt would be one more video, `<|VQ_reward|>` one more reward.
+    """
+    return prompt.replace("<|", "< |").replace("|>", "| >")
+
+
+def _shown(part: Part, prompt: str) -> str:
+    if isinstance(part, RewardToken):
+        return part.text
+    return escaped(prompt) if isinstance(part, PromptSlot) else part
+
+
+def _guideline(dimension: Dimension) -> str:
+    lines = "".join(f"\n- {line}" for line in dimension.guideline)
+    return f"\n{dimension.title}:{lines}\nRating of {dimension.title.lower()}:"
+
+
+def _brief(dimension: Dimension) -> str:
+    return f"\n{dimension.title}:"
