@@ -23,6 +23,7 @@ FINAL: Final = frozenset({ExitCode.BAD_CONFIG, ExitCode.BAD_DATA, ExitCode.NON_F
 class OutputKind(StrEnum):
     """What a run can leave behind. The web side registers one `Artifact` row for each."""
 
+    VOTES = "votes"  # who voted how often, as the simulated annotators of the demo saw it
     SNAPSHOT = "snapshot"
     BASE_MODEL = "base_model"
     REWARD_MODEL = "reward_model"

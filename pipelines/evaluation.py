@@ -5,20 +5,31 @@ an exact equality counting half (ML.md 6.4), a 95 % interval by a bootstrap over
 one prompt are not independent), and a two-sided sign test on the decided ones.
 """
 
+import hashlib
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 import numpy as np
-from scipy.stats import binomtest
 
 from formats.errors import FormatError
+from formats.files import write_json
+from formats.outcome import ExitCode, Outcome, Output, OutputKind
 from formats.records import GenerationRecord, ScoreRecord
+from formats.supervised import Supervised
+from pipelines.generations import read_generations
+from pipelines.models import RunInput
 from pipelines.pairing import weighted_mean
+from pipelines.registry import stands_on
+from pipelines.scoring import read_scores
+from pipelines.step_configs import StepConfig, StepConfigError, check_weights, whole
 
+EVALUATION: Final = "evaluation/1"
 OVERALL: Final = "overall"
 RESAMPLES: Final = 4000
+SAMPLES: Final = 6  # pairs of clips kept for the page
 
 Key = tuple[str, int]  # (prompt, seed)
 
@@ -79,7 +90,7 @@ def judged(generations: Iterable[GenerationRecord], scores: Iterable[ScoreRecord
 def compare(
     base: Judged, candidate: Judged, *, weights: Mapping[str, float] | None = None, seed: int = 0
 ) -> Comparison:
-    """Win rates of the candidate on what both made; `overall` is the weighted mean of the scores."""
+    """Win rates on what both made; `overall` is the weighted mean of the scores."""
     shared = sorted(set(base.scores) & set(candidate.scores))
     if not shared:
         raise FormatError("base and candidate share no prompt and seed, so nothing can be compared")
@@ -106,7 +117,7 @@ def compare(
 def win_rate(
     prompts: list[str], differences: list[float], *, seed: int = 0, resamples: int = RESAMPLES
 ) -> WinRate:
-    """`differences`: candidate minus base, one per clip pair; `prompts`: to which prompt it belongs."""
+    """`differences`: candidate minus base, one per pair of clips; `prompts`: that pair's prompt."""
     signs = np.sign(np.asarray(differences, dtype=float))
     wins, losses = int((signs > 0).sum()), int((signs < 0).sum())
     points: dict[str, list[float]] = defaultdict(list)
@@ -122,8 +133,16 @@ def win_rate(
         rate=float((signs + 1).mean() / 2),
         low=low,
         high=high,
-        p_value=float(binomtest(wins, decided).pvalue) if decided else None,
+        p_value=sign_test(wins, losses) if decided else None,
     )
+
+
+def sign_test(wins: int, losses: int) -> float:
+    """Two-sided exact binomial test of one half: how odd is so lopsided a score by chance?"""
+    decided = wins + losses
+    tail = sum(math.comb(decided, k) for k in range(min(wins, losses) + 1))
+    # Whole numbers until the end: 2**decided leaves the range of floats beyond 1,023 pairs.
+    return min(1.0, (2 * tail * 10**18 // (1 << decided)) / 10**18)
 
 
 def _interval(points: list[list[float]], *, seed: int, resamples: int) -> tuple[float, float]:
@@ -135,3 +154,124 @@ def _interval(points: list[list[float]], *, seed: int, resamples: int) -> tuple[
     means = (draws @ totals) / (draws @ counts)  # [R]
     low, high = np.quantile(means, [0.025, 0.975])
     return float(low), float(high)
+
+
+# The run.
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationConfig(StepConfig):
+    """`candidate` is the name of what is compared with the base; weights as in pairing."""
+
+    candidate: str = ""
+    weights: dict[str, float] = field(default_factory=dict)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_weights(self.weights)
+        whole("seed", self.seed, low=0)
+
+
+def perform(run: Supervised) -> Outcome:
+    """Compare the clips of `base` and `candidate` by each judge that scored both."""
+    config = EvaluationConfig.from_json(run.dir.config())
+    inputs = _inputs(int(run.dir.root.name))
+    judges = _judges(inputs)
+    clips = {side: read_generations(run.dir.input(side)) for side in ("base", "candidate")}
+    results = []
+    scored: dict[str, dict[str, Judged]] = {}
+    for step, judge in enumerate(judges, start=1):
+        run.check()
+        sides = {
+            side: judged(clips[side], read_scores(run.dir.input(f"{side}_scores:{judge}")))
+            for side in ("base", "candidate")
+        }
+        scored[judge] = sides
+        found = compare(sides["base"], sides["candidate"], weights=config.weights, seed=config.seed)
+        results.append(_result(judge, found, was_training_reward=_trained_it(inputs, judge)))
+        run.dir.log_metrics(step, len(judges), stage=f"judge {judge}")
+    body = {
+        "candidate": config.candidate,
+        "judges": results,
+        "samples": samples(clips, scored),
+    }
+    sha256 = write_json(run.dir.outputs / "evaluation.json", EVALUATION, body)
+    summary = {"candidate": config.candidate, "judges": results}
+    output = Output(OutputKind.EVALUATION, "outputs/evaluation.json", sha256, summary)
+    return Outcome(ExitCode.DONE, outputs=(output,), summary=summary)
+
+
+def _inputs(run_id: int) -> dict[str, RunInput]:
+    rows = RunInput.objects.filter(run=run_id).select_related("artifact")
+    return {row.role: row for row in rows}
+
+
+def _judges(inputs: Mapping[str, RunInput]) -> list[str]:
+    """The judges that scored both sides; one that scored only one side is an error."""
+    by_side = [
+        {role.partition(":")[2] for role in inputs if role.startswith(f"{side}_scores:")}
+        for side in ("base", "candidate")
+    ]
+    lonely = sorted(by_side[0] ^ by_side[1])
+    if lonely:
+        raise StepConfigError(
+            f"judge {lonely[0]!r} scored one side only; scores of both are needed"
+        )
+    if not by_side[0]:
+        raise StepConfigError(
+            "no judge: give base_scores:NAME and candidate_scores:NAME for at least one"
+        )
+    return sorted(by_side[0])
+
+
+def _trained_it(inputs: Mapping[str, RunInput], judge: str) -> bool:
+    """Whether the candidate was trained, by whatever way, on this judge's own reward model."""
+    candidate, scores = inputs["candidate"].artifact, inputs[f"candidate_scores:{judge}"].artifact
+    if candidate is None or scores is None:
+        return False
+    model = RunInput.objects.filter(run=scores.run_id, role="reward_model").first()
+    return model is not None and model.artifact_id in stands_on(candidate)
+
+
+def _result(judge: str, found: Comparison, *, was_training_reward: bool) -> dict[str, Any]:
+    return {
+        "judge": judge,
+        "was_training_reward": was_training_reward,
+        "dimensions": {name: rate.to_json() for name, rate in found.by_dimension.items()},
+        "unmatched": found.unmatched,
+        "unreadable": found.unreadable,
+    }
+
+
+def samples(
+    clips: Mapping[str, list[GenerationRecord]], scored: Mapping[str, Mapping[str, Judged]]
+) -> list[dict[str, Any]]:
+    """A few pairs for the page, picked by the hash of their prompt: nobody chose the nice ones."""
+    by_key = {
+        side: {(clip.prompt, clip.video.seed or 0): clip for clip in rows}
+        for side, rows in clips.items()
+    }
+    shared = set(by_key["base"]) & set(by_key["candidate"])
+    drawn = sorted(shared, key=lambda key: hashlib.sha256(f"{key}".encode()).digest())[:SAMPLES]
+    return [
+        {
+            "prompt": key[0],
+            "seed": key[1],
+            **{side: _sample(by_key[side][key], key, side, scored) for side in by_key},
+        }
+        for key in drawn
+    ]
+
+
+def _sample(
+    clip: GenerationRecord, key: Key, side: str, scored: Mapping[str, Mapping[str, Judged]]
+) -> dict[str, Any]:
+    return {
+        "sha256": clip.video.sha256,
+        "seed": clip.video.seed,
+        "scores": {
+            judge: sides[side].scores[key]
+            for judge, sides in scored.items()
+            if key in sides[side].scores
+        },
+    }

@@ -7,11 +7,12 @@ directory.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from formats.outcome import Outcome, OutputKind
 from formats.supervised import Supervised
-from pipelines import trainer_configs
+from pipelines import evaluation, generations, pairing, registry, snapshots, trainer_configs
 from pipelines.errors import InvalidRunConfig
 from pipelines.models import Artifact, BaseModel, QueueName, Run
 
@@ -145,6 +146,7 @@ register(
         ),
         output=OutputKind.GENERATIONS,
         queue=QueueName.GPU,
+        ingest=generations.ingest,
     )
 )
 register(
@@ -165,6 +167,7 @@ register(
         trainer_configs.left_to_the_child,
         command=trainer("demo", "pretrain"),
         output=OutputKind.BASE_MODEL,
+        finish=registry.register_base_model,
     )
 )
 register(
@@ -173,6 +176,7 @@ register(
         "Let the simulated annotators of the demo vote",
         trainer_configs.left_to_the_child,
         command=trainer("demo", "annotate"),
+        output=OutputKind.VOTES,
     )
 )
 register(
@@ -183,5 +187,47 @@ register(
         command=trainer("demo", "measure"),
         roles=(Role("generations", (OutputKind.GENERATIONS,)),),
         output=OutputKind.SCORES,
+    )
+)
+
+# The steps that need the database: children of manage.py.
+
+register(
+    KindSpec(
+        "snapshot",
+        "Take a snapshot of a campaign",
+        snapshots.check,
+        perform=snapshots.perform,
+        roles=(Role("votes", (OutputKind.VOTES,), required=False),),
+        output=OutputKind.SNAPSHOT,
+    )
+)
+register(
+    KindSpec(
+        "pairing",
+        "Build preference pairs",
+        partial(trainer_configs.checked, pairing.PairingConfig.from_json),
+        perform=pairing.perform,
+        roles=(
+            Role("generations", (OutputKind.GENERATIONS,), required=False),
+            Role("scores", (OutputKind.SCORES,), required=False),
+            Role("snapshot", (OutputKind.SNAPSHOT,), required=False),
+        ),
+        output=OutputKind.PAIRS,
+    )
+)
+register(
+    KindSpec(
+        "evaluation",
+        "Compare a candidate with its base",
+        partial(trainer_configs.checked, evaluation.EvaluationConfig.from_json),
+        perform=evaluation.perform,
+        roles=(
+            Role("base", (OutputKind.GENERATIONS,)),
+            Role("candidate", (OutputKind.GENERATIONS,)),
+            Role("base_scores", (OutputKind.SCORES,), many=True),
+            Role("candidate_scores", (OutputKind.SCORES,), many=True),
+        ),
+        output=OutputKind.EVALUATION,
     )
 )

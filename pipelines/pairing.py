@@ -4,25 +4,40 @@ A pair is decisive by construction: an equal group, a tie and a gap below the mi
 (ML.md 4.6). Only prompts of the asked split are used, so nothing is ever tuned on test prompts.
 """
 
-import dataclasses
-import difflib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, Final
 
 import numpy as np
 
+from formats.errors import FormatError
 from formats.labels import SIGN, Label
+from formats.outcome import ExitCode, Outcome, Output, OutputKind
 from formats.records import GenerationRecord, PairRecord, PreferenceRecord, ScoreRecord, VideoRef
-from formats.supervised import BadConfigError
+from formats.run_dir import RunDir
+from formats.snapshot import read_snapshot
+from formats.supervised import Supervised
+from pipelines.generations import in_store, read_generations, stored_files
+from pipelines.scoring import read_scores
+from pipelines.splitting import SPLITS
+from pipelines.step_configs import (
+    StepConfig,
+    StepConfigError,
+    check_weights,
+    number,
+    one_of,
+    whole,
+)
+
+MAPPINGS: Final = ("quantile", "minmax")
 
 # Where a clip of a generation set lies below the media root.
 Locate = Callable[[VideoRef], VideoRef]
 
 
 @dataclass(frozen=True, slots=True)
-class PairingConfig:
+class PairingConfig(StepConfig):
     """What makes a pair. No weights: every dimension counts the same (ML.md 2.4).
 
     `minimum_gap` is in units of the calibrated total (its standard deviation is about 1), or of the
@@ -32,30 +47,15 @@ class PairingConfig:
     weights: dict[str, float] = field(default_factory=dict)
     minimum_gap: float = 0.0
     split: str = "train"
-    mapping: Literal["quantile", "minmax"] = "quantile"
+    mapping: str = "quantile"
     pairs_per_prompt: int = 1
 
     def __post_init__(self) -> None:
-        if self.minimum_gap < 0:
-            raise BadConfigError(f"minimum_gap must be 0 or more, got {self.minimum_gap}")
-        if self.mapping not in {"quantile", "minmax"}:
-            raise BadConfigError(f"mapping must be quantile or minmax, got {self.mapping!r}")
-        if self.pairs_per_prompt < 1:
-            raise BadConfigError(f"pairs_per_prompt must be 1 or more, got {self.pairs_per_prompt}")
-        if any(weight < 0 for weight in self.weights.values()) or (
-            self.weights and not any(self.weights.values())
-        ):
-            raise BadConfigError("weights must be 0 or more and not all 0")
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        names = [each.name for each in dataclasses.fields(cls)]
-        for key in values:
-            if key not in names:
-                close = difflib.get_close_matches(key, names, n=1)
-                hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(names)}"
-                raise BadConfigError(f"unknown key {key!r} in a pairing config; {hint}")
-        return cls(**values)
+        check_weights(self.weights)
+        number("minimum_gap", self.minimum_gap, low=0)
+        one_of("split", self.split, SPLITS)
+        one_of("mapping", self.mapping, MAPPINGS)
+        whole("pairs_per_prompt", self.pairs_per_prompt, low=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +71,8 @@ def weighted_mean(values: Mapping[str, float], weights: Mapping[str, float]) -> 
     used = weights or dict.fromkeys(values, 1.0)
     missing = sorted(set(used) - set(values))
     if missing:
-        raise BadConfigError(
-            f"no score for dimension {missing[0]!r}; there are {', '.join(sorted(values)) or 'none'}"
-        )
+        known = ", ".join(sorted(values)) or "none"
+        raise StepConfigError(f"no score for dimension {missing[0]!r}; there are {known}")
     return sum(values[key] * weight for key, weight in used.items()) / sum(used.values())
 
 
@@ -219,3 +218,51 @@ def _voted_pair(record: PreferenceRecord, share: float) -> PairRecord:
         reward_l=1 - reward,
         source="votes",
     )
+
+
+# The run.
+
+
+def perform(run: Supervised) -> Outcome:
+    """Build pairs.jsonl of a generation set and its scores, or of a snapshot of human labels."""
+    config = PairingConfig.from_json(run.dir.config())
+    run.dir.log_metrics(0, 2, stage="pairing")
+    if run.dir.has_input("snapshot"):
+        found = pairs_from_votes(read_snapshot(run.dir.input("snapshot")).records, config)
+    else:
+        found = _from_scores(run.dir, config)
+    if not found.pairs:
+        why = ", ".join(f"{reason}: {n}" for reason, n in sorted(found.refused.items())) or "empty"
+        raise FormatError(f"no preference pair came out ({why})")
+    run.dir.log_metrics(1, 2, stage="writing")
+    sha256 = PairRecord.write(run.dir.outputs / "pairs.jsonl", found.pairs)
+    summary = summarise(found)
+    run.dir.log_metrics(2, 2, stage="done")
+    output = Output(OutputKind.PAIRS, "outputs/pairs.jsonl", sha256, summary)
+    return Outcome(ExitCode.DONE, outputs=(output,), summary=summary)
+
+
+def _from_scores(run_dir: RunDir, config: PairingConfig) -> Pairing:
+    for role in ("generations", "scores"):
+        if not run_dir.has_input(role):
+            raise StepConfigError(
+                f"the input {role!r} is missing: pairs need generations and scores, or a snapshot"
+            )
+    clips = read_generations(run_dir.input("generations"))
+    files = stored_files(clip.video.sha256 for clip in clips)
+    return pairs_from_scores(
+        clips, read_scores(run_dir.input("scores")), config, lambda video: in_store(video, files)
+    )
+
+
+def summarise(found: Pairing) -> dict[str, Any]:
+    """How many pairs, how far apart, and what gave none."""
+    gaps = np.array([pair.gap for pair in found.pairs])
+    return {
+        "pairs": len(found.pairs),
+        "prompts": len({pair.prompt for pair in found.pairs}),
+        "gap_median": float(np.median(gaps)),
+        "gap_smallest": float(gaps.min()),
+        "source": found.pairs[0].source,
+        "refused": found.refused,
+    }

@@ -5,11 +5,10 @@ the next campaign, and generation prompts keep clear of the reward model's test 
 """
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Final
 
-from formats.supervised import BadConfigError
+from pipelines.step_configs import StepConfig, StepConfigError, number, whole
 
 TRAIN: Final = "train"
 VALIDATION: Final = "validation"
@@ -18,7 +17,7 @@ SPLITS: Final = (TRAIN, VALIDATION, TEST)
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class Split(StepConfig):
     """Shares of the prompts; they sum to 1. A share of 0 leaves that side out."""
 
     train: float = 0.7
@@ -28,19 +27,11 @@ class Split:
 
     def __post_init__(self) -> None:
         shares = (self.train, self.validation, self.test)
-        if min(shares) < 0 or abs(sum(shares) - 1) > 1e-9:
-            raise BadConfigError(
-                f"the shares of train, validation and test must be 0 or more and sum to 1, got {shares}"
-            )
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        unknown = sorted(set(values) - {*SPLITS, "seed"})
-        if unknown:
-            raise BadConfigError(
-                f"unknown key {unknown[0]!r} in split; known are train, validation, test, seed"
-            )
-        return cls(**values)
+        for side, share in zip(SPLITS, shares, strict=True):
+            number(side, share, low=0)
+        whole("seed", self.seed, low=0)
+        if abs(sum(shares) - 1) > 1e-9:
+            raise StepConfigError(f"train, validation and test must sum to 1, got {shares}")
 
     def of(self, prompt: str) -> str:
         digest = hashlib.sha256(f"{self.seed}\n{prompt}".encode()).digest()

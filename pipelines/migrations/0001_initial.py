@@ -28,6 +28,7 @@ class Migration(migrations.Migration):
                     "kind",
                     models.CharField(
                         choices=[
+                            ("votes", "votes"),
                             ("snapshot", "snapshot"),
                             ("base_model", "base model"),
                             ("reward_model", "reward model"),
@@ -291,6 +292,7 @@ class Migration(migrations.Migration):
                     models.CharField(
                         blank=True,
                         choices=[
+                            ("votes", "votes"),
                             ("snapshot", "snapshot"),
                             ("base_model", "base model"),
                             ("reward_model", "reward model"),

@@ -1,0 +1,80 @@
+"""What runs have left: where it lies, and where it comes from, down to the votes."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+
+from formats.outcome import Outcome, OutputKind
+from pipelines.models import Artifact, BaseModel, Run, RunInput
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One run of a lineage with what it read and what it left."""
+
+    run: Run
+    inputs: list[RunInput]
+    outputs: list[Artifact]
+
+
+def path_of(artifact: Artifact) -> Path:
+    return Path(settings.RUNS_ROOT) / artifact.path
+
+
+def lineage(runs: Iterable[int]) -> list[Step]:
+    """These runs and all that they stand on, oldest first. Queries grow with depth, not size."""
+    inputs: dict[int, list[RunInput]] = defaultdict(list)
+    seen: set[int] = set()
+    frontier = set(runs)
+    while frontier:
+        seen |= frontier
+        rows = RunInput.objects.filter(run__in=frontier).select_related(
+            "artifact", "base_model__artifact", "producer"
+        )
+        for row in rows:
+            inputs[row.run_id].append(row)
+        frontier = {source for row in rows if (source := source_of(row))} - seen
+    outputs: dict[int, list[Artifact]] = defaultdict(list)
+    for artifact in Artifact.objects.filter(run__in=seen).order_by("pk"):
+        outputs[artifact.run_id].append(artifact)
+    found = Run.objects.filter(pk__in=seen).order_by("pk")
+    return [Step(run, inputs[run.pk], outputs[run.pk]) for run in found]
+
+
+def source_of(row: RunInput) -> int | None:
+    """The run that made, or will make, an input; None for a given file or a model from outside."""
+    if row.artifact is not None:
+        return row.artifact.run_id
+    if row.base_model is not None and row.base_model.artifact is not None:
+        return row.base_model.artifact.run_id
+    return row.producer_id
+
+
+def stands_on(artifact: Artifact) -> set[int]:
+    """The ids of all artifacts that this one was made from, itself included."""
+    ids = {artifact.pk}
+    for step in lineage([artifact.run_id]):
+        ids |= {row.artifact_id for row in step.inputs if row.artifact_id is not None}
+    return ids
+
+
+def register_base_model(run: Run, _outcome: Outcome, artifacts: list[Artifact]) -> None:
+    """A pretrained tiny model becomes a base model that people can pick. One per artifact."""
+    for artifact in artifacts:
+        if artifact.kind != OutputKind.BASE_MODEL or artifact.base_models.exists():
+            continue
+        BaseModel.objects.create(
+            name=_free_name(run.name or f"{run.kind} of run {run.pk}", run.pk),
+            role=BaseModel.Role(artifact.meta["role"]),
+            source=str(path_of(artifact)),
+            sha256=artifact.sha256,
+            artifact=artifact,
+        )
+
+
+def _free_name(name: str, run_id: int) -> str:
+    taken = BaseModel.objects.filter(name=name).exists()
+    return f"{name} (run {run_id})" if taken else name

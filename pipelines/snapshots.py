@@ -1,0 +1,246 @@
+"""Consensus of a campaign -> an immutable, content-addressed snapshot (run kind `snapshot`).
+
+Ids are hashes of content (prompt, clip, generator, seed), never row numbers: equal votes give an
+equal sha256 in any database and in any order of arrival.
+"""
+
+import hashlib
+import itertools
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Any, Final
+
+import numpy as np
+from django.db.models import QuerySet
+
+from annotation.models import Campaign, Consensus, Judgement, Triplet, Video, Vote
+from formats.errors import FormatError
+from formats.labels import Label
+from formats.outcome import ExitCode, Outcome, Output, OutputKind
+from formats.records import PreferenceRecord, VideoRef
+from formats.snapshot import write_snapshot
+from formats.supervised import Supervised
+from pipelines import trainer_configs
+from pipelines.errors import InvalidRunConfig
+from pipelines.splitting import SPLITS, Split
+from pipelines.step_configs import StepConfig
+
+_POSTERIOR_DIGITS: Final = 6  # floats of two machines agree so far; beyond, hashes would differ
+_LABELS: Final = tuple(label.value for label in Label)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What was read in one statement, and how far the votes had come."""
+
+    records: list[PreferenceRecord]
+    watermark: str  # when the youngest consensus in it was settled, ISO 8601
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotConfig(StepConfig):
+    """Which campaign (by id or name), and how its prompts are split."""
+
+    campaign: int | str = ""
+    split: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        Split.from_json(self.split)
+
+
+def check(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The whole config of a snapshot run, with the campaign's id."""
+    config = trainer_configs.checked(SnapshotConfig.from_json, values)
+    split = Split.from_json(config["split"])
+    return {"campaign": find_campaign(config["campaign"]).pk, "split": split.to_json()}
+
+
+def find_campaign(named: object) -> Campaign:
+    """By id, or by name."""
+    by = {"pk": named} if isinstance(named, int) else {"name": str(named)}
+    campaign = Campaign.objects.filter(**by).first()
+    if campaign is None:
+        names = ", ".join(repr(c.name) for c in Campaign.objects.all()[:5]) or "none"
+        raise InvalidRunConfig(f"there is no campaign {named!r}; there are: {names}")
+    return campaign
+
+
+def perform(run: Supervised) -> Outcome:
+    """Read the consensus, write the folder, say what is in it."""
+    config = run.dir.config()
+    campaign = Campaign.objects.select_related("dimension_set").get(pk=config["campaign"])
+    split = Split.from_json(config["split"])
+    run.dir.log_metrics(0, 3, stage="reading votes")
+    taken = take(campaign, split)
+    if not taken.records:
+        raise FormatError(
+            f"campaign {campaign.name!r} has no settled triplet yet; nothing can be learned from it"
+        )
+    run.check()
+    run.dir.log_metrics(1, 3, stage="writing")
+    dimensions = campaign.dimension_set.to_format()
+    counts = count(taken.records, dimensions.keys)
+    # A folder here is what an attempt left that died before it was registered.
+    shutil.rmtree(run.dir.outputs / "snapshot", ignore_errors=True)
+    sha256 = write_snapshot(
+        run.dir.outputs / "snapshot", dimensions, taken.records,
+        {"split": split.to_json(), "counts": counts},
+    )  # fmt: skip
+    run.dir.log_metrics(2, 3, stage="measuring agreement")
+    meta = {
+        "campaign": campaign.pk,
+        "campaign_name": campaign.name,
+        "watermark": taken.watermark,
+        "dimension_set": dimensions.to_json(),
+        "split": split.to_json(),
+        "counts": counts,
+        "agreement": agreement(campaign, dimensions.keys),
+    }
+    run.dir.log_metrics(3, 3, stage="done")
+    output = Output(OutputKind.SNAPSHOT, "outputs/snapshot", sha256, meta)
+    summary = {key: meta[key] for key in ("campaign_name", "watermark", "counts", "agreement")}
+    return Outcome(ExitCode.DONE, outputs=(output,), summary=summary)
+
+
+def take(campaign: Campaign, split: Split) -> Taken:
+    """All settled triplets, in one statement, so that no vote can fall between two reads."""
+    rows = _consensus(campaign)
+    records = []
+    watermark = ""
+    for _, group in itertools.groupby(rows.iterator(chunk_size=2000), attrgetter("triplet_id")):
+        settled = list(group)
+        records.append(_record(settled[0].triplet, settled, split))
+        watermark = max(watermark, *(row.settled_at.isoformat() for row in settled))
+    return Taken(records, watermark)
+
+
+def _consensus(campaign: Campaign) -> QuerySet[Consensus]:
+    return (
+        Consensus.objects.filter(
+            triplet__campaign=campaign,
+            triplet__state=Triplet.State.COMPLETE,
+            triplet__video_a__withdrawn=False,
+            triplet__video_b__withdrawn=False,
+        )
+        .select_related(
+            "dimension",
+            "triplet__prompt",
+            "triplet__video_a__generator",
+            "triplet__video_b__generator",
+        )
+        .order_by("triplet_id", "dimension__position")
+    )
+
+
+def pair_id(triplet: Triplet) -> str:
+    """The address of a triplet: its prompt and its two clips, wherever it is stored."""
+    return _digest(triplet.prompt.sha256, *map(_identity, (triplet.video_a, triplet.video_b)))
+
+
+def _identity(video: Video) -> str:
+    generator = video.generator.name if video.generator else ""
+    return f"{video.sha256} {generator} {'' if video.seed is None else video.seed}"
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:20]
+
+
+def _record(triplet: Triplet, settled: Iterable[Consensus], split: Split) -> PreferenceRecord:
+    rows = list(settled)
+    imported = any(row.source == Consensus.Source.IMPORT for row in rows)
+    prompt = triplet.prompt
+    return PreferenceRecord(
+        pair_id=pair_id(triplet),
+        prompt=prompt.text,
+        split=split.of(prompt.text),
+        video_a=video_ref(triplet.video_a, prompt.sha256),
+        video_b=video_ref(triplet.video_b, prompt.sha256),
+        labels={row.dimension.key: Label(row.label) for row in rows if row.label is not None},
+        posterior={
+            row.dimension.key: [round(p, _POSTERIOR_DIGITS) for p in row.posterior]
+            for row in rows
+            if row.posterior is not None
+        },
+        scores_a={row.dimension.key: row.score_a for row in rows if row.score_a is not None},
+        scores_b={row.dimension.key: row.score_b for row in rows if row.score_b is not None},
+        votes=max(row.votes for row in rows),
+        source="import" if imported else "votes",
+    )
+
+
+def video_ref(video: Video, prompt_sha256: str) -> VideoRef:
+    """A clip as the trainers know it: below the media root, by content."""
+    return VideoRef(
+        id=_digest(prompt_sha256, _identity(video)),
+        path=video.file,
+        sha256=video.sha256,
+        fps=video.fps,
+        num_frames=video.num_frames,
+        generator=video.generator.name if video.generator else "",
+        seed=video.seed,
+    )
+
+
+# Counting.
+
+
+def count(records: Iterable[PreferenceRecord], keys: Iterable[str]) -> dict[str, Any]:
+    """Pairs and prompts per split; labels per dimension, `none` where people split."""
+    rows = list(records)
+    return {
+        "pairs": len(rows),
+        "prompts": len({row.prompt for row in rows}),
+        "splits": {split: _size([row for row in rows if row.split == split]) for split in SPLITS},
+        "labels": {key: _labels(rows, key) for key in keys},
+        "sources": dict(Counter(row.source for row in rows)),
+    }
+
+
+def _size(rows: list[PreferenceRecord]) -> dict[str, int]:
+    return {"pairs": len(rows), "prompts": len({row.prompt for row in rows})}
+
+
+def _labels(rows: list[PreferenceRecord], key: str) -> dict[str, int]:
+    found = Counter(row.labels[key].value if key in row.labels else "none" for row in rows)
+    return {word: found[word] for word in (*_LABELS, "none")}
+
+
+def agreement(campaign: Campaign, keys: Iterable[str]) -> dict[str, dict[str, float | int | None]]:
+    """Per dimension over the counted votes: alpha (nominal) and AC1; None where undefined."""
+    votes = Judgement.objects.filter(
+        vote__triplet__campaign=campaign,
+        vote__triplet__state=Triplet.State.COMPLETE,
+        vote__state=Vote.State.COUNTED,
+    ).values_list("dimension__key", "vote__triplet_id", "label")
+    by_dimension: dict[str, list[tuple[int, str]]] = {key: [] for key in keys}
+    for key, triplet, label in votes.iterator(chunk_size=5000):
+        by_dimension[key].append((triplet, label))
+    return {key: _agreement(rows) for key, rows in by_dimension.items()}
+
+
+def _agreement(rows: list[tuple[int, str]]) -> dict[str, float | int | None]:
+    from annotation.agreement import gwet_ac1, krippendorff_alpha
+
+    units = {triplet: at for at, triplet in enumerate(sorted({triplet for triplet, _ in rows}))}
+    counts = np.zeros((len(units), len(_LABELS)), dtype=np.int64)  # [units, labels]
+    for triplet, label in rows:
+        counts[units[triplet], _LABELS.index(label)] += 1
+    if not units:
+        return {"votes": 0, "triplets": 0, "alpha": None, "ac1": None}
+    return {
+        "votes": len(rows),
+        "triplets": len(units),
+        "alpha": krippendorff_alpha(counts, "nominal"),
+        "ac1": gwet_ac1(counts),
+    }
+
+
+def triplets_of(campaign: Campaign) -> Iterator[tuple[str, Triplet]]:
+    """(pair_id, triplet) of a campaign, to go from a record back to the votes."""
+    triplets = campaign.triplets.complete().with_clips()  # type: ignore[attr-defined]
+    for triplet in triplets.iterator(chunk_size=2000):
+        yield pair_id(triplet), triplet
