@@ -2,18 +2,18 @@
 
 from typing import Any
 
-from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import transaction
 
 from annotation.errors import CampaignError
-from annotation.models import Campaign, Dimension, DimensionSet
+from annotation.models import Campaign, CampaignState, Dimension, DimensionSet
 from formats import dimensions as dimension_formats
 
 # From which states a campaign may come into each state.
 _BEFORE = {
-    Campaign.State.OPEN: (Campaign.State.DRAFT, Campaign.State.PAUSED, Campaign.State.CLOSED),
-    Campaign.State.PAUSED: (Campaign.State.OPEN,),
-    Campaign.State.CLOSED: (Campaign.State.OPEN, Campaign.State.PAUSED, Campaign.State.DRAFT),
+    CampaignState.OPEN: (CampaignState.DRAFT, CampaignState.PAUSED, CampaignState.CLOSED),
+    CampaignState.PAUSED: (CampaignState.OPEN,),
+    CampaignState.CLOSED: (CampaignState.OPEN, CampaignState.PAUSED, CampaignState.DRAFT),
 }
 
 
@@ -58,8 +58,8 @@ def create_campaign(
     dimension_set_name: str,
     *,
     votes_wanted: int = 3,
-    state: Campaign.State = Campaign.State.DRAFT,
-    created_by: AbstractBaseUser | None = None,
+    state: CampaignState = CampaignState.DRAFT,
+    created_by: User | None = None,
     **options: Any,
 ) -> Campaign:
     """Make a campaign; `options` are further fields, such as `instructions` or `watch_gate`."""
@@ -87,19 +87,19 @@ def open_campaign(campaign: Campaign) -> None:
         raise CampaignError(
             f"the campaign {campaign.name!r} has no triplets yet; import some first"
         )
-    _move(campaign, Campaign.State.OPEN)
+    _move(campaign, CampaignState.OPEN)
 
 
 def pause_campaign(campaign: Campaign) -> None:
     """No new pairs are given out; votes on pairs already given still count."""
-    _move(campaign, Campaign.State.PAUSED)
+    _move(campaign, CampaignState.PAUSED)
 
 
 def close_campaign(campaign: Campaign) -> None:
-    _move(campaign, Campaign.State.CLOSED)
+    _move(campaign, CampaignState.CLOSED)
 
 
-def _move(campaign: Campaign, to: Campaign.State) -> None:
+def _move(campaign: Campaign, to: CampaignState) -> None:
     """One conditional UPDATE: of two people who press at once, one moves it."""
     moved = Campaign.objects.filter(pk=campaign.pk, state__in=_BEFORE[to]).update(state=to)
     campaign.refresh_from_db(fields=["state"])

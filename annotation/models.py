@@ -10,6 +10,7 @@ import hashlib
 import uuid
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Exists, F, OuterRef, Q
@@ -82,17 +83,17 @@ class Dimension(models.Model):
 
 
 class CampaignQuerySet(models.QuerySet["Campaign"]):
-    def open_to(self, user: models.Model) -> "CampaignQuerySet":
+    def open_to(self, user: User) -> "CampaignQuerySet":
         """Campaigns whose doors stand open for this person, whatever their role."""
         return self.filter(Q(open_to_all=True) | Exists(_membership_of(user)))
 
-    def with_votes_of(self, user: models.Model) -> "CampaignQuerySet":
+    def with_votes_of(self, user: User) -> "CampaignQuerySet":
         """Adds `mine`: how many triplets this person has voted on."""
         own = Cursor.objects.filter(campaign=OuterRef("pk"), annotator=user).values("votes")
         return self.annotate(mine=Coalesce(models.Subquery(own), 0))
 
 
-def _membership_of(user: models.Model) -> models.QuerySet[models.Model]:
+def _membership_of(user: User) -> models.QuerySet[models.Model]:
     through: type[models.Model] = Campaign.members.through
     return through._default_manager.filter(campaign_id=OuterRef("pk"), user_id=user.pk)
 
@@ -121,7 +122,9 @@ class Campaign(models.Model):
         default=False, help_text="Ask for an optional score from 1 to 5 per clip."
     )
     open_to_all = models.BooleanField(default=True, help_text="Every annotator may vote.")
-    members = models.ManyToManyField(USER, blank=True, related_name="campaigns")
+    members: models.ManyToManyField[User, models.Model] = models.ManyToManyField(
+        USER, blank=True, related_name="campaigns"
+    )
     created_by = models.ForeignKey(
         USER, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
@@ -400,7 +403,7 @@ class VoteQuerySet(models.QuerySet["Vote"]):
     def counted(self) -> "VoteQuerySet":
         return self.filter(state=Vote.State.COUNTED)
 
-    def latest_of(self, user: models.Model, campaign: Campaign) -> "VoteQuerySet":
+    def latest_of(self, user: User, campaign: Campaign) -> "VoteQuerySet":
         """Own votes, newest first, with all that showing and editing them needs."""
         return (
             self.live()

@@ -6,8 +6,7 @@ the group `annotator`, because a vote is a person's opinion and not an administr
 
 from typing import Final
 
-from django.contrib.auth.base_user import AbstractBaseUser
-from django.contrib.auth.models import AnonymousUser, Group
+from django.contrib.auth.models import AnonymousUser, Group, User
 
 from annotation.models import Campaign
 
@@ -16,7 +15,7 @@ LEAD: Final = "lead"
 ML_ENGINEER: Final = "ml_engineer"
 ROLES: Final = (ANNOTATOR, LEAD, ML_ENGINEER)
 
-Person = AbstractBaseUser | AnonymousUser
+Person = User | AnonymousUser
 
 
 def ensure_groups() -> None:
@@ -32,7 +31,7 @@ def roles_of(user: Person) -> frozenset[str]:
     known: frozenset[str] | None = getattr(user, "_roles", None)
     if known is None:
         known = frozenset(Group.objects.filter(user=user).values_list("name", flat=True))
-        user._roles = known  # type: ignore[union-attr]
+        setattr(user, "_roles", known)  # noqa: B010  the class has no such attribute
     return known
 
 
@@ -54,8 +53,8 @@ def may_see_campaign(user: Person, campaign: Campaign) -> bool:
         return True
     if campaign.state == Campaign.State.DRAFT or not is_annotator(user):
         return False
-    return campaign.open_to_all or campaign.members.filter(pk=user.pk).exists()
+    return campaign.open_to_all or campaign.members.filter(pk=user.pk or 0).exists()
 
 
 def _is_operator(user: Person) -> bool:
-    return bool(user.is_active and getattr(user, "is_superuser", False))
+    return bool(user.is_active and user.is_superuser)
