@@ -37,7 +37,8 @@ BACKDROP: Final = {
 STEP: Final = {"left": (-1.0, 0.0), "right": (1.0, 0.0), "up": (0.0, -1.0), "down": (0.0, 1.0)}
 
 # What a strength of 1 means.
-BLUR_PIXELS: Final = 5.0  # sigma
+BLUR_PIXELS: Final = 6.0  # sigma
+BLOCKED_SHARE: Final = 0.85  # of the block mean
 BLOTCH_LEVELS: Final = 26.0  # RMS, of 255
 WASHED_SHARE: Final = 0.75  # mixed into grey
 JITTER_PIXELS: Final = 4.0  # RMS per axis
@@ -59,7 +60,7 @@ def render(recipe: Recipe) -> Frames:
         behind = centres - ECHO_DISTANCE * np.array(STEP[shown.direction], np.float32)
         echo = figures(shown.shape, behind, size)
         mask = np.maximum(mask, ECHO_OPACITY * defects.ghosting * echo)
-    mask = blocked(blurred(mask, BLUR_PIXELS * defects.blur), defects.blocks)
+    mask = blocked(blurred(mask, BLUR_PIXELS * defects.blur**0.75), BLOCKED_SHARE * defects.blocks)
     back = np.array(BACKDROP[shown.background], np.float32)
     fore = np.array(PALETTE[shown.colour], np.float32)
     frames = back + mask[..., None] * (fore - back)
