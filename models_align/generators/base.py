@@ -1,6 +1,6 @@
 """What a method needs from a generator, whatever its family."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
@@ -14,6 +14,7 @@ class Generator(Protocol):
     """
 
     source: str
+    pipeline: Any  # of diffusers: loads adapters
     transformer: torch.nn.Module
     native_shift: float
     lora_targets: tuple[str, ...]
@@ -44,6 +45,10 @@ class Generator(Protocol):
         ...
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor: ...
+
+    def scheduler(self, shift: float = 0.0) -> Any:
+        """A fresh noise schedule of diffusers; a shift above 0 replaces its own."""
+        ...
 
     def fingerprint(self) -> str:
         """Changes with whatever changes latents or text embeddings: the key of their caches."""

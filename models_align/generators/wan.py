@@ -57,7 +57,7 @@ class WanGenerator:
         self.transformer = pipeline.transformer.eval().requires_grad_(requires_grad=False)
         pipeline.text_encoder.eval().requires_grad_(requires_grad=False)
         self.needs_image = isinstance(pipeline, WanImageToVideoPipeline)
-        self.lora_targets = LORA_TARGETS
+        self.lora_targets: tuple[str, ...] = LORA_TARGETS
         self.train_timesteps: int = pipeline.scheduler.config.num_train_timesteps
         self.native_shift = _native_shift(pipeline.scheduler)
         self.text_tokens = min(pipeline.tokenizer.model_max_length, MAX_TEXT_TOKENS)

@@ -1,0 +1,91 @@
+"""A Wan text-to-video pipeline of about a million parameters, built from nothing but configs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler, WanPipeline, WanTransformer3DModel
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
+
+from models_align.generators.dct_vae import DctVideoVAE
+
+PAD, END = "<pad>", "</s>"
+HEAD = 32  # channels of an attention head; Wan's rotary embedding splits them in three
+
+
+@dataclass(frozen=True, slots=True)
+class TinySize:
+    """How large the transformer is. `shift` is that of the noise schedule."""
+
+    z_dim: int = 32
+    heads: int = 5
+    layers: int = 4
+    ffn: int = 320
+    text_dim: int = 64
+    text_tokens: int = 24
+    shift: float = 1.0
+
+
+def build_pipeline(size: TinySize, corpus: Sequence[str], seed: int) -> WanPipeline:
+    """Tokenizer of the corpus, random text encoder (it stays frozen), random transformer."""
+    torch.manual_seed(seed)
+    tokenizer = train_tokenizer(corpus, size.text_tokens)
+    transformer = WanTransformer3DModel(
+        patch_size=(1, 2, 2),
+        num_attention_heads=size.heads,
+        attention_head_dim=HEAD,
+        in_channels=size.z_dim,
+        out_channels=size.z_dim,
+        text_dim=size.text_dim,
+        freq_dim=64,
+        ffn_dim=size.ffn,
+        num_layers=size.layers,
+        rope_max_seq_len=64,
+    )
+    return WanPipeline(
+        tokenizer=tokenizer,
+        text_encoder=_text_encoder(tokenizer, size.text_dim),
+        vae=DctVideoVAE(z_dim=size.z_dim),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=size.shift),
+        transformer=transformer,
+    )
+
+
+def train_tokenizer(corpus: Sequence[str], max_tokens: int) -> PreTrainedTokenizerFast:
+    """A byte-level BPE: whole words for the corpus, and still any other text."""
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    bpe.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=512,
+        special_tokens=[PAD, END],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    bpe.train_from_iterator(corpus, trainer)
+    bpe.post_processor = processors.TemplateProcessing(
+        single=f"$A {END}", special_tokens=[(END, bpe.token_to_id(END))]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=bpe,
+        pad_token=PAD,
+        eos_token=END,
+        model_max_length=max_tokens,
+    )
+
+
+def _text_encoder(tokenizer: PreTrainedTokenizerFast, width: int) -> UMT5EncoderModel:
+    """Random: the words of the world are told apart by their embeddings alone."""
+    config = UMT5Config(
+        vocab_size=len(tokenizer),
+        d_model=width,
+        d_kv=16,
+        d_ff=2 * width,
+        num_layers=1,
+        num_heads=4,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        decoder_start_token_id=tokenizer.pad_token_id,
+    )
+    return UMT5EncoderModel(config).eval()

@@ -1,0 +1,203 @@
+"""The alignment run, top to bottom."""
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from formats.checkpoints import commit_checkpoint, newest_verified
+from formats.outcome import ExitCode, Outcome, Output, OutputKind
+from formats.supervised import NonFiniteError, Supervised
+from models_align.checkpoints import add_adapter, commit_adapter, load_state, save_state
+from models_align.config import (
+    AlignmentConfig,
+    FlowDpoSettings,
+    GapoSettings,
+    RwrSettings,
+    SftSettings,
+)
+from models_align.data import Batch, PairData, training_pairs
+from models_align.flow import interpolate, velocity_error, velocity_target
+from models_align.generators.base import Generator
+from models_align.generators.wan import load_wan
+from models_align.latents import TensorCache
+from models_align.methods.flow_dpo import flow_dpo_loss, preference_logit, squared_schedule
+from models_align.methods.gapo import gap_factor, gapo_loss, normalised
+from models_align.methods.rwr import effective_sample_size, rwr_loss
+from models_align.methods.sft import sft_loss
+
+# Likelihood displacement: the winner gets worse too, only the loser faster.
+ALARM_AFTER_LOGS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """Mean squared velocity errors per pair, [B]; the reference has the adapter switched off."""
+
+    policy_w: torch.Tensor
+    policy_l: torch.Tensor
+    reference_w: torch.Tensor
+    reference_l: torch.Tensor
+
+
+def train(run: Supervised) -> Outcome:
+    """The body of `python -m models_align train RUN_DIR`."""
+    config = AlignmentConfig.from_json(run.dir.config())
+    torch.set_num_threads(config.threads)
+    torch.use_deterministic_algorithms(mode=True, warn_only=True)
+    pairs = training_pairs(run.dir.input("pairs"))
+    generator = load_wan(run.dir.input("generator"))
+    cache = TensorCache(run.dir.root / "cache", config.cache_mib * 2**20)
+    data = PairData(pairs, run.dir.media_root(), generator, cache, config)
+    data.encode(lambda done, total: _encoded(run, config, done, total))
+
+    lora = add_adapter(generator, config)
+    trainable = [each for each in generator.transformer.parameters() if each.requires_grad]
+    optimizer = torch.optim.Adam(trainable, lr=config.lr)
+    step = 0
+    found = newest_verified(run.dir.checkpoints, report=print)
+    if found is not None:
+        step = load_state(found.path, generator, optimizer)
+        print(f"resumed behind step {step}", flush=True)
+
+    def save() -> None:
+        commit_checkpoint(
+            run.dir.checkpoints,
+            step,
+            run.fence,
+            lambda folder: save_state(folder, generator, optimizer, step),
+        )
+
+    generator.transformer.train()
+    started, alarm = time.monotonic(), 0
+    values: dict[str, float] = {}
+    while step < config.steps:
+        run.check(save)
+        torch.manual_seed(config.seed * 1_000_003 + step)  # the dropout of LoRA
+        batch = data.batch(step)
+        errors = both_errors(generator, batch)
+        loss = pair_losses(config, batch, errors).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        grad_norm = torch.nn.utils.clip_grad_norm_(trainable, config.max_grad_norm)
+        _refuse_non_finite(step, loss.item(), grad_norm.item())
+        for group in optimizer.param_groups:
+            group["lr"] = config.lr * min(1.0, (step + 1) / max(1, config.warmup_steps))
+        optimizer.step()
+        values = {"loss": loss.item(), "grad_norm": grad_norm.item()}
+        values |= readings(config, batch, errors)
+        step += 1
+        if step % config.log_every == 0 or step in {1, config.steps}:
+            run.dir.log_metrics(step, config.steps, values, stage="training")
+            alarm = _watch(values, alarm)
+        if step % config.save_every == 0 and step < config.steps:
+            save()
+
+    meta = {"method": config.method, "name": config.name, "steps": step, "pairs": len(pairs)}
+    card = {**meta, "config": config.to_json(), "base": generator.source, "last": values}
+    sha256 = commit_adapter(run.dir.outputs / "adapter", generator, lora, card)
+    seconds = round(time.monotonic() - started, 1)
+    return Outcome(
+        ExitCode.DONE,
+        outputs=(Output(OutputKind.ADAPTER, "outputs/adapter", sha256, meta),),
+        summary={**meta, **values, "seconds": seconds},
+    )
+
+
+def _encoded(run: Supervised, config: AlignmentConfig, done: int, total: int) -> None:
+    run.check()
+    if done % 50 == 0 or done == total:
+        stage = f"encoding: {done} of {total} pairs"
+        run.dir.log_metrics(0, config.steps, {}, stage=stage)
+
+
+def _refuse_non_finite(step: int, loss: float, grad_norm: float) -> None:
+    """Before the optimizer steps: afterwards the weights would be lost as well."""
+    if not (math.isfinite(loss) and math.isfinite(grad_norm)):
+        raise NonFiniteError(
+            f"step {step}: the loss is {loss} and the gradient norm {grad_norm}; "
+            "a lower lr or beta may help"
+        )
+
+
+def both_errors(generator: Generator, batch: Batch) -> Errors:
+    """Winners and losers in one forward, with the adapter and without: no second model."""
+    data = torch.cat([batch.winners, batch.losers])
+    noise = torch.cat([batch.noise, batch.noise])
+    t = torch.cat([batch.t, batch.t])
+    text = torch.cat([batch.text, batch.text])
+    condition = None if batch.condition is None else torch.cat([batch.condition] * 2)
+    x_t, target = interpolate(data, noise, t), velocity_target(data, noise)
+    policy = velocity_error(generator.velocity(x_t, t, text, condition), target)
+    generator.transformer.disable_adapters()
+    try:
+        with torch.no_grad():
+            reference = velocity_error(generator.velocity(x_t, t, text, condition), target)
+    finally:
+        generator.transformer.enable_adapters()
+    return Errors(*policy.chunk(2), *reference.chunk(2))
+
+
+def pair_losses(config: AlignmentConfig, batch: Batch, errors: Errors) -> torch.Tensor:  # [B]
+    four = (errors.policy_w, errors.policy_l, errors.reference_w, errors.reference_l)
+    match config.settings:
+        case FlowDpoSettings():
+            return flow_dpo_loss(*four, _beta(config, batch))
+        case GapoSettings(alpha=alpha, normalise_gap=normalise):
+            beta, rewards = _beta(config, batch), (batch.reward_w, batch.reward_l)
+            if not normalise:
+                return gapo_loss(*four, beta, *rewards, alpha)
+            return normalised(gap_factor(*rewards, alpha)) * flow_dpo_loss(*four, beta)
+        case RwrSettings():
+            weighted = rwr_loss(errors.policy_w, batch.weight_w)
+            return (weighted + rwr_loss(errors.policy_l, batch.weight_l)) / 2
+        case SftSettings():
+            return sft_loss(errors.policy_w)
+
+
+def _beta(config: AlignmentConfig, batch: Batch) -> float | torch.Tensor:
+    settings = config.settings
+    assert isinstance(settings, FlowDpoSettings | GapoSettings)
+    if settings.beta_schedule == "squared":
+        return squared_schedule(settings.beta, batch.t)
+    return settings.beta
+
+
+@torch.no_grad()
+def readings(config: AlignmentConfig, batch: Batch, errors: Errors) -> dict[str, float]:
+    """What a person watches. Winner and loser have a curve each: both may get worse."""
+    values = {
+        "winner_drift": (errors.policy_w - errors.reference_w).mean().item(),
+        "loser_drift": (errors.policy_l - errors.reference_l).mean().item(),
+    }
+    settings = config.settings
+    if isinstance(settings, FlowDpoSettings | GapoSettings):
+        z = preference_logit(
+            errors.policy_w, errors.policy_l, errors.reference_w, errors.reference_l,
+            _beta(config, batch),
+        )  # fmt: skip
+        # At step 0 every z is 0: half of a coin's throws, not none.
+        right = (z > 0).float() + (z == 0).float() / 2
+        values |= {
+            "z_mean": z.mean().item(),
+            "z_max": z.abs().max().item(),
+            "implicit_accuracy": right.mean().item(),
+        }
+    if isinstance(settings, RwrSettings):
+        weights = torch.cat([batch.weight_w, batch.weight_l])
+        values["effective_samples"] = effective_sample_size(weights).item()
+    return values
+
+
+def _watch(values: dict[str, Any], alarm: int) -> int:
+    """Count the logs in which the winner stood above its reference, and say so once in a while."""
+    alarm = alarm + 1 if values["winner_drift"] > 0 else 0
+    if alarm and alarm % ALARM_AFTER_LOGS == 0:
+        print(
+            f"alarm: the error on winners has been above the reference for {alarm} logs; "
+            "the model forgets what people like (a larger beta or a lower lr may help)",
+            flush=True,
+        )
+    return alarm
