@@ -19,3 +19,7 @@ class WrongState(PipelineError):
 
 class ArtifactMissing(PipelineError):
     """A row promises bytes that are not there, or other ones."""
+
+
+class Lost(PipelineError):
+    """The run has another owner by now; this one writes nothing more."""

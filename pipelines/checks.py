@@ -1,0 +1,31 @@
+"""System checks: what would make runs fail later is said at start."""
+
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+
+
+@register()
+def lease_outlives_its_renewal(**_: Any) -> list[CheckMessage]:
+    term = settings.TIEBREAK_RUN_LEASE_SECONDS - settings.TIEBREAK_RUN_LEASE_MARGIN_SECONDS
+    if term > settings.TIEBREAK_RUN_RENEW_SECONDS:
+        return []
+    return [
+        Error(
+            f"A run's lease ends for its child after {term} s but is renewed only every "
+            f"{settings.TIEBREAK_RUN_RENEW_SECONDS} s, so every run would stop itself.",
+            hint="TIEBREAK_RUN_LEASE_SECONDS - TIEBREAK_RUN_LEASE_MARGIN_SECONDS must exceed "
+            "TIEBREAK_RUN_RENEW_SECONDS.",
+            id="pipelines.E001",
+        )
+    ]
+
+
+@register()
+def runs_root_is_a_folder(**_: Any) -> list[CheckMessage]:
+    root = Path(settings.RUNS_ROOT)
+    if not root.exists() or root.is_dir():
+        return []
+    return [Error(f"RUNS_ROOT {root} is not a folder.", id="pipelines.E002")]

@@ -1,0 +1,216 @@
+"""The door to the trainers: run directory, argv, environment, start, signals.
+
+Nothing that a person typed reaches the argv: it is a fixed template and the run directory.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from django.conf import settings
+from django.db import connection
+
+from formats.outcome import ExitCode
+from formats.run_dir import Input, RunDir
+from pipelines.errors import ArtifactMissing
+from pipelines.kinds import KindSpec
+from pipelines.models import Run, RunInput
+
+TAG: Final = "TIEBREAK_RUN_TAG"
+# Where a site keeps its GPUs apart, and its copies of public models.
+_PASSED_ON: Final = ("CUDA_VISIBLE_DEVICES", "HF_HOME")
+_PR_SET_PDEATHSIG: Final = 1
+_LIBC: Final = ctypes.CDLL(None)
+
+
+def run_dir(run: Run) -> RunDir:
+    return RunDir(Path(settings.RUNS_ROOT).absolute() / str(run.pk))
+
+
+# Before the start.
+
+
+def prepare(run: Run) -> RunDir:
+    """Write config.json, inputs.json and a fresh `want`; what an earlier attempt left stays."""
+    folder = run_dir(run)
+    pin_inputs(run)
+    inputs = {row.role: resolve(row) for row in _inputs(run)}
+    folder.prepare(run.config, inputs, media_root=Path(settings.MEDIA_ROOT).absolute())
+    folder.write_want("run")
+    return folder
+
+
+def pin_inputs(run: Run) -> None:
+    """Replace "what that run will leave" by what it left."""
+    for row in run.inputs.filter(artifact=None, producer__isnull=False).select_related("producer"):
+        assert row.producer is not None
+        left = row.producer.artifacts.filter(kind=row.producer_kind).first()
+        if left is None:
+            raise ArtifactMissing(
+                f"run {row.producer_id} ({row.producer.kind}) left no {row.producer_kind}, "
+                f"which this run reads as its {row.role}"
+            )
+        row.artifact = left
+        row.save(update_fields=["artifact"])
+
+
+def _inputs(run: Run) -> Iterator[RunInput]:
+    yield from run.inputs.select_related("artifact", "base_model__artifact")
+
+
+def resolve(row: RunInput) -> Input:
+    """Where a trainer finds what plays this role: an absolute path, or the id of a public model."""
+    if row.file:
+        return Input(str(run_dir(row.run).root / row.file), row.sha256)
+    if row.base_model is not None and row.base_model.artifact is None:
+        return Input(row.base_model.source, row.base_model.sha256)
+    artifact = row.artifact if row.base_model is None else row.base_model.artifact
+    if artifact is None:
+        raise ArtifactMissing(f"the {row.role} of run {row.run_id} is not there yet")
+    return Input(str(Path(settings.RUNS_ROOT).absolute() / artifact.path), artifact.sha256)
+
+
+def argv(spec: KindSpec, folder: Path) -> list[str]:
+    """Fixed words and the run directory. `-I` keeps the environment out of Python's search path."""
+    if spec.command is not None:
+        return [sys.executable, *spec.command, str(folder)]
+    return [sys.executable, str(Path(settings.BASE_DIR) / "manage.py"), "perform", str(folder)]
+
+
+def environment(spec: KindSpec, run: Run, *, slots: int) -> dict[str, str]:
+    """What the child may know. A trainer sees no secret and no database."""
+    given = {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": os.environ.get("HOME", "/"),
+        "LANG": os.environ.get("LANG", "C.UTF-8"),
+        "OMP_NUM_THREADS": str(threads(spec, slots=slots)),
+        "HF_HUB_OFFLINE": "1",
+        TAG: f"{run_dir(run).root}#{run.fence}",
+    }
+    given |= {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    return given | (_django_environment() if spec.perform is not None else {})
+
+
+def _django_environment() -> dict[str, str]:
+    return {
+        "DJANGO_SETTINGS_MODULE": os.environ["DJANGO_SETTINGS_MODULE"],
+        "DATABASE_URL": _database_url(),
+        "SECRET_KEY": settings.SECRET_KEY,
+        "MEDIA_ROOT": str(Path(settings.MEDIA_ROOT).absolute()),
+        "RUNS_ROOT": str(Path(settings.RUNS_ROOT).absolute()),
+        "TIEBREAK_VAR": str(settings.VAR),
+    }
+
+
+def _database_url() -> str:
+    """The URL of the database that this process really uses."""
+    values = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{Path(values['NAME']).absolute()}"
+    user, password, host, name = (
+        quote(str(values[key]), safe="") for key in ("USER", "PASSWORD", "HOST", "NAME")
+    )
+    who = f"{user}:{password}" if password else user
+    port = f":{values['PORT']}" if values["PORT"] else ""
+    return f"postgresql://{who}@{host}{port}/{name}"
+
+
+def threads(spec: KindSpec, *, slots: int) -> int:
+    """CPU threads of one trainer. More threads than cores cost minutes (DEPENDENCIES 8)."""
+    asked = spec.threads or settings.TIEBREAK_TRAINER_THREADS
+    return asked or max(1, len(os.sched_getaffinity(0)) // max(slots, 1))
+
+
+# The child.
+
+
+def start(spec: KindSpec, run: Run, *, slots: int) -> subprocess.Popen[bytes]:
+    """Start the child in a session of its own; what it prints is appended to log.txt.
+
+    The kernel kills the child when the calling *thread* ends (PR_SET_PDEATHSIG), however it ends:
+    so the thread that starts a child must be the one that waits for it.
+    """
+    folder = run_dir(run)
+    with folder.log_file.open("ab") as log:
+        return subprocess.Popen(
+            argv(spec, folder.root),
+            env=environment(spec, run, slots=slots),
+            cwd=folder.root,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            # Two system calls, bound before the fork: nothing there that could wait for a lock.
+            preexec_fn=_tied_to(os.getpid()),  # noqa: PLW1509
+        )
+
+
+def _tied_to(parent: int) -> Callable[[], None]:
+    def tie() -> None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(ExitCode.RUN_ME_AGAIN)  # It died before the kernel knew our wish.
+
+    return tie
+
+
+def signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """Signal the child and all that it started in its session."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+
+
+def end(process: subprocess.Popen[bytes], run: Run) -> list[int]:
+    """End the child and everything that it started; give the processes that would not die."""
+    signal_group(process, signal.SIGKILL)
+    process.wait()
+    return kill_leftovers(run)
+
+
+def kill_leftovers(run: Run, *, patience: float = 5.0) -> list[int]:
+    """Kill processes of this run, of this fence or an older one; give those that would not die."""
+    deadline = time.monotonic() + patience
+    while (found := leftovers(run)) and time.monotonic() < deadline:
+        for pid in found:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        time.sleep(0.02)
+    return found
+
+
+def leftovers(run: Run) -> list[int]:
+    """Processes on this host that carry the tag of this run and have not ended."""
+    wanted = f"{TAG}={run_dir(run).root}#".encode()
+    found = []
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit() or int(folder.name) == os.getpid():
+            continue
+        try:
+            entries = (folder / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue  # It has just ended, or it belongs to somebody else.
+        fences = [int(e.removeprefix(wanted)) for e in entries if e.startswith(wanted)]
+        if fences and fences[0] <= run.fence:
+            found.append(int(folder.name))
+    return found
+
+
+def log_tail(run: Run, lines: int = 12) -> str:
+    """The last lines that the child printed."""
+    file = run_dir(run).log_file
+    if not file.exists():
+        return ""
+    with file.open("rb") as log:
+        log.seek(max(0, file.stat().st_size - 8192))
+        text = log.read().decode(errors="replace")
+    return "\n".join(text.splitlines()[-lines:]).replace("\0", "").strip()

@@ -1,0 +1,237 @@
+"""The state machine of a run. Every change of a Run row after its insert is made here.
+
+Each change is one UPDATE on (id, state, fence) and must touch one row; a writer whose UPDATE
+touches none has lost the run and stops. Times are those of the database's clock. The trigger of
+migration 0002 refuses what LEGAL does not list, and writes the events.
+"""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any, Final
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import DateTimeField, ExpressionWrapper, F, Q, QuerySet
+from django.db.models.functions import Now
+
+from pipelines.errors import WrongState
+from pipelines.models import ACTIVE, ENDED, Run, RunState, Want
+
+LEGAL: Final[dict[RunState, frozenset[RunState]]] = {
+    RunState.QUEUED: frozenset({RunState.STARTING, RunState.CANCELLED, RunState.FAILED}),
+    RunState.STARTING: frozenset(
+        {RunState.RUNNING, RunState.QUEUED, RunState.FAILED, RunState.CANCELLING}
+    ),
+    RunState.RUNNING: frozenset(
+        {RunState.CANCELLING, RunState.COMMITTING, RunState.QUEUED, RunState.FAILED}
+    ),
+    RunState.CANCELLING: frozenset({RunState.CANCELLED}),
+    RunState.COMMITTING: frozenset({RunState.SUCCEEDED, RunState.QUEUED, RunState.FAILED}),
+    RunState.FAILED: frozenset({RunState.QUEUED}),  # a person asks for another try
+    RunState.SUCCEEDED: frozenset(),
+    RunState.CANCELLED: frozenset(),
+}
+
+
+def from_now(seconds: float) -> ExpressionWrapper:
+    """A moment of the database's clock: hosts may disagree about the time, rows may not."""
+    return ExpressionWrapper(Now() + timedelta(seconds=seconds), output_field=DateTimeField())
+
+
+def move(run: Run, after: RunState, **changes: Any) -> bool:
+    """Move a run on from the state and fence that `run` shows. False: somebody else was faster.
+
+    On success `run` shows the new state; other values are those that the caller read before.
+    """
+    values: dict[str, Any] = {"state": after, **changes}
+    if after not in ACTIVE:
+        values |= {"lease_until": None, "owner": ""}
+    if after in ENDED:
+        values.setdefault("finished_at", Now())
+    rows = Run.objects.filter(pk=run.pk, state=run.state, fence=run.fence).update(**values)
+    if rows != 1:
+        return False
+    run.state = after
+    return True
+
+
+# The worker's side.
+
+
+def claimable(queues: Iterable[str]) -> QuerySet[Run]:
+    """Queued runs whose time has come and whose inputs are all there, the oldest first."""
+    waiting = Q(inputs__artifact=None, inputs__producer__isnull=False) & ~Q(
+        inputs__producer__state=RunState.SUCCEEDED
+    )
+    blocked = Run.objects.filter(waiting, state=RunState.QUEUED).values("pk")
+    return (
+        Run.objects.filter(state=RunState.QUEUED, queue__in=list(queues))
+        .filter(Q(not_before=None) | Q(not_before__lte=Now()))
+        .exclude(pk__in=blocked)
+        .order_by("pk")
+    )
+
+
+def claim(queues: Iterable[str], owner: str, *, run_id: int | None = None) -> Run | None:
+    """Take the oldest run that can start, or that one run: fence + 1, attempt + 1, a lease."""
+    wanted = claimable(queues)
+    if run_id is not None:
+        wanted = wanted.filter(pk=run_id)
+    if not wanted.exists():  # A plain read: an idle worker never takes SQLite's write lock.
+        return None
+    with transaction.atomic():
+        run = wanted.select_for_update(skip_locked=True, of=("self",)).first()
+        if run is None:
+            return None
+        taken = move(
+            run,
+            RunState.STARTING,
+            fence=F("fence") + 1,
+            attempt=F("attempt") + 1,
+            owner=owner,
+            lease_until=from_now(settings.TIEBREAK_RUN_LEASE_SECONDS),
+            heartbeat_at=Now(),
+            progress_at=Now(),
+            started_at=run.started_at or Now(),
+            finished_at=None,
+            not_before=None,
+            reason="",
+            message="",
+        )
+        if not taken:
+            return None
+        run.refresh_from_db()
+    return run
+
+
+def renew(run: Run) -> bool:
+    """Prolong the lease. False: the run has another owner by now, and this one must let go."""
+    held = Run.objects.filter(pk=run.pk, fence=run.fence, state__in=ACTIVE)
+    lease = from_now(settings.TIEBREAK_RUN_LEASE_SECONDS)
+    return held.update(lease_until=lease, heartbeat_at=Now()) == 1
+
+
+def see(run: Run) -> bool:
+    """Read state and wish anew. False: the run has another owner by now."""
+    row = Run.objects.filter(pk=run.pk, fence=run.fence, state__in=ACTIVE).first()
+    if row is None:
+        return False
+    run.state, run.want = row.state, row.want
+    return True
+
+
+def note_progress(run: Run, *, step: int, total: int, stage: str) -> bool:
+    """Show how far a run is. False: the run has another owner by now."""
+    held = Run.objects.filter(pk=run.pk, fence=run.fence, state__in=ACTIVE)
+    return held.update(step=step, total=total, stage=stage, progress_at=Now()) == 1
+
+
+def back_off(failures: int) -> float:
+    """Seconds to wait after so many failures in a row."""
+    steps: list[float] = settings.TIEBREAK_RUN_BACKOFF_SECONDS
+    return steps[min(failures, len(steps)) - 1] if failures > 0 and steps else 0.0
+
+
+def try_again(run: Run, reason: str, message: str) -> bool:
+    """After a failure: back into the queue, later; or failed, where the tries are used up."""
+    if run.attempt >= run.max_attempts:
+        return move(run, RunState.FAILED, reason=reason, message=message)
+    later = from_now(back_off(run.attempt))
+    return move(run, RunState.QUEUED, reason=reason, message=message, not_before=later)
+
+
+def put_back(run: Run, reason: str, message: str) -> bool:
+    """Back into the queue at once, because it was stopped and did not fail: no try is used up."""
+    attempt = max(run.attempt - 1, 0)
+    return move(run, RunState.QUEUED, reason=reason, message=message, attempt=attempt)
+
+
+# The reaper: any number of copies may run, because each change is conditional.
+
+
+def reap() -> list[int]:
+    """Take runs away from owners whose lease has run out; give their ids."""
+    expired = Run.objects.filter(state__in=ACTIVE, lease_until__lt=Now())
+    return [run.pk for run in expired if _release(run, lease_until__lt=Now())]
+
+
+def reap_owner(owner: str) -> list[int]:
+    """Take its runs away from an owner that is known to be dead, before the leases run out."""
+    held = Run.objects.filter(state__in=ACTIVE, owner=owner)
+    return [run.pk for run in held if _release(run, owner=owner)]
+
+
+def active_owners() -> set[str]:
+    return set(Run.objects.filter(state__in=ACTIVE).values_list("owner", flat=True).distinct())
+
+
+def _release(run: Run, **still: Any) -> bool:
+    # Read, look again under the lock, move. A renewal between the read and the lock wins.
+    with transaction.atomic():
+        row = Run.objects.select_for_update(skip_locked=True).filter(
+            pk=run.pk, fence=run.fence, state=run.state, **still
+        )
+        if row.first() is None:
+            return False
+        if run.state == RunState.CANCELLING:
+            return move(run, RunState.CANCELLED, reason="cancelled")
+        return try_again(run, "lost", "The worker died or lost touch.")
+
+
+def fail_without_inputs() -> list[int]:
+    """Fail the queued runs that wait for a run which will leave nothing; give their ids."""
+    gone = Q(inputs__artifact=None) & Q(
+        inputs__producer__state__in=(RunState.FAILED, RunState.CANCELLED)
+    )
+    failed: list[int] = []
+    for run in Run.objects.filter(gone, state=RunState.QUEUED).distinct():
+        missing = run.inputs.filter(artifact=None, producer__state__in=ENDED).select_related(
+            "producer"
+        )[0]
+        producer = missing.producer
+        assert producer is not None
+        word = "was cancelled" if producer.state == RunState.CANCELLED else "failed"
+        source = f"run {producer.pk} ({producer.kind})"
+        message = f"Its {missing.role} should have come from {source}, which {word}."
+        if move(run, RunState.FAILED, reason="input_failed", message=message):
+            failed.append(run.pk)
+    return failed + (fail_without_inputs() if failed else [])
+
+
+# The people's side.
+
+
+def cancel(run: Run, by: str) -> Run:
+    """Cancel what is queued, ask the owner of what runs; WrongState where it is too late."""
+    for _ in range(5):
+        run.refresh_from_db()
+        message = f"Cancelled by {by}."
+        if run.state in (RunState.CANCELLING, RunState.CANCELLED):
+            return run
+        if run.state == RunState.QUEUED:
+            changes = {"reason": "cancelled", "message": message}
+            after = RunState.CANCELLED
+        elif run.state in (RunState.STARTING, RunState.RUNNING):
+            changes = {"want": Want.CANCEL, "message": message}
+            after = RunState.CANCELLING
+        elif run.state == RunState.COMMITTING:
+            raise WrongState(f"run {run.pk} is done and its results are being registered")
+        else:
+            raise WrongState(f"run {run.pk} has ended already: it {run.state}")
+        if move(run, after, **changes):
+            return run
+    raise WrongState(f"run {run.pk} keeps changing its state; try again")
+
+
+def retry(run: Run) -> bool:
+    """Put a failed run back into the queue with all its tries."""
+    return move(
+        run,
+        RunState.QUEUED,
+        want=Want.RUN,
+        attempt=0,
+        not_before=None,
+        reason="",
+        message="",
+        finished_at=None,
+    )

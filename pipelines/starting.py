@@ -1,0 +1,198 @@
+"""Starting, cancelling and retrying runs: the functions that all doors call.
+
+Whoever may press the button is the door's question (annotation.permissions); whether the run can
+work is asked here, before a row is written.
+"""
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import IntegrityError, transaction
+
+from formats.records import (
+    GenerationRecord,
+    PairRecord,
+    PreferenceRecord,
+    PromptRecord,
+    ScoreRecord,
+)
+from pipelines import doorbell, kinds, launching, lifecycle
+from pipelines.errors import InvalidRunConfig, WrongState
+from pipelines.models import Artifact, BaseModel, LoopGroup, Run, RunInput, RunState
+
+Source = Artifact | BaseModel | Run
+Record = PromptRecord | PreferenceRecord | GenerationRecord | ScoreRecord | PairRecord
+
+
+def start_run(
+    kind: str,
+    config: Mapping[str, Any],
+    inputs: Mapping[str, Source] | None = None,
+    *,
+    user: AbstractBaseUser | None,
+    name: str = "",
+    files: Mapping[str, Iterable[Record]] | None = None,
+    group: LoopGroup | None = None,
+    nonce: str | None = None,
+) -> Run:
+    """Queue a run. InvalidRunConfig where it could not work; then nothing is written.
+
+    `inputs` goes from a role to what plays it; a Run stands for what that run will leave. `files`
+    goes from a role to records that are written beside the config. The same user and `nonce` twice
+    (a double click) give the same run.
+    """
+    spec = kinds.get(kind)
+    checked = spec.check(config)
+    given = {role: list(records) for role, records in (files or {}).items()}
+    rows = [_input(spec, role, source) for role, source in (inputs or {}).items()]
+    _check_roles(spec, {row.role for row in rows}, given)
+    if (twin := _twin(user, nonce)) is not None:
+        return twin
+    try:
+        with transaction.atomic():
+            return _write(
+                spec, checked, rows, given, user=user, name=name, group=group, nonce=nonce
+            )
+    except IntegrityError:
+        # Two clicks at the same moment: the other one has won.
+        if (twin := _twin(user, nonce)) is not None:
+            return twin
+        raise
+
+
+def cancel_run(run: Run, user: AbstractBaseUser) -> Run:
+    """Cancel at once what is queued; what runs is stopped by its worker within the grace."""
+    return lifecycle.cancel(run, user.get_username())
+
+
+def retry_run(run: Run, user: AbstractBaseUser | None = None) -> Run:
+    """Put a failed run back into the queue, with those that failed for want of its output."""
+    run.refresh_from_db()
+    if run.state != RunState.FAILED or not lifecycle.retry(run):
+        raise WrongState(f"run {run.pk} is {run.state}; only a failed run can be tried again")
+    for row in run.inputs.filter(artifact=None, producer__state=RunState.FAILED):
+        if row.producer is not None:
+            retry_run(row.producer, user)
+    for consumer in Run.objects.filter(
+        state=RunState.FAILED, reason="input_failed", inputs__producer=run
+    ).distinct():
+        retry_run(consumer, user)
+    doorbell.ring_on_commit([run])
+    return run
+
+
+def _input(spec: kinds.KindSpec, role: str, source: Source) -> RunInput:
+    wanted = spec.role(role)
+    if wanted is None:
+        raise InvalidRunConfig(_unknown_role(spec, role))
+    expected = " or ".join(
+        [*wanted.artifacts, *([f"base model ({wanted.base_model})"] if wanted.base_model else [])]
+    )
+    if isinstance(source, BaseModel) and source.role == wanted.base_model:
+        return RunInput(role=role, base_model=source)
+    if isinstance(source, Artifact) and source.kind in wanted.artifacts:
+        return RunInput(role=role, artifact=source)
+    if isinstance(source, Run):
+        output = kinds.get(source.kind).output
+        if output is not None and output in wanted.artifacts:
+            return _from_run(role, source, output)
+    expected = expected or "a list of records"
+    raise InvalidRunConfig(
+        f"the {role} of a {spec.name} run must be {expected}, got {_word(source)}"
+    )
+
+
+def _from_run(role: str, producer: Run, output: str) -> RunInput:
+    if producer.state in (RunState.FAILED, RunState.CANCELLED):
+        raise InvalidRunConfig(
+            f"run {producer.pk} ({producer.kind}) has {producer.state} and will leave no {output}"
+        )
+    return RunInput(role=role, producer=producer, producer_kind=output)
+
+
+def _word(source: Source) -> str:
+    if isinstance(source, BaseModel):
+        return f"the {source.role} {source.name!r}"
+    if isinstance(source, Artifact):
+        return f"artifact {source.pk}, which is a {source.kind}"
+    return f"run {source.pk}, which is a {source.kind} run"
+
+
+def _unknown_role(spec: kinds.KindSpec, role: str) -> str:
+    known = [each.name for each in spec.roles]
+    close = difflib.get_close_matches(role, known, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known) or 'none'}"
+    return f"a {spec.name} run has no input {role!r}; {hint}"
+
+
+def _check_roles(
+    spec: kinds.KindSpec, sources: set[str], given: Mapping[str, list[Record]]
+) -> None:
+    for role, records in given.items():
+        wanted = spec.role(role)
+        if wanted is None or not wanted.given:
+            raise InvalidRunConfig(_unknown_role(spec, role))
+        if not records:
+            raise InvalidRunConfig(f"the list of {role} is empty")
+        if role in sources:
+            raise InvalidRunConfig(f"the input {role!r} is given twice")
+    present = sources | set(given)
+    for each in spec.roles:
+        if each.required and not any(each.names(role) for role in present):
+            raise InvalidRunConfig(f"a {spec.name} run needs an input {each.name!r}")
+
+
+def _twin(user: AbstractBaseUser | None, nonce: str | None) -> Run | None:
+    if nonce is None or user is None:
+        return None
+    return Run.objects.filter(created_by_id=user.pk, nonce=nonce).first()
+
+
+def _write(
+    spec: kinds.KindSpec,
+    config: dict[str, Any],
+    rows: list[RunInput],
+    given: Mapping[str, list[Record]],
+    *,
+    user: AbstractBaseUser | None,
+    name: str,
+    group: LoopGroup | None,
+    nonce: str | None,
+) -> Run:
+    run = Run(
+        kind=spec.name,
+        name=name,
+        config=config,
+        config_sha=sha_of(config),
+        queue=spec.queue,
+        created_by_id=None if user is None else user.pk,
+        group=group,
+        nonce=nonce,
+    )
+    run.save(force_insert=True)
+    for row in [*rows, *_written(run, given)]:
+        row.run = run
+        row.save(force_insert=True)
+    doorbell.ring_on_commit([run])
+    return run
+
+
+def _written(run: Run, given: Mapping[str, list[Record]]) -> list[RunInput]:
+    """Records become files of the run directory, named for their schema."""
+    rows = []
+    for role, records in given.items():
+        record = type(records[0])
+        file = f"given/{record.SCHEMA.partition('/')[0]}.jsonl"
+        # The same class writes all of them: a mixture has no schema.
+        sha256 = record.write(launching.run_dir(run).root / file, records)  # type: ignore[arg-type]
+        rows.append(RunInput(role=role, file=file, sha256=sha256))
+    return rows
+
+
+def sha_of(config: Mapping[str, Any]) -> str:
+    text = json.dumps(config, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,86 @@
+"""Celery tasks: doorbells, not a queue. Lost, late or doubled, a message does no harm.
+
+Any pool works (`--pool prefork` or `--pool threads`): the thread that runs the task starts the
+child and waits for it, which is what the kernel's tie between the two needs. Not `gevent`.
+"""
+
+import logging
+import multiprocessing
+import time
+from typing import Any
+
+from celery import shared_task
+from celery.signals import (
+    heartbeat_sent,
+    worker_init,
+    worker_ready,
+    worker_shutdown,
+    worker_shutting_down,
+)
+from django.conf import settings
+from django.db import close_old_connections
+
+from pipelines import doorbell, lifecycle, worker
+from pipelines.models import QueueName
+from pipelines.supervisor import Flag, supervise
+
+logger = logging.getLogger(__name__)
+
+
+class _Celery:
+    """What the processes of one Celery worker know together. Set before the pool forks."""
+
+    slots = 1
+    leave: Flag | None = None
+    queues: tuple[str, ...] = ()
+    next_beat = 0.0
+
+
+@shared_task(name="pipelines.tasks.ring")
+def ring(run_id: int) -> None:
+    """Claim that run and bring it to its end; return at once where there is nothing to do."""
+    close_old_connections()
+    run = lifecycle.claim(QueueName.values, worker.owner_name(), run_id=run_id)
+    if run is not None:
+        supervise(run, _Celery.leave or multiprocessing.Event(), slots=_Celery.slots)
+
+
+@shared_task(name="pipelines.tasks.sweep")
+def sweep() -> None:
+    """Ring again for every run that could start; take runs from dead workers."""
+    worker.tidy()
+    for run in lifecycle.claimable(QueueName.values):
+        doorbell.ring(run.pk, run.queue)
+
+
+@worker_init.connect
+def _before_the_pool(sender: Any = None, **_: Any) -> None:
+    _Celery.leave = multiprocessing.Event()
+    _Celery.slots = getattr(sender, "concurrency", None) or 1
+
+
+@worker_ready.connect
+def _ready(sender: Any = None, **_: Any) -> None:
+    consumer = getattr(sender, "task_consumer", None)
+    _Celery.queues = tuple(queue.name for queue in consumer.queues) if consumer else ()
+    worker.tidy()
+    _beat()
+
+
+@heartbeat_sent.connect
+def _beat(**_: Any) -> None:
+    if time.monotonic() < _Celery.next_beat:
+        return
+    _Celery.next_beat = time.monotonic() + settings.TIEBREAK_RUN_RENEW_SECONDS
+    worker.beat(worker.owner_name(), _Celery.queues, slots=_Celery.slots)
+
+
+@worker_shutting_down.connect
+def _leave(**_: Any) -> None:
+    if _Celery.leave is not None:
+        _Celery.leave.set()
+
+
+@worker_shutdown.connect
+def _gone(**_: Any) -> None:
+    worker.sign_off(worker.owner_name())

@@ -1,0 +1,57 @@
+"""Why a queued run does not run yet, in a few words for a person."""
+
+import math
+from datetime import timedelta
+
+from django.conf import settings
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from pipelines import lifecycle
+from pipelines.models import Run, RunState, WorkerHeartbeat
+
+
+def waiting_for(run: Run) -> str:
+    """What a queued run waits for; empty for any other run."""
+    if run.state != RunState.QUEUED:
+        return ""
+    return _producers(run) or _next_try(run) or _worker(run) or _place(run)
+
+
+def _producers(run: Run) -> str:
+    rows = (
+        run.inputs.filter(artifact=None, producer__isnull=False)
+        .exclude(producer__state=RunState.SUCCEEDED)
+        .select_related("producer")
+    )
+    named = {row.producer_id: row.producer.kind for row in rows if row.producer is not None}
+    if not named:
+        return ""
+    return "waits for " + ", ".join(f"run {pk} ({kind})" for pk, kind in sorted(named.items()))
+
+
+def _next_try(run: Run) -> str:
+    if run.not_before is None or run.not_before <= timezone.now():
+        return ""
+    seconds = math.ceil((run.not_before - timezone.now()).total_seconds())
+    return f"next try in {seconds} s"
+
+
+def _worker(run: Run) -> str:
+    alive = live_workers()
+    if not alive:
+        return "waits for a worker: none is connected"
+    if not any(run.queue in worker.queues for worker in alive):
+        return f"waits for a worker of the queue {run.queue}: none is connected"
+    return ""
+
+
+def live_workers() -> list[WorkerHeartbeat]:
+    """Workers that have been seen within three heartbeats."""
+    recent = Now() - timedelta(seconds=3 * settings.TIEBREAK_RUN_RENEW_SECONDS)
+    return list(WorkerHeartbeat.objects.filter(seen_at__gte=recent).order_by("host", "pid"))
+
+
+def _place(run: Run) -> str:
+    ahead = lifecycle.claimable([run.queue]).filter(pk__lt=run.pk).count()
+    return f"place {ahead + 1} in the queue"

@@ -1,0 +1,190 @@
+"""The worker: claims runs and supervises each in a thread of its own.
+
+`manage.py worker` polls the database and needs no broker; Celery tasks use the same functions.
+"""
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterable
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from django.conf import settings
+from django.db import Error, close_old_connections, connection
+from django.db.models.functions import Now
+
+from pipelines import lifecycle
+from pipelines.models import ACTIVE, Run, RunState, WorkerHeartbeat
+from pipelines.supervisor import supervise
+
+logger = logging.getLogger(__name__)
+_FORGET_AFTER: Final = timedelta(days=1)
+
+
+# Who owns a run: a process, named so that another one can tell whether it still lives.
+
+
+@cache
+def _host() -> str:
+    # Process ids mean something inside one PID namespace only: two containers may share a name.
+    namespace = Path("/proc/self/ns/pid").readlink().name
+    return f"{socket.gethostname()}/{namespace.removeprefix('pid:').strip('[]')}"
+
+
+def _started(pid: int) -> str | None:
+    """Start time of a process in clock ticks since boot; None where there is no such process."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    state, *fields = text.rpartition(")")[2].split()
+    return None if state in "ZX" else fields[18]
+
+
+def owner_name() -> str:
+    pid = os.getpid()
+    return f"{_host()}:{pid}:{_started(pid)}"
+
+
+def is_dead(owner: str) -> bool:
+    """The owner was a process of this host and has ended. Of other hosts nothing is known."""
+    host, _, rest = owner.partition(":")
+    pid, _, started = rest.partition(":")
+    if host != _host() or not pid.isdigit():
+        return False
+    return _started(int(pid)) != started
+
+
+# Duties that every worker has, in any number of copies.
+
+
+def tidy() -> None:
+    """Take runs from dead owners, fail the runs that wait for nothing."""
+    for owner in lifecycle.active_owners():
+        if is_dead(owner):
+            _report(lifecycle.reap_owner(owner))
+    _report(lifecycle.reap())
+    for run_id in lifecycle.fail_without_inputs():
+        logger.warning("run %s failed: what it waits for will not come", run_id)
+
+
+def _report(run_ids: list[int]) -> None:
+    for run_id in run_ids:
+        logger.warning("run %s was taken from a worker that died or lost touch", run_id)
+
+
+def beat(owner: str, queues: Iterable[str], *, slots: int) -> None:
+    """Say that this worker lives, and what it works on."""
+    host, _, rest = owner.partition(":")
+    current = Run.objects.filter(owner=owner, state__in=ACTIVE).order_by("pk").first()
+    WorkerHeartbeat.objects.update_or_create(
+        owner=owner,
+        defaults={
+            "host": host,
+            "pid": int(rest.partition(":")[0]),
+            "queues": sorted(queues),
+            "slots": slots,
+            "seen_at": Now(),
+            "run": current,
+        },
+    )
+    WorkerHeartbeat.objects.filter(seen_at__lt=Now() - _FORGET_AFTER).delete()
+
+
+def sign_off(owner: str) -> None:
+    WorkerHeartbeat.objects.filter(owner=owner).delete()
+
+
+class Worker:
+    """`slots` threads that each claim and supervise one run at a time."""
+
+    def __init__(self, queues: Iterable[str], slots: int):
+        self.queues = tuple(queues)
+        self.slots = slots
+        self.owner = owner_name()
+        self.leave = threading.Event()
+        self._busy = 0
+        self._lock = threading.Lock()
+
+    def run(self, *, until_idle: bool = False) -> None:
+        """Work until `leave` is set, or until there is nothing left that could start."""
+        threads = [threading.Thread(target=self._slot, name=f"slot-{n}") for n in range(self.slots)]
+        logger.info("worker %s serves %s", self.owner, ", ".join(self.queues))
+        tidy()
+        beat(self.owner, self.queues, slots=self.slots)
+        for thread in threads:
+            thread.start()
+        try:
+            self._watch(until_idle=until_idle)
+        finally:
+            self.leave.set()
+            for thread in threads:
+                thread.join()
+            sign_off(self.owner)
+        logger.info("worker %s leaves", self.owner)
+
+    def run_once(self) -> bool:
+        """Claim and supervise one run in this thread. False: there was none."""
+        tidy()
+        beat(self.owner, self.queues, slots=1)
+        try:
+            return self._work()
+        finally:
+            sign_off(self.owner)
+
+    def _watch(self, *, until_idle: bool) -> None:
+        next_beat = 0.0
+        while not self.leave.wait(settings.TIEBREAK_RUN_POLL_SECONDS):
+            try:
+                close_old_connections()
+                tidy()
+                if time.monotonic() >= next_beat:
+                    beat(self.owner, self.queues, slots=self.slots)
+                    next_beat = time.monotonic() + settings.TIEBREAK_RUN_RENEW_SECONDS
+                if until_idle and self._idle():
+                    return
+            except Error as error:
+                logger.warning("the database does not answer: %s", error)
+                connection.close()
+
+    def _idle(self) -> bool:
+        with self._lock:
+            if self._busy:
+                return False
+        mine = Run.objects.filter(queue__in=self.queues)
+        return not mine.filter(state__in=(RunState.QUEUED, *ACTIVE)).exists()
+
+    def _slot(self) -> None:
+        try:
+            while not self.leave.is_set():
+                if not self._work_if_possible():
+                    self.leave.wait(settings.TIEBREAK_RUN_POLL_SECONDS)
+        finally:
+            connection.close()
+
+    def _work_if_possible(self) -> bool:
+        try:
+            close_old_connections()
+            return self._work()
+        except Error as error:
+            logger.warning("the database does not answer: %s", error)
+            connection.close()
+            return False
+
+    def _work(self) -> bool:
+        run = lifecycle.claim(self.queues, self.owner)
+        if run is None:
+            return False
+        with self._lock:
+            self._busy += 1
+        try:
+            supervise(run, self.leave, slots=self.slots)
+        finally:
+            with self._lock:
+                self._busy -= 1
+        return True
