@@ -9,8 +9,6 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from formats.outcome import OutputKind
-
 
 class RunState(models.TextChoices):
     QUEUED = "queued", "queued"
@@ -39,9 +37,6 @@ class Want(models.TextChoices):
 class QueueName(models.TextChoices):
     DEFAULT = "default", "default"
     GPU = "gpu", "gpu"
-
-
-ARTIFACT_KINDS = [(kind.value, kind.value.replace("_", " ")) for kind in OutputKind]
 
 
 class LoopGroup(models.Model):
@@ -171,7 +166,7 @@ class Metric(models.Model):
 class Artifact(models.Model):
     """What a run left behind, verified. The row means that the bytes are there."""
 
-    kind = models.CharField(max_length=20, choices=ARTIFACT_KINDS)
+    kind = models.CharField(max_length=20)  # a word of formats.outcome.OutputKind
     run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="artifacts")
     name = models.CharField(max_length=200, blank=True)
     path = models.CharField(
@@ -230,7 +225,7 @@ class RunInput(models.Model):
     producer = models.ForeignKey(
         Run, null=True, blank=True, on_delete=models.PROTECT, related_name="consumers"
     )
-    producer_kind = models.CharField(max_length=20, blank=True, choices=ARTIFACT_KINDS)
+    producer_kind = models.CharField(max_length=20, blank=True)
     file = models.CharField(max_length=200, blank=True)  # relative to the run directory
     sha256 = models.CharField(max_length=64, blank=True)  # of `file`
 

@@ -57,11 +57,13 @@ class Progress:
 
 def _is_sound(line: MetricLine) -> bool:
     """Whatever program wrote the line, it cannot bring the supervisor down."""
+    stage: object = line.stage
+    values: object = line.values
     return (
         all(type(n) is int and 0 <= n <= _LARGEST for n in (line.step, line.total))
-        and isinstance(line.stage, str)
-        and isinstance(line.values, dict)
-        and all(_is_finite(value) for value in line.values.values())
+        and isinstance(stage, str)
+        and isinstance(values, dict)
+        and all(_is_finite(value) for value in values.values())
     )
 
 

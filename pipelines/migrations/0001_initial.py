@@ -27,18 +27,6 @@ class Migration(migrations.Migration):
                 (
                     "kind",
                     models.CharField(
-                        choices=[
-                            ("votes", "votes"),
-                            ("snapshot", "snapshot"),
-                            ("base_model", "base model"),
-                            ("reward_model", "reward model"),
-                            ("adapter", "adapter"),
-                            ("generations", "generations"),
-                            ("scores", "scores"),
-                            ("pairs", "pairs"),
-                            ("evaluation", "evaluation"),
-                            ("report", "report"),
-                        ],
                         max_length=20,
                     ),
                 ),
@@ -291,18 +279,6 @@ class Migration(migrations.Migration):
                     "producer_kind",
                     models.CharField(
                         blank=True,
-                        choices=[
-                            ("votes", "votes"),
-                            ("snapshot", "snapshot"),
-                            ("base_model", "base model"),
-                            ("reward_model", "reward model"),
-                            ("adapter", "adapter"),
-                            ("generations", "generations"),
-                            ("scores", "scores"),
-                            ("pairs", "pairs"),
-                            ("evaluation", "evaluation"),
-                            ("report", "report"),
-                        ],
                         max_length=20,
                     ),
                 ),
