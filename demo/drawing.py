@@ -139,15 +139,14 @@ def blurred(mask: Field, sigma: float) -> Field:
     if sigma < 0.3:  # below a third of a pixel nothing would change
         return mask
     matrix = _blur_matrix(round(sigma, 1))
-    soft: Field = matrix @ mask @ matrix.T
-    return soft
+    return (matrix @ mask @ matrix.T).astype(np.float32, copy=False)
 
 
 def blocked(mask: Field, share: float) -> Field:
     """Mixed with the mean of each 8 x 8 block, as a starved codec does."""
     if not share:
         return mask
-    tiles = mask.reshape(FRAMES, SIDE // 8, 8, SIDE // 8, 8).mean(axis=(2, 4))
+    tiles = mask.reshape(FRAMES, SIDE // 8, 8, SIDE // 8, 8).mean(axis=(2, 4), dtype=np.float32)
     return mask + np.float32(share) * (tiles.repeat(8, 1).repeat(8, 2) - mask)
 
 
