@@ -1,0 +1,272 @@
+"""The whole way from votes to a report, as runs that wait for one another.
+
+    votes → snapshot → reward model
+    clips of train prompts → scores → pairs → alignments
+    clips of test prompts (base, each candidate) → scores, truth → evaluations → report
+
+All rows are written at once, each naming the run that will leave its input.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import transaction
+
+from annotation.models import Campaign, Prompt
+from formats.records import PromptRecord
+from pipelines.errors import InvalidRunConfig
+from pipelines.models import Artifact, BaseModel, LoopGroup, Run, Suite
+from pipelines.splitting import SPLITS, TEST, TRAIN, Split
+from pipelines.starting import start_run
+from pipelines.step_configs import StepConfig, one_of, require, whole
+from pipelines.suites import suite_prompts, with_split
+
+Source = Artifact | BaseModel | Run
+BASE: Final = "base"
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts(StepConfig):
+    """Where prompts come from: a suite by name, or the campaign; which side; at most how many."""
+
+    suite: str = ""
+    split: str = TRAIN
+    limit: int = 0  # 0: all
+
+    def __post_init__(self) -> None:
+        one_of("split", self.split, SPLITS)
+        whole("limit", self.limit, low=0)
+
+
+@dataclass(frozen=True, slots=True)
+class LoopConfig(StepConfig):
+    """The steps of a loop; each section is the config of its run kind.
+
+    `backbone` and `generator` are names of base models, `{"pretrain": {…}}`, or `{"run": id}` for the
+    one that a run will leave. `votes`, `judge` (a
+    second reward model that no candidate is trained on) and `truth_eval` may be left out.
+    """
+
+    name: str = "Loop"
+    votes: Mapping[str, Any] | None = None
+    snapshot: Mapping[str, Any] = field(default_factory=dict)
+    backbone: str | Mapping[str, Any] = ""
+    generator: str | Mapping[str, Any] = ""
+    reward_model: Mapping[str, Any] = field(default_factory=dict)
+    judge: Mapping[str, Any] | None = None
+    prompts_pairs: Mapping[str, Any] = field(default_factory=lambda: {"split": TRAIN})
+    prompts_eval: Mapping[str, Any] = field(default_factory=lambda: {"split": TEST})
+    generation_pairs: Mapping[str, Any] = field(default_factory=dict)
+    scoring_pairs: Mapping[str, Any] = field(default_factory=dict)
+    pairing: Mapping[str, Any] = field(default_factory=dict)
+    alignments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    generation_eval: Mapping[str, Any] = field(default_factory=dict)
+    scoring_eval: Mapping[str, Any] = field(default_factory=dict)
+    truth_eval: Mapping[str, Any] | None = None
+    evaluation: Mapping[str, Any] = field(default_factory=dict)
+    report: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        require(self.alignments, "alignments", "a name and a config at least", self.alignments)
+        require(BASE not in self.alignments, "an alignment's name", "other than base", BASE)
+        require(self.backbone, "backbone", "a base model's name or a pretraining", self.backbone)
+        require(self.generator, "generator", "a base model's name or a pretraining", self.generator)
+
+
+def start_loop(
+    campaign: Campaign,
+    config: Mapping[str, Any],
+    user: AbstractBaseUser,
+    *,
+    nonce: str | None = None,
+) -> LoopGroup:
+    """Write all runs of a loop, or none. The same nonce again gives the loop that it started."""
+    wanted = _read(config)
+    with transaction.atomic():
+        if nonce is not None and (known := _known(user, nonce)) is not None:
+            return known
+        group = LoopGroup.objects.create(name=wanted.name, campaign=campaign, created_by=user)
+        _Loop(group, campaign, wanted, user, nonce).start()
+    return group
+
+
+def _read(config: Mapping[str, Any]) -> LoopConfig:
+    try:
+        return LoopConfig.from_json(config)
+    except (ValueError, TypeError) as error:
+        raise InvalidRunConfig(f"loop: {error}") from error
+
+
+def _known(user: AbstractBaseUser, nonce: str) -> LoopGroup | None:
+    run = Run.objects.filter(created_by=user.pk, nonce=_nonce_of(nonce, "snapshot")).first()
+    return None if run is None else run.group
+
+
+def _nonce_of(nonce: str, step: str) -> str:
+    return hashlib.sha256(f"{nonce} {step}".encode()).hexdigest()[:40]
+
+
+@dataclass(frozen=True, slots=True)
+class _Loop:
+    """One loop while its rows are written."""
+
+    group: LoopGroup
+    campaign: Campaign
+    config: LoopConfig
+    user: AbstractBaseUser
+    nonce: str | None
+
+    def start(self) -> None:
+        config = self.config
+        snapshot = self._snapshot()
+        backbone = self._base_model("backbone", config.backbone, BaseModel.Role.VLM)
+        generator = self._base_model("generator", config.generator, BaseModel.Role.GENERATOR)
+        learned = {"snapshot": snapshot, "backbone": backbone}
+        judges = {"reward": self._run("reward_model", config.reward_model, learned, "Reward model")}
+        if config.judge is not None:
+            judges["judge"] = self._run("reward_model", config.judge, learned, "Independent judge")
+        pairs = self._pairs(judges["reward"], backbone, generator)
+        candidates = {
+            name: self._run("alignment", values, {"pairs": pairs, "generator": generator}, name)
+            for name, values in config.alignments.items()
+        }
+        self._compare(judges, backbone, generator, candidates)
+
+    def _run(
+        self,
+        kind: str,
+        values: Mapping[str, Any],
+        inputs: Mapping[str, Source],
+        name: str,
+        **options: Any,
+    ) -> Run:
+        nonce = None if self.nonce is None else _nonce_of(self.nonce, _step(kind, name))
+        try:
+            return start_run(
+                kind, dict(values), dict(inputs),
+                user=self.user, name=name, group=self.group, nonce=nonce, **options,
+            )  # fmt: skip
+        except InvalidRunConfig as error:
+            raise InvalidRunConfig(f"{name} ({kind}): {error}") from error
+
+    def _snapshot(self) -> Run:
+        inputs: dict[str, Source] = {}
+        if self.config.votes is not None:
+            votes = {"campaign": self.campaign.pk, **self.config.votes}
+            inputs["votes"] = self._run("votes", votes, {}, "Votes")
+        values = {**self.config.snapshot, "campaign": self.campaign.pk}
+        return self._run("snapshot", values, inputs, "Snapshot")
+
+    def _base_model(
+        self, role: str, wanted: str | Mapping[str, Any], expected: BaseModel.Role
+    ) -> Source:
+        if not isinstance(wanted, str) and "run" in wanted:
+            return Run.objects.get(pk=wanted["run"])
+        if not isinstance(wanted, str):
+            return self._run("pretrain", wanted.get("pretrain", {}), {}, f"Pretrained {role}")
+        found = BaseModel.objects.filter(name=wanted, role=expected).first()
+        if found is None:
+            known = BaseModel.objects.filter(role=expected).values_list("name", flat=True)
+            there = ", ".join(known) or "none"
+            raise InvalidRunConfig(f"there is no {role} named {wanted!r}; there are: {there}")
+        return found
+
+    def _pairs(self, reward_model: Run, backbone: Source, generator: Source) -> Run:
+        config = self.config
+        clips = self._run(
+            "generation", config.generation_pairs, {"generator": generator}, "Clips for pairs",
+            files={"prompts": self._prompts(config.prompts_pairs)},
+        )  # fmt: skip
+        scores = self._run(
+            "scoring",
+            config.scoring_pairs,
+            {"reward_model": reward_model, "backbone": backbone, "generations": clips},
+            "Scores for pairs",
+        )
+        return self._run(
+            "pairing", config.pairing, {"generations": clips, "scores": scores}, "Pairs"
+        )
+
+    def _prompts(self, values: Mapping[str, Any]) -> list[PromptRecord]:
+        wanted = Prompts.from_json(values)
+        split = Split.from_json(self.config.snapshot.get("split", {}))
+        found = with_split(self._all_prompts(wanted.suite), split, wanted.split)
+        if not found:
+            place = f"suite {wanted.suite!r}" if wanted.suite else f"campaign {self.campaign}"
+            raise InvalidRunConfig(f"{place} has no {wanted.split} prompt")
+        return found[: wanted.limit or None]
+
+    def _all_prompts(self, suite: str) -> list[PromptRecord]:
+        if suite:
+            row = Suite.objects.filter(name=suite).first()
+            if row is None:
+                raise InvalidRunConfig(f"there is no suite {suite!r}; import it first")
+            return suite_prompts(row)
+        rows = Prompt.objects.filter(triplet__campaign=self.campaign).distinct().order_by("sha256")
+        return [
+            PromptRecord(id=row.sha256[:16], text=row.text, translations=row.translations)
+            for row in rows
+        ]
+
+    def _compare(
+        self,
+        judges: Mapping[str, Run],
+        backbone: Source,
+        generator: Source,
+        candidates: Mapping[str, Run],
+    ) -> None:
+        """Clips, scores and truth of each side on the same prompts and seeds; then the figures."""
+        prompts = self._prompts(self.config.prompts_eval)
+        made_by = self.config.generator if isinstance(self.config.generator, str) else "pretrained"
+        sides: dict[str, dict[str, Run]] = {}
+        for name in (BASE, *candidates):
+            inputs: dict[str, Source] = {"generator": generator}
+            values = {"generator": made_by, **self.config.generation_eval}
+            if name in candidates:
+                inputs["adapter"] = candidates[name]
+                values["generator"] += f" + {name} (loop {self.group.pk})"
+            clips = self._run(
+                "generation", values, inputs, f"Test clips of {name}",
+                files={"prompts": prompts},
+            )  # fmt: skip
+            sides[name] = {"clips": clips, **self._scores(name, clips, judges, backbone)}
+        evaluations = {
+            f"evaluation:{name}": self._evaluation(name, sides[BASE], sides[name])
+            for name in candidates
+        }
+        self._run("report", self.config.report, evaluations, "Report")
+
+    def _scores(
+        self, side: str, clips: Run, judges: Mapping[str, Run], backbone: Source
+    ) -> dict[str, Run]:
+        scores = {
+            f"scores:{judge}": self._run(
+                "scoring",
+                self.config.scoring_eval,
+                {"reward_model": model, "backbone": backbone, "generations": clips},
+                f"Scores of {side} by {judge}",
+            )
+            for judge, model in judges.items()
+        }
+        if self.config.truth_eval is not None:
+            scores["scores:truth"] = self._run(
+                "truth", self.config.truth_eval, {"generations": clips}, f"Truth of {side}"
+            )
+        return scores
+
+    def _evaluation(self, name: str, base: Mapping[str, Run], candidate: Mapping[str, Run]) -> Run:
+        inputs = {"base": base["clips"], "candidate": candidate["clips"]}
+        for side, runs in (("base", base), ("candidate", candidate)):
+            inputs |= {
+                f"{side}_{role}": run for role, run in runs.items() if role.startswith("scores:")
+            }
+        values = {**self.config.evaluation, "candidate": name}
+        return self._run("evaluation", values, inputs, f"{name} against base")
+
+
+def _step(kind: str, name: str) -> str:
+    # The snapshot is how a loop is found again, whatever its name.
+    return kind if kind == "snapshot" else f"{kind} {name}"
