@@ -45,9 +45,9 @@ class Prompts(StepConfig):
 class LoopConfig(StepConfig):
     """The steps of a loop; each section is the config of its run kind.
 
-    `backbone` and `generator` are names of base models, `{"pretrain": {…}}`, or `{"run": id}` for the
-    one that a run will leave. `votes`, `judge` (a
-    second reward model that no candidate is trained on) and `truth_eval` may be left out.
+    `backbone` and `generator` are names of base models, `{"pretrain": {…}}`, or `{"run": id}` for
+    the one that a run will leave. `votes`, `judge` (a second reward model that no candidate is
+    trained on) and `truth_eval` may be left out.
     """
 
     name: str = "Loop"
