@@ -12,7 +12,15 @@ from typing import Any, Final
 
 from formats.outcome import Outcome, OutputKind
 from formats.supervised import Supervised
-from pipelines import evaluation, generations, pairing, registry, snapshots, trainer_configs
+from pipelines import (
+    evaluation,
+    generations,
+    pairing,
+    registry,
+    reporting,
+    snapshots,
+    trainer_configs,
+)
 from pipelines.errors import InvalidRunConfig
 from pipelines.models import Artifact, BaseModel, QueueName, Run
 
@@ -229,5 +237,15 @@ register(
             Role("candidate_scores", (OutputKind.SCORES,), many=True),
         ),
         output=OutputKind.EVALUATION,
+    )
+)
+register(
+    KindSpec(
+        "report",
+        "Write a report",
+        partial(trainer_configs.checked, reporting.ReportConfig.from_json),
+        perform=reporting.perform,
+        roles=(Role("evaluation", (OutputKind.EVALUATION,), many=True),),
+        output=OutputKind.REPORT,
     )
 )

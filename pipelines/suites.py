@@ -16,13 +16,13 @@ from typing import Any, Final
 
 from django.db import transaction
 
+from annotation.mojibake import repaired
 from formats.errors import FormatError
 from formats.records import PromptRecord
 from pipelines.models import Suite, SuitePrompt
 from pipelines.splitting import SPLITS, Split
 
 _LANGUAGE = re.compile(r"prompt_([a-z]{2})")
-_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 _LOST = re.compile(r"\?{4,}|\ufffd")
 _BOM: Final = b"\xef\xbb\xbf"
 _OTHER_COLUMNS: Final = {"prompt", "prompt_shorter", "category", "split"}
@@ -246,7 +246,7 @@ def _checked_text(
     """Warn of text that an earlier program spoilt; give the values, repaired if that is wanted."""
     kept = dict(values)
     for name, text in values.items():
-        meant = encoded_once(text)
+        meant = repaired(text)
         if meant != text:
             warnings.append(f"{path}:{line}: {name} was encoded twice; it should read: {meant}")
             kept[name] = meant if repair else text
@@ -256,26 +256,6 @@ def _checked_text(
                 f"{_LOST.sub('…', text)[:80]}"
             )
     return kept
-
-
-def encoded_once(text: str) -> str:
-    """Undo 'UTF-8 read as Windows-1252 (or Latin-1) and written as UTF-8 again', run by run."""
-    return _NOT_ASCII.sub(lambda match: _meant(match[0]), text)
-
-
-def _meant(run: str) -> str:
-    try:
-        return b"".join(_byte(character) for character in run).decode("utf-8")
-    except UnicodeError:
-        return run
-
-
-def _byte(character: str) -> bytes:
-    # Five bytes have no character in Windows-1252; readers then take the control characters.
-    try:
-        return character.encode("cp1252")
-    except UnicodeEncodeError:
-        return character.encode("latin-1")
 
 
 def with_split(prompts: Iterable[PromptRecord], split: Split, side: str) -> list[PromptRecord]:

@@ -1,0 +1,151 @@
+"""How a run looks to people: its state in words, how far it is, how long it still takes."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.urls import reverse
+from django.utils import timezone
+
+from annotation.permissions import Person, is_ml_engineer
+from pipelines import kinds
+from pipelines.models import ACTIVE, ENDED, Run, RunInput, RunState
+from pipelines.waiting import live_workers
+
+_BADGES: Final = {
+    RunState.QUEUED: "",
+    RunState.SUCCEEDED: "badge-ok",
+    RunState.FAILED: "badge-bad",
+    RunState.CANCELLED: "badge-warn",
+    RunState.CANCELLING: "badge-warn",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RunCard:
+    """One run as lists and pages show it; also the JSON that keeps them up to date."""
+
+    id: int
+    url: str
+    name: str
+    kind: str
+    title: str
+    state: str
+    badge: str
+    words: str  # why it stands where it stands, one sentence or nothing
+    step: int
+    total: int
+    stage: str
+    left: str  # time to finish, in words
+    took: str
+    ended: bool
+    can_cancel: bool
+    can_retry: bool
+
+    @property
+    def percent(self) -> int:
+        return min(100, round(100 * self.step / self.total)) if self.total else 0
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "percent": self.percent}
+
+
+def cards(runs: Iterable[Run], user: Person) -> list[RunCard]:
+    """The cards of these runs, with one query for what they wait for and one for the workers."""
+    rows = list(runs)
+    queued = [run.pk for run in rows if run.state == RunState.QUEUED]
+    awaited = _awaited(queued) if queued else {}
+    served = _served_queues() if queued else set()
+    may_steer = is_ml_engineer(user)
+    now = timezone.now()
+    return [
+        _card(run, waiting_for(run, awaited.get(run.pk, []), served, now), may_steer, now)
+        for run in rows
+    ]
+
+
+def _awaited(run_ids: list[int]) -> Mapping[int, list[Run]]:
+    rows = (
+        RunInput.objects.filter(run__in=run_ids, artifact=None, producer__isnull=False)
+        .exclude(producer__state=RunState.SUCCEEDED)
+        .select_related("producer")
+    )
+    found: dict[int, list[Run]] = defaultdict(list)
+    for row in rows:
+        if row.producer is not None:
+            found[row.run_id].append(row.producer)
+    return found
+
+
+def _served_queues() -> set[str]:
+    return {queue for worker in live_workers() for queue in worker.queues}
+
+
+def waiting_for(run: Run, awaited: list[Run], served: set[str], now: datetime) -> str:
+    """Why a queued run does not run yet; nothing for any other state."""
+    if run.state != RunState.QUEUED:
+        return ""
+    if awaited:
+        names = ", ".join(f"{each.name or each.kind} (run {each.pk})" for each in awaited)
+        return f"Waits for {names}."
+    if run.not_before is not None and run.not_before > now:
+        return f"Tries again in {duration(run.not_before - now)}: {run.message}"
+    if run.queue not in served:
+        return f"No worker serves the queue {run.queue!r}; start one with: python manage.py worker"
+    return "Waits for a free worker."
+
+
+def _card(run: Run, waiting: str, may_steer: bool, now: datetime) -> RunCard:  # noqa: FBT001
+    return RunCard(
+        id=run.pk,
+        url=reverse("pipelines:run", args=[run.pk]),
+        name=run.name or kind_title(run.kind),
+        kind=run.kind,
+        title=kind_title(run.kind),
+        state=run.state,
+        badge=_BADGES.get(RunState(run.state), "badge-active"),
+        words=waiting or run.message,
+        step=run.step,
+        total=run.total,
+        stage=run.stage,
+        left=_left(run, now),
+        took=_took(run, now),
+        ended=run.state in ENDED,
+        can_cancel=may_steer
+        and run.state in (RunState.QUEUED, RunState.STARTING, RunState.RUNNING),
+        can_retry=may_steer and run.state == RunState.FAILED,
+    )
+
+
+def kind_title(kind: str) -> str:
+    """What a kind does, in words; a kind that is gone keeps its bare name."""
+    return kinds.get(kind).title if kind in kinds.names() else kind
+
+
+def _left(run: Run, now: datetime) -> str:
+    if run.state not in ACTIVE or run.started_at is None or not 0 < run.step < run.total:
+        return ""
+    return duration((now - run.started_at) * (run.total - run.step) / run.step)
+
+
+def _took(run: Run, now: datetime) -> str:
+    if run.started_at is None:
+        return ""
+    return duration((run.finished_at or now) - run.started_at)
+
+
+def duration(span: timedelta) -> str:
+    """A span of time in the two units that matter: 8 s, 3 min 20 s, 2 h 5 min, 1 d 4 h."""
+    seconds = max(0, round(span.total_seconds()))
+    for size, unit, below, smaller in ((86400, "d", 3600, "h"), (3600, "h", 60, "min")):
+        if seconds >= size:
+            return _two(seconds // size, unit, seconds % size // below, smaller)
+    if seconds >= 60:
+        return _two(seconds // 60, "min", seconds % 60, "s")
+    return f"{seconds} s"
+
+
+def _two(large: int, unit: str, small: int, smaller: str) -> str:
+    return f"{large} {unit} {small} {smaller}" if small else f"{large} {unit}"
