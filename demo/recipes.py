@@ -31,8 +31,8 @@ DIMENSIONS: Final = ("VQ", "MQ", "TA")
 
 # Rewards of a perfect clip; the worst has 0. They set how often people tie and err: see
 # tests/demo/test_difficulty.py, which pins both.
-SPAN: Final = {"VQ": 8.0, "MQ": 8.0, "TA": 8.0}
-TA_STEP: Final = 2.2  # what one wrong fact costs
+SPAN: Final = {"VQ": 3.6, "MQ": 3.9, "TA": 4.8}
+TA_STEP: Final = 1.6  # what one wrong fact costs
 
 
 @dataclass(frozen=True, slots=True)
