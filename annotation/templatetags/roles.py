@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from django import template
+from django.conf import settings
 from django.template.context import RequestContext
 from django.urls import NoReverseMatch, reverse
 
@@ -53,3 +54,23 @@ def nav_links(context: RequestContext) -> list[NavLink]:
         here = request.path == url if url == "/" else request.path.startswith(url)
         links.append(NavLink(title, url, here))
     return links
+
+
+@dataclass(frozen=True, slots=True)
+class DemoAccount:
+    username: str
+    password: str
+    does: str
+
+
+@register.simple_tag
+def demo_accounts() -> list[DemoAccount]:
+    """The accounts of the demo, named on the log-in page of the demo and nowhere else."""
+    if not getattr(settings, "TIEBREAK_DEMO", False):
+        return []
+    password = getattr(settings, "TIEBREAK_DEMO_PASSWORD", "tiebreak-demo")
+    return [
+        DemoAccount("annotator", password, "votes on pairs"),
+        DemoAccount("lead", password, "watches progress and agreement"),
+        DemoAccount("engineer", password, "starts and compares runs"),
+    ]

@@ -10,7 +10,13 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from annotation.models import Campaign
-from annotation.permissions import is_annotator, is_lead, is_ml_engineer, may_see_campaign
+from annotation.permissions import (
+    is_annotator,
+    is_lead,
+    is_ml_engineer,
+    may_see_campaign,
+    votable_by,
+)
 from formats.labels import InvalidReason
 
 # What the page offers as reasons; the words are for people, the values go to the API.
@@ -86,9 +92,7 @@ def campaigns(request: HttpRequest) -> HttpResponse:
 
 
 def votable_campaigns(user: User) -> list[Campaign]:
-    if not is_annotator(user):
-        return []
-    mine = Campaign.objects.open_to(user).with_votes_of(user).select_related("dimension_set")
+    mine = votable_by(user).with_votes_of(user).select_related("dimension_set")
     return list(mine.filter(state=Campaign.State.OPEN))
 
 

@@ -18,7 +18,7 @@ const REOPEN_BACK = 10; // votes
 
 const byId = (id) => document.getElementById(id);
 const root = byId("annotate");
-const { campaign, user, csrf, csrfCookie, login, leaseSeconds } = root.dataset;
+const { campaign, user, csrf, csrfCookie, login, leaseSeconds, perVideoScores } = root.dataset;
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 function randomId() {
@@ -486,25 +486,26 @@ class VotingPage {
       announce("Your last vote is still on its way; try again when it is saved.");
       return;
     }
-    let votes;
+    let mine;
     try {
-      ({ votes } = await this.api.mine(campaign));
+      mine = await this.api.mine(campaign);
     } catch (error) {
       if (error.name !== "ApiError") throw error;
       this.notice.show(`Your earlier votes cannot be shown now. ${error.message}`);
       return;
     }
-    if (index >= Math.min(votes.length, REOPEN_BACK)) {
+    if (index >= Math.min(mine.votes.length, REOPEN_BACK)) {
       announce("There is no earlier vote to open.");
       return;
     }
-    await this.#open(votes[index], index);
+    await this.#open(mine.votes[index], index, mine.dimensions);
   }
 
-  async #open(vote, index) {
+  async #open(vote, index, dimensions) {
     this.turn += 1;
     this.edit?.pair.dispose();
-    this.edit = { index, vote, pair: new Pair({ ...vote, lease: vote.vote }) };
+    const shown = { ...vote, dimensions, per_video_scores: perVideoScores === "true" };
+    this.edit = { index, vote, pair: new Pair(shown) };
     await this.#stage(this.edit.pair, vote.judgements);
   }
 

@@ -93,7 +93,8 @@ class Row {
       button.tabIndex = checked || first ? 0 : -1;
     });
     this.element.classList.toggle("is-answered", this.complete);
-    this.reasons.hidden = label !== "invalid";
+    this.reasons.hidden = !this.wantsReason;
+    this.#renderReason();
     for (const button of this.reasons.querySelectorAll("[data-reason]")) {
       button.setAttribute("aria-pressed", String(button.dataset.reason === reason));
     }
@@ -101,6 +102,15 @@ class Row {
       const score = this.value[`score_${button.dataset.side}`];
       button.setAttribute("aria-pressed", String(Number(button.dataset.score) === score));
     }
+  }
+
+  /** The reason stands where the question was, so that the row keeps its height. */
+  #renderReason() {
+    const [question, line] = this.element.querySelectorAll(".row-question");
+    const invalid = this.value.label === "invalid";
+    line.textContent = invalid ? this.words() : "";
+    line.hidden = !invalid;
+    question.hidden = invalid;
   }
 
   /** As the API wants it. */
@@ -204,7 +214,7 @@ export class Ballot extends EventTarget {
     if (!row) return;
     const before = row.value.label;
     row.value.label = label;
-    if (label !== "invalid") row.value.reason = "";
+    row.value.reason = ""; // "invalid" pressed again asks for the reason again
     this.#changed(row, before);
     if (row.wantsReason) this.makeCurrent(row.place);
     else if (place === null) this.#goOn();
