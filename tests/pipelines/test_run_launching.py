@@ -1,0 +1,128 @@
+"""What is started, with which words and which environment."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines import kinds, launching
+from pipelines.models import Run
+
+HOSTILE = [
+    "--flag",
+    "$(touch /tmp/owned)",
+    "; rm -rf /",
+    "../../etc/passwd",
+    "/etc/passwd",
+    "http://example.invalid/x",
+    "a\nb",
+    "nul\0",
+    "-c import os",
+    "%s{0}",
+]
+FIXED = {"PATH", "HOME", "LANG", "OMP_NUM_THREADS", "HF_HUB_OFFLINE", "TIEBREAK_RUN_TAG"}
+DJANGO = {
+    "DATABASE_URL",
+    "MEDIA_ROOT",
+    "RUNS_ROOT",
+    "TIEBREAK_VAR",
+    "SECRET_KEY",
+    "DJANGO_SETTINGS_MODULE",
+}
+TRAINERS = {
+    "reward_model": ("models_rm", "train"),
+    "scoring": ("models_rm", "score"),
+    "generation": ("models_align", "sample"),
+    "alignment": ("models_align", "train"),
+    "pretrain": ("demo", "pretrain"),
+    "votes": ("demo", "annotate"),
+    "truth": ("demo", "measure"),
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("kind", TRAINERS)
+def test_the_argv_is_a_fixed_template_whatever_the_config_says(
+    kind: str, text: str, settings: Any
+) -> None:
+    run = Run(pk=7, kind=kind, name=text, config={text: text}, stage=text)
+    folder = launching.run_dir(run).root
+    package, word = TRAINERS[kind]
+    expected = [sys.executable, "-I", "-m", package, word, str(Path(settings.RUNS_ROOT) / "7")]
+    assert launching.argv(kinds.get(kind), folder) == expected
+
+
+def test_a_django_bound_kind_is_a_child_of_manage_py(settings: Any) -> None:
+    bound = [kinds.get(name) for name in kinds.names() if name not in TRAINERS]
+    assert {"snapshot", "pairing", "evaluation"} <= {spec.name for spec in bound}
+    for spec in bound:
+        words = launching.argv(spec, Path("/runs/7"))
+        assert words == [
+            sys.executable,
+            str(settings.BASE_DIR / "manage.py"),
+            "perform",
+            "/runs/7",
+        ]
+
+
+def test_a_trainer_sees_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SECRET_KEY", "DATABASE_URL", "CELERY_BROKER_URL", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "secret")
+    for name in ("CUDA_VISIBLE_DEVICES", "HF_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    run = Run(pk=7, kind="reward_model", config={}, fence=4)
+    given = launching.environment(kinds.get("reward_model"), run, slots=1)
+    assert set(given) == FIXED
+    assert "secret" not in given.values()
+    assert given["TIEBREAK_RUN_TAG"].endswith("/runs/7#4")
+
+
+def test_a_trainer_is_told_which_gpu_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    given = launching.environment(kinds.get("reward_model"), Run(pk=7), slots=1)
+    assert given["CUDA_VISIBLE_DEVICES"] == "3"
+
+
+def test_a_django_bound_child_gets_the_database_and_nothing_more(
+    db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CELERY_BROKER_URL", "secret")
+    for name in ("CUDA_VISIBLE_DEVICES", "HF_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    given = launching.environment(kinds.get("snapshot"), Run(pk=7), slots=1)
+    assert set(given) == FIXED | DJANGO
+
+
+def test_threads_are_shared_between_the_slots_of_a_worker(settings: Any) -> None:
+    spec = kinds.get("reward_model")
+    cores = len(os.sched_getaffinity(0))
+    assert launching.threads(spec, slots=1) == cores
+    assert launching.threads(spec, slots=10 * cores) == 1
+    settings.TIEBREAK_TRAINER_THREADS = 2
+    assert launching.threads(spec, slots=1) == 2
+
+
+def test_the_real_child_is_alone_in_its_session_without_input_and_in_its_folder(
+    queue_count: Any, attempt: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIEBREAK_TEST_SECRET", "secret")
+    look = (
+        "import json,os,sys; print(json.dumps({'argv': sys.orig_argv[1:], 'cwd': os.getcwd(),"
+        " 'session': os.getsid(0) == os.getpid(), 'stdin': os.readlink('/proc/self/fd/0'),"
+        " 'fds': sorted(os.listdir('/proc/self/fd')), 'environ': sorted(os.environ)}))"
+    )
+    spec = kinds.KindSpec("look", "Look", dict, command=("-I", "-c", look))
+    run = queue_count()
+    folder = launching.prepare(run)
+    launching.start(spec, run, slots=1).wait(10)
+    seen = json.loads(folder.log_file.read_text())
+    assert seen["argv"] == ["-I", "-c", look, str(folder.root)]
+    assert seen["cwd"] == str(folder.root)
+    assert seen["session"] is True
+    assert seen["stdin"] == "/dev/null"
+    # Standard streams, and the folder that listdir itself has open: nothing was inherited.
+    assert seen["fds"] == ["0", "1", "2", "3"]
+    assert set(seen["environ"]) - {"CUDA_VISIBLE_DEVICES", "HF_HOME", "LC_CTYPE"} == FIXED
