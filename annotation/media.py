@@ -5,6 +5,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,6 +37,15 @@ def _shown(sha256: str) -> Path:
     return Path(settings.MEDIA_ROOT) / "shown" / sha256[:2] / f"{sha256}.mp4"
 
 
+@dataclass(frozen=True, slots=True)
+class KeptClip:
+    """A clip whose files are in the store; rows may point to it."""
+
+    file: str  # the original, relative to MEDIA_ROOT
+    sha256: str
+    clip: Clip
+
+
 def store_video(
     path: Path | str,
     *,
@@ -50,36 +60,49 @@ def store_video(
     Raises MediaError if the file is missing, is not a clip, or is larger than we show.
     """
     path = Path(path)
-    if not path.is_file():
-        raise MediaError(f"the clip {path} is missing")
+    kept = keep_clip(path, probe(path))
+    return register_clip(
+        kept, prompt=prompt, generator=generator, seed=seed, original_path=original_path, meta=meta
+    )
+
+
+def keep_clip(path: Path, clip: Clip) -> KeptClip:
+    """Put the original and the copy for people into the store, each under its content's name."""
     sha256 = sha256_of(path)
-    same = {"prompt": prompt, "sha256": sha256, "generator": generator, "seed": seed}
-    known = Video.objects.filter(**same).first()
-    if known is not None and _shown(sha256).is_file():
-        return known
-    clip = probe(path)
     file = _keep_original(path, sha256)
     if not _shown(sha256).is_file():
         write_rendition(Path(settings.MEDIA_ROOT) / file, _shown(sha256), clip)
+    return KeptClip(file, sha256, clip)
+
+
+def register_clip(
+    kept: KeptClip,
+    *,
+    prompt: Prompt,
+    generator: Generator | None = None,
+    seed: int | None = None,
+    original_path: str = "",
+    meta: Mapping[str, Any] | None = None,
+) -> Video:
+    """The row of a kept clip as the answer to this prompt: made, or the one that is there."""
+    clip = kept.clip
     video, _ = Video.objects.get_or_create(
-        **same, defaults=_columns(clip, file, original_path, meta)
+        prompt=prompt,
+        sha256=kept.sha256,
+        generator=generator,
+        seed=seed,
+        defaults={
+            "file": kept.file,
+            "original_path": original_path,
+            "fps": clip.fps,
+            "num_frames": clip.num_frames,
+            "width": clip.width,
+            "height": clip.height,
+            "duration": clip.duration,
+            "meta": {**(meta or {}), "codec": clip.codec, "pixel_format": clip.pixel_format},
+        },
     )
     return video
-
-
-def _columns(
-    clip: Clip, file: str, original_path: str, meta: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    return {
-        "file": file,
-        "original_path": original_path,
-        "fps": clip.fps,
-        "num_frames": clip.num_frames,
-        "width": clip.width,
-        "height": clip.height,
-        "duration": clip.duration,
-        "meta": {**(meta or {}), "codec": clip.codec, "pixel_format": clip.pixel_format},
-    }
 
 
 def _keep_original(path: Path, sha256: str) -> str:

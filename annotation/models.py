@@ -87,6 +87,12 @@ class CampaignQuerySet(models.QuerySet["Campaign"]):
         """Campaigns whose doors stand open for this person, whatever their role."""
         return self.filter(Q(open_to_all=True) | Exists(_membership_of(user)))
 
+    def visible_to(self, user: User, *, all_of_them: bool, votes: bool) -> "CampaignQuerySet":
+        """What stands on this person's list: all for those who lead, else what they vote in."""
+        if all_of_them:
+            return self.all()
+        return self.open_to(user).exclude(state=CampaignState.DRAFT) if votes else self.none()
+
     def with_votes_of(self, user: User) -> "CampaignQuerySet":
         """Adds `mine`: how many triplets this person has voted on."""
         own = Cursor.objects.filter(campaign=OuterRef("pk"), annotator=user).values("votes")
@@ -132,6 +138,8 @@ class Campaign(models.Model):
     # Counters, kept in the transactions that change them: a page must not count 182,000 rows.
     triplets_total = models.PositiveIntegerField(default=0, editable=False)
     triplets_done = models.PositiveIntegerField(default=0, editable=False)
+
+    mine: int  # on rows of `with_votes_of`
 
     objects = CampaignQuerySet.as_manager()
 

@@ -1,4 +1,19 @@
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
+
+from annotation.views import api, media, pages
 
 app_name = "annotation"
-urlpatterns: list[URLPattern | URLResolver] = []
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", pages.home, name="home"),
+    path("annotate/<int:campaign_id>/", pages.annotate, name="annotate"),
+    path("campaigns/", pages.campaigns, name="campaigns"),
+    path("v/<uuid:video_id>", media.clip, name="clip"),
+    path("api/campaigns", api.CampaignsView.as_view(), name="api-campaigns"),
+    path("api/campaigns/<int:campaign_id>/next", api.NextView.as_view(), name="api-next"),
+    path("api/leases/<uuid:token>/renew", api.RenewView.as_view(), name="api-renew"),
+    path("api/leases/<uuid:token>/release", api.ReleaseView.as_view(), name="api-release"),
+    path("api/leases/<uuid:token>/skip", api.SkipView.as_view(), name="api-skip"),
+    path("api/votes", api.VotesView.as_view(), name="api-votes"),
+    path("api/votes/mine", api.MyVotesView.as_view(), name="api-my-votes"),
+    path("api/votes/<uuid:vote_id>", api.VoteView.as_view(), name="api-vote"),
+]

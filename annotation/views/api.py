@@ -1,0 +1,131 @@
+"""The REST doors of voting: parse, call one function, answer."""
+
+import uuid
+from typing import Any
+
+from django.contrib.auth.models import User
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from annotation import assigning, voting, wire
+from annotation.errors import NotAllowed, NotFound, Unreadable
+from annotation.models import Campaign, Dimension, Vote
+from annotation.permissions import (
+    is_annotator,
+    is_lead,
+    is_ml_engineer,
+    may_see_campaign,
+    votable_by,
+)
+from annotation.views.door import Door, body_of, person
+
+_OBJECT = OpenApiTypes.OBJECT
+_LATEST = 20
+
+
+def _to_vote_on(campaign_id: int, user: User) -> Campaign:
+    """The campaign, if this person may vote in it; otherwise the reason why not."""
+    campaign = votable_by(user).filter(pk=campaign_id).first()
+    if campaign is not None:
+        return campaign
+    hidden = Campaign.objects.filter(pk=campaign_id).first()
+    if hidden is None or not may_see_campaign(user, hidden):
+        raise NotFound("There is no such campaign.")
+    raise NotAllowed("Only annotators vote; ask a lead for that role.")
+
+
+class CampaignsView(Door):
+    @extend_schema(summary="Campaigns that I may see", responses=_OBJECT)
+    def get(self, request: Request) -> Response:
+        user = person(request)
+        campaigns = Campaign.objects.visible_to(
+            user, all_of_them=is_lead(user) or is_ml_engineer(user), votes=is_annotator(user)
+        )
+        rows = [wire.campaign_json(each, each.mine) for each in campaigns.with_votes_of(user)]
+        return Response({"campaigns": rows})
+
+
+class NextView(Door):
+    @extend_schema(summary="The next pair for this tab", request=_OBJECT, responses=_OBJECT)
+    def post(self, request: Request, campaign_id: int) -> Response:
+        user, body = person(request), body_of(request)
+        campaign = _to_vote_on(campaign_id, user)
+        tab = wire.read_uuid(body, "tab")
+        given = assigning.claim(campaign, user, tab, prefetch=body.get("prefetch") is True)
+        if isinstance(given, assigning.Empty):
+            return Response(wire.empty_json(given))
+        dimensions = Dimension.objects.filter(dimension_set=campaign.dimension_set_id)
+        return Response(wire.assignment_json(given, campaign, dimensions, user))
+
+
+class RenewView(Door):
+    @extend_schema(summary="More time for a pair", request=None, responses=_OBJECT)
+    def post(self, request: Request, token: uuid.UUID) -> Response:
+        return Response({"expires_at": assigning.renew(token, person(request)).isoformat()})
+
+
+class ReleaseView(Door):
+    @extend_schema(summary="Put a pair back", request=None, responses=_OBJECT)
+    def post(self, request: Request, token: uuid.UUID) -> Response:
+        return Response({"released": assigning.release(token, person(request))})
+
+
+class SkipView(Door):
+    @extend_schema(summary="Pass on a pair for good", request=_OBJECT, responses=_OBJECT)
+    def post(self, request: Request, token: uuid.UUID) -> Response:
+        assigning.skip(token, person(request), str(body_of(request).get("reason") or ""))
+        return Response({"skipped": True})
+
+
+class VotesView(Door):
+    @extend_schema(summary="Send a vote", request=_OBJECT, responses=_OBJECT)
+    def post(self, request: Request) -> Response:
+        user, body = person(request), body_of(request)
+        token = wire.read_uuid(body, "lease")
+        if wire.read_uuid(request.headers, "Idempotency-Key") != token:
+            raise Unreadable("The header Idempotency-Key must be the lease of the pair.")
+        return Response(_receipt(voting.cast_vote(token, user, wire.read_ballot(body))))
+
+
+class VoteView(Door):
+    @extend_schema(summary="Change an own vote", request=_OBJECT, responses=_OBJECT)
+    def put(self, request: Request, vote_id: uuid.UUID) -> Response:
+        revision = request.headers.get("If-Match", "").strip().strip('"')
+        if not (revision.isascii() and revision.isdigit()):
+            raise Unreadable("The header If-Match must be the revision that you change.")
+        ballot = wire.read_ballot(body_of(request))
+        return Response(
+            _receipt(voting.revise_vote(vote_id, person(request), int(revision), ballot))
+        )
+
+
+def _receipt(receipt: voting.Receipt) -> dict[str, Any]:
+    vote = receipt.vote
+    return {
+        "vote": str(vote.pk),
+        "state": vote.state,
+        "revision": vote.revision,
+        "replay": receipt.replay,
+    }
+
+
+class MyVotesView(Door):
+    @extend_schema(summary="My latest votes in a campaign", responses=_OBJECT)
+    def get(self, request: Request) -> Response:
+        user = person(request)
+        campaign_id = request.query_params.get("campaign", "")
+        if not (campaign_id.isascii() and campaign_id.isdigit()):
+            raise Unreadable("The query must name a campaign: ?campaign=<id>.")
+        campaign = Campaign.objects.filter(pk=int(campaign_id)).first()
+        if campaign is None or not may_see_campaign(user, campaign):
+            raise NotFound("There is no such campaign.")
+        votes = Vote.objects.latest_of(user, campaign)[:_LATEST]
+        dimensions = Dimension.objects.filter(dimension_set=campaign.dimension_set_id)
+        return Response(
+            {
+                "votes": [wire.vote_json(vote, user) for vote in votes],
+                "dimensions": wire.dimensions_json(dimensions),
+            }
+        )

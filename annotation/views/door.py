@@ -1,0 +1,48 @@
+"""What the REST doors share: who asks, what they send, and errors as sentences in JSON."""
+
+from typing import Any
+
+from django.contrib.auth.models import User
+from rest_framework import exceptions
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView, exception_handler
+
+from annotation.errors import AnnotationError, Unreadable
+
+
+def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
+    """`{"error": sentence, "code": word}` for whatever goes wrong; None for a fault of ours."""
+    if isinstance(error, AnnotationError):
+        body = {**error.details, "error": error.message, "code": error.code}
+        return Response(body, status=error.status)
+    response = exception_handler(error, context)
+    if response is None:
+        return None
+    if isinstance(error, exceptions.NotAuthenticated):
+        # 401, although a session has no WWW-Authenticate: the browser keeps the vote and asks for
+        # a log-in, which a 403 would not tell it.
+        response.status_code = 401
+    detail = response.data.get("detail", "") if isinstance(response.data, dict) else ""
+    response.data = {
+        "error": str(detail or "The request cannot be read."),
+        "code": getattr(detail, "code", "unreadable"),
+    }
+    return response
+
+
+class Door(APIView):
+    def get_exception_handler(self) -> Any:
+        return answer_error
+
+
+def person(request: Request) -> User:
+    if not isinstance(request.user, User):
+        raise exceptions.NotAuthenticated
+    return request.user
+
+
+def body_of(request: Request) -> dict[str, Any]:
+    if not isinstance(request.data, dict):
+        raise Unreadable("The request body must be a JSON object.")
+    return request.data
