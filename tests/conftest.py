@@ -69,9 +69,10 @@ def django_db_modify_db_settings() -> None:
     from django.conf import settings
 
     database = settings.DATABASES["default"]
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    database.setdefault("TEST", {})["NAME"] = f"test_{database['NAME']}_{worker}"
     if database["ENGINE"].endswith("sqlite3"):
-        worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-        database.setdefault("TEST", {})["NAME"] = str(_SCRATCH / f"test-{worker}.sqlite3")
+        database["TEST"]["NAME"] = str(_SCRATCH / f"test-{worker}.sqlite3")
         # Votes need FULL; tests need minutes. Durability has its own tests, which set it.
         database["OPTIONS"]["init_command"] = (
             "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; PRAGMA foreign_keys=ON;"
