@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from diffusers import FlowMatchEulerDiscreteScheduler, WanPipeline, WanTransformer3DModel
+from diffusers import FlowMatchEulerDiscreteScheduler, WanPipeline
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
 
 from models_align.generators.dct_vae import DctVideoVAE
+from models_align.generators.placed_wan import PlacedWanTransformer
 
 PAD, END = "<pad>", "</s>"
+GRID = (3, 4, 4)  # 9 frames of 64 x 64 pixels, in latent patches
 HEAD = 32  # channels of an attention head; Wan's rotary embedding splits them in three
 
 
@@ -31,7 +33,8 @@ def build_pipeline(size: TinySize, corpus: Sequence[str], seed: int) -> WanPipel
     """Tokenizer of the corpus, random text encoder (it stays frozen), random transformer."""
     torch.manual_seed(seed)
     tokenizer = train_tokenizer(corpus, size.text_tokens)
-    transformer = WanTransformer3DModel(
+    transformer = PlacedWanTransformer(
+        grid=GRID,
         patch_size=(1, 2, 2),
         num_attention_heads=size.heads,
         attention_head_dim=HEAD,

@@ -117,7 +117,7 @@ def _plain(lora: LoraConfig) -> dict[str, Any]:
         name: sorted(value) if isinstance(value, set) else value
         for name, value in lora.to_dict().items()
     }
-    return json.loads(json.dumps(values, default=str))  # type: ignore[no-any-return]
+    return json.loads(json.dumps(values, default=str))
 
 
 def _shape_of(generator: Generator) -> dict[str, Any]:

@@ -9,7 +9,9 @@ from typing import Any, Final
 import torch
 from diffusers import DiffusionPipeline, WanImageToVideoPipeline, WanPipeline
 
-import models_align.generators.dct_vae  # noqa: F401  diffusers finds the class only if we imported it
+# diffusers finds the classes that a folder names only in modules that we imported.
+import models_align.generators.dct_vae
+import models_align.generators.placed_wan  # noqa: F401
 from models_align.errors import GeneratorNotFoundError, UnusableClipError
 
 # The projections of self- and cross-attention (arXiv 2501.13918, Table 10).

@@ -1,0 +1,236 @@
+"""Pretraining of the tiny video generator, as a real one comes pretrained: flow matching on clips.
+
+The clips show what their captions say and are of mixed quality, and no word of a caption speaks of
+quality. So the base follows prompts and makes good and bad clips alike: what alignment is for.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from demo.tiny_generator import TinySize, build_pipeline
+from demo.world import Clip, training_clips
+from formats.checkpoints import commit_checkpoint, commit_folder, newest_verified
+from formats.files import read_json, write_json
+from formats.outcome import ExitCode, Outcome, Output, OutputKind
+from formats.supervised import BadConfigError, NonFiniteError, Supervised
+from models_align.config import TimestepSettings
+from models_align.flow import draw_timesteps, interpolate, velocity_error, velocity_target
+from models_align.generators.wan import WanGenerator
+
+STATE: Final = "pretrain-generator-state/1"
+CARD: Final = "generator/1"
+BETAS: Final = (0.9, 0.98)
+ENCODE_AT_ONCE: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class PretrainGeneratorConfig:
+    """Settings of a run of kind `pretrain` with base `generator`."""
+
+    base: str = "generator"
+    steps: int = 1200
+    clips_per_step: int = 32
+    pool: int = 6000  # different clips
+    heads: int = 5
+    layers: int = 4
+    ffn: int = 320
+    learning_rate: float = 2e-3
+    warmup_steps: int = 50
+    caption_dropout: float = 0.1  # what guidance by the empty prompt needs
+    logit_mean: float = 0.0  # of the timesteps
+    logit_std: float = 1.0
+    seed: int = 0
+    threads: int = 1
+    log_every: int = 20
+    save_every: int = 200
+    held_out: tuple[str, ...] = ()  # prompts whose clips are never shown
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if each.type == "int" and each.name != "seed" and not _whole(value):
+                raise BadConfigError(f"{each.name} must be a whole number above 0, got {value!r}")
+        if not self.learning_rate > 0:
+            raise BadConfigError(f"learning_rate must be above 0, got {self.learning_rate!r}")
+        if not 0 <= self.caption_dropout < 1:
+            raise BadConfigError(f"caption_dropout must be in [0, 1), got {self.caption_dropout!r}")
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        known = {each.name for each in fields(cls)}
+        for key in values:
+            if key not in known:
+                raise BadConfigError(f"unknown key {key!r}; known keys: {', '.join(sorted(known))}")
+        return cls(**{**values, "held_out": tuple(values.get("held_out", ()))})
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The clips as normalised latents, and the text embeddings of their captions."""
+
+    latents: torch.Tensor  # [N, C, t, h, w]
+    caption: torch.Tensor  # [N], row in `text`
+    text: torch.Tensor  # [captions + 1, L, D]; the last row is the empty prompt
+
+
+def pretrain(run: Supervised) -> Outcome:
+    """The body of `python -m demo pretrain RUN_DIR` for the base `generator`."""
+    config = PretrainGeneratorConfig.from_json(run.dir.config())
+    torch.set_num_threads(config.threads)
+    generator, pool = prepared(run, config)
+    transformer = generator.transformer.requires_grad_(requires_grad=True)
+    weights = list(transformer.parameters())
+    optimizer = torch.optim.AdamW(weights, config.learning_rate, betas=BETAS, weight_decay=0.0)
+    step = 0
+    found = newest_verified(run.dir.checkpoints, report=print)
+    if found is not None:
+        step = _load(found.path, transformer, optimizer)
+
+    def save() -> None:
+        commit_checkpoint(
+            run.dir.checkpoints,
+            step,
+            run.fence,
+            lambda folder: _save(folder, transformer, optimizer, step),
+        )
+
+    transformer.train()
+    loss = math.nan
+    while step < config.steps:
+        run.check(save)
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(config, step)
+        error = batch_error(generator, pool, config, step).mean()
+        optimizer.zero_grad()
+        error.backward()
+        norm = torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        loss = error.item()
+        if not (math.isfinite(loss) and math.isfinite(norm.item())):
+            raise NonFiniteError(f"step {step}: the loss is {loss}, the gradient norm {norm}")
+        optimizer.step()
+        step += 1
+        if step % config.log_every == 0 or step == config.steps:
+            values = {"loss": loss, "grad_norm": norm.item()}
+            run.dir.log_metrics(step, config.steps, values, stage="pretraining")
+        if step % config.save_every == 0 and step < config.steps:
+            save()
+    return _finished(run, generator, config, loss)
+
+
+def prepared(run: Supervised, config: PretrainGeneratorConfig) -> tuple[WanGenerator, Pool]:
+    """Draw the clips, build the pipeline around them, and encode: the same for every resume."""
+    frames: list[torch.Tensor] = []
+    captions: list[str] = []
+    size = TinySize(heads=config.heads, layers=config.layers, ffn=config.ffn)
+    clips = training_clips(config.pool, config.seed, exclude=frozenset(config.held_out))
+    encoder = build_pipeline(size, ["a"], config.seed).vae
+    while chunk := list(islice(clips, ENCODE_AT_ONCE)):
+        run.check()
+        frames.append(_latents(encoder, chunk))
+        captions += [each.caption for each in chunk]
+        stage = f"drawing: {len(captions)} of {config.pool} clips"
+        run.dir.log_metrics(0, config.steps, {}, stage=stage)
+    latents = torch.cat(frames)
+    pipeline = build_pipeline(size, captions, config.seed)
+    mean = latents.mean((0, 2, 3, 4))
+    centred = latents - mean.view(1, -1, 1, 1, 1)
+    std = centred.std().expand(len(mean))
+    pipeline.vae.register_to_config(latents_mean=mean.tolist(), latents_std=std.tolist())
+    generator = WanGenerator(pipeline, "the tiny generator")
+    known = sorted(set(captions))
+    row = {caption: number for number, caption in enumerate(known)}
+    pool = Pool(
+        latents=centred / std.view(1, -1, 1, 1, 1),
+        caption=torch.tensor([row[each] for each in captions]),
+        text=generator.encode_prompts([*known, ""]),
+    )
+    return generator, pool
+
+
+@torch.no_grad()
+def _latents(vae: Any, clips: list[Clip]) -> torch.Tensor:
+    frames = torch.from_numpy(np.stack([each.frames for each in clips]))
+    pixels = frames.permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+    mode: torch.Tensor = vae.encode(pixels).latent_dist.mode()
+    return mode
+
+
+def batch_error(
+    generator: WanGenerator, pool: Pool, config: PretrainGeneratorConfig, step: int
+) -> torch.Tensor:  # [B]
+    """The flow-matching error of one batch; chance depends on seed and step alone."""
+    chance = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
+    count = config.clips_per_step
+    chosen = torch.randint(0, len(pool.latents), (count,), generator=chance)
+    data = pool.latents[chosen]
+    noise = torch.randn(data.shape, generator=chance)
+    times = TimestepSettings("logit_normal", config.logit_mean, config.logit_std)
+    t = draw_timesteps(count, times, chance)
+    dropped = torch.rand(count, generator=chance) < config.caption_dropout
+    text = pool.text[torch.where(dropped, len(pool.text) - 1, pool.caption[chosen])]
+    predicted = generator.velocity(interpolate(data, noise, t), t, text)
+    return velocity_error(predicted, velocity_target(data, noise))
+
+
+def learning_rate(config: PretrainGeneratorConfig, step: int) -> float:
+    """Up in a few steps, then down in a straight line: sampling needs settled weights."""
+    rising = (step + 1) / config.warmup_steps
+    falling = (config.steps - step) / config.steps
+    return config.learning_rate * min(1.0, rising, falling)
+
+
+def _finished(
+    run: Supervised, generator: WanGenerator, config: PretrainGeneratorConfig, loss: float
+) -> Outcome:
+    transformer = generator.transformer.eval()
+    parameters = sum(each.numel() for each in transformer.parameters())
+
+    def fill(folder: Path) -> None:
+        generator.pipeline.save_pretrained(str(folder))
+        write_json(folder / "card.json", CARD, {"config": asdict(config), "loss": loss})
+
+    sha256 = commit_folder(run.dir.outputs / "base", fill)
+    meta = {"role": "generator", "name": "tiny-wan", "parameters": parameters}
+    return Outcome(
+        ExitCode.DONE,
+        outputs=(Output(OutputKind.BASE_MODEL, "outputs/base", sha256, meta),),
+        summary={"steps": config.steps, "loss": loss, "parameters": parameters},
+    )
+
+
+def _save(
+    folder: Path, transformer: torch.nn.Module, optimizer: torch.optim.Optimizer, step: int
+) -> None:
+    weights = {name: each.contiguous() for name, each in transformer.state_dict().items()}
+    save_file(weights, folder / "transformer.safetensors")
+    save_file(dict(_moments(optimizer)), folder / "optimizer.safetensors")
+    write_json(folder / "state.json", STATE, {"done_steps": step})
+
+
+def _moments(optimizer: torch.optim.Optimizer) -> Iterator[tuple[str, torch.Tensor]]:
+    for index, state in optimizer.state_dict()["state"].items():
+        for name, value in state.items():
+            yield f"{index}.{name}", torch.as_tensor(value).contiguous()
+
+
+def _load(folder: Path, transformer: torch.nn.Module, optimizer: torch.optim.Optimizer) -> int:
+    transformer.load_state_dict(load_file(folder / "transformer.safetensors"))
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, value in load_file(folder / "optimizer.safetensors").items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = value
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+    return int(read_json(folder / "state.json", STATE)["done_steps"])

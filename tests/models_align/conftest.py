@@ -1,0 +1,121 @@
+"""A tiny untrained generator on disk, and run directories that use it."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import numpy as np
+import pytest
+import torch
+
+from demo.tiny_generator import TinySize, build_pipeline
+from formats.files import sha256_of
+from formats.records import PairRecord, PromptRecord, VideoRef
+from formats.run_dir import Input, RunDir
+from models_align.generators.wan import WanGenerator, load_wan
+from models_align.video import write_clip
+
+CORPUS = ["a red circle moving left on a dark background", "two blue bars moving up"]
+
+
+@pytest.fixture(scope="session")
+def tiny_wan_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained pipeline as pretraining would leave it; smaller."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("tiny-wan")
+    size = TinySize(z_dim=6, heads=1, layers=1, ffn=32, text_dim=16, text_tokens=12)
+    build_pipeline(size, CORPUS, seed=0).save_pretrained(str(folder))
+    return folder
+
+
+@pytest.fixture
+def tiny_wan(tiny_wan_folder: Path) -> WanGenerator:
+    return load_wan(tiny_wan_folder)
+
+
+def moving_square(colour: tuple[int, int, int], seed: int) -> np.ndarray:
+    """A clip [9, 64, 64, 3]: a square that moves to the right over a noisy ground."""
+    rng = np.random.default_rng(seed)
+    frames = rng.integers(90, 110, size=(9, 64, 64, 3), dtype=np.uint8)
+    for t in range(9):
+        frames[t, 20:40, 4 + 4 * t : 24 + 4 * t] = colour
+    return frames
+
+
+@pytest.fixture
+def write_pairs(tmp_path: Path) -> Callable[..., Path]:
+    """Writes `count` pairs with their clips below tmp_path/media; gives pairs.jsonl."""
+
+    def clip(name: str, colour: tuple[int, int, int], seed: int) -> VideoRef:
+        path = tmp_path / "media" / f"{name}.mp4"
+        path.parent.mkdir(exist_ok=True)
+        write_clip(path, moving_square(colour, seed), fps=8)
+        return VideoRef(name, path.name, sha256_of(path), fps=8.0, num_frames=9)
+
+    def write(count: int = 4, split: str = "train") -> Path:
+        pairs = [
+            PairRecord(
+                pair_id=f"pair-{n}",
+                prompt_id=f"prompt-{n % 2}",
+                prompt=CORPUS[n % 2],
+                split=split,
+                chosen=clip(f"w{n}", (220, 45, 40), 2 * n),
+                rejected=clip(f"l{n}", (45, 75, 225), 2 * n + 1),
+                gap=1.0 + n,
+                reward_w=0.6 + 0.1 * (n % 3),
+                reward_l=0.2,
+                source="rewards",
+            )
+            for n in range(count)
+        ]
+        PairRecord.write(tmp_path / "pairs.jsonl", pairs)
+        return tmp_path / "pairs.jsonl"
+
+    return write
+
+
+@pytest.fixture
+def alignment_run(
+    tmp_path: Path, tiny_wan_folder: Path, write_pairs: Callable[..., Path]
+) -> Callable[..., RunDir]:
+    """Prepares a run directory of kind alignment: alignment_run("a", {...config...})."""
+
+    def prepare(name: str, config: dict[str, Any], pairs: Path | None = None) -> RunDir:
+        file = pairs or write_pairs()
+        run = RunDir(tmp_path / name)
+        inputs = {
+            "pairs": Input(str(file), sha256_of(file)),
+            "generator": Input(str(tiny_wan_folder)),
+        }
+        small = {"lora": {"r": 2, "alpha": 4}, "lr": 1e-3, "steps": 4, "pairs_per_step": 3}
+        run.prepare({**small, **config}, inputs, media_root=tmp_path / "media")
+        return run
+
+    return prepare
+
+
+@pytest.fixture
+def generation_run(tmp_path: Path, tiny_wan_folder: Path) -> Callable[..., RunDir]:
+    """Prepares a run directory of kind generation: generation_run("g", {...config...})."""
+
+    def prepare(name: str, config: dict[str, Any], prompts: int = 3, **inputs: Input) -> RunDir:
+        file = tmp_path / f"{name}-prompts.jsonl"
+        texts = [f"a red circle moving {n}" for n in range(prompts)]
+        PromptRecord.write(file, [PromptRecord(f"p{n}", text) for n, text in enumerate(texts)])
+        run = RunDir(tmp_path / name)
+        small = {"steps": 2, "guidance_scale": 2.0, "height": 64, "width": 64, "num_frames": 9,
+                 "fps": 8, "batch": 2, "generator": "tiny"}  # fmt: skip
+        run.prepare(
+            {**small, **config},
+            {
+                "prompts": Input(str(file), sha256_of(file)),
+                "generator": Input(str(tiny_wan_folder)),
+                **inputs,
+            },
+        )
+        return run
+
+    return prepare
