@@ -99,6 +99,8 @@ def database_url(db: None) -> str:
 def _own_folders(tmp_path: Path, settings: Any) -> None:
     settings.MEDIA_ROOT = tmp_path / "media"
     settings.RUNS_ROOT = tmp_path / "runs"
+    settings.STATIC_ROOT = tmp_path / "static"  # WhiteNoise warns where there is no folder
+    settings.STATIC_ROOT.mkdir()
     settings.STORAGES = {
         **settings.STORAGES,
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
