@@ -56,7 +56,8 @@ def _alpha_of(matrix: Floats, level: Level) -> float | None:
     if expected == 0:
         return None
     observed = float((matrix * distance).sum())
-    return 1 - (float(totals.sum()) - 1) * observed / expected
+    votes = float(totals.sum())
+    return 1 - (votes - 1) * observed / expected
 
 
 def krippendorff_alpha(counts: ArrayLike, level: Level = "nominal") -> float | None:
@@ -90,7 +91,7 @@ def gwet_ac1(counts: ArrayLike) -> float | None:
         return None
     rated = table[table.sum(1) > 0]
     prevalence = (rated / rated.sum(1, keepdims=True)).mean(0)
-    expected = float((prevalence * (1 - prevalence)).sum()) / (values - 1)
+    expected = float((prevalence * (1 - prevalence)).sum() / (values - 1))
     return (observed - expected) / (1 - expected)
 
 

@@ -35,7 +35,6 @@ from demo.drawing import (
 from demo.recipes import COUNTS, SHAPES, Facts
 from demo.templates import (
     MIDDLE,
-    as_generated,
     centre_of_mass,
     halved,
     places,
@@ -189,11 +188,21 @@ def _name_colours(scene: Scene, gain: float) -> tuple[str, str, float]:
 def _sharpness(scene: Scene, track: Track, facts: Facts, washed: float) -> float:
     """The steepest steps inside blocks, as a share of those that a perfect generator would draw."""
     centres = places(track.places, facts.count, facts.direction)
-    ideal = as_generated(figures(facts.shape, centres, RADIUS))
+    ideal = _as_generated(figures(facts.shape, centres, RADIUS), scene.difference)
     asked = np.linalg.norm(np.array(PALETTE[facts.colour]) - np.array(BACKDROP[facts.background]))
     height = float(np.linalg.norm(scene.difference) / asked) / (1 - min(washed, 0.8))
     steps, wanted = _steepest(scene.mask), np.maximum(_steepest(ideal), 1e-3)
     return float((steps / wanted).mean()) * height
+
+
+def _as_generated(mask: Field, difference: Field) -> Field:  # [T, H, W]
+    """The mask as sharp as the video autoencoder can draw it in this colour."""
+    # Here, because annotators who know every recipe never need torch.
+    from demo.dct_vae import low_passed
+
+    size = max(float(difference @ difference), 1e-6)
+    drawn = low_passed(mask[..., None] * difference)
+    return (drawn @ (difference / size)).astype(np.float32, copy=False)
 
 
 def _steepest(mask: Field, count: int = 250) -> Field:  # [T]

@@ -5,7 +5,6 @@ mass in the middle. It follows from `demo.drawing` alone; nothing is fitted to d
 """
 
 import itertools
-import math
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -92,31 +91,3 @@ def _mean_over_block_phases(picture: Field) -> Field:
     matrix = (np.clip(8 - distance, 0, None) / 64).astype(np.float32)
     spread = matrix @ picture @ matrix.T
     return spread.astype(np.float32, copy=False)
-
-
-@cache
-def _kept_basis(z_dim: int) -> Field:  # [n, 4, 8, 8]
-    """The basis of `DctVideoVAE`, in numpy; a test holds the two together."""
-    frequencies = itertools.product(range(4), range(8), range(8))
-    kept = sorted(frequencies, key=lambda f: (sum(f), sum(each**2 for each in f), f))[: z_dim // 3]
-    time, space = _dct(4), _dct(8)
-    return np.array(
-        [np.einsum("a,b,c->abc", time[t], space[y], space[x]) for t, y, x in kept], np.float32
-    )
-
-
-def _dct(size: int) -> NDArray[np.float64]:
-    wave = np.cos(math.pi * (np.arange(size) + 0.5) * np.arange(size)[:, None] / size)
-    wave *= math.sqrt(2 / size)
-    wave[0] /= math.sqrt(2)
-    return wave
-
-
-def as_generated(mask: Field, z_dim: int = 48) -> Field:  # [9, 64, 64] -> [9, 64, 64]
-    """The mask after the video autoencoder: the sharpest that a generator can draw it."""
-    basis = _kept_basis(z_dim).reshape(-1, 4 * 8 * 8)
-    padded = np.concatenate([mask[:1].repeat(3, axis=0), mask])
-    blocks = padded.reshape(-1, 4, SIDE // 8, 8, SIDE // 8, 8).transpose(0, 2, 4, 1, 3, 5)
-    kept = blocks.reshape(-1, 256) @ basis.T @ basis
-    back = kept.reshape(-1, SIDE // 8, SIDE // 8, 4, 8, 8).transpose(0, 3, 1, 4, 2, 5)
-    return np.ascontiguousarray(back.reshape(-1, SIDE, SIDE)[3:])
