@@ -40,8 +40,8 @@ def tiny_tokenizer(corpus: Iterable[str], *, vocabulary: int = 768) -> Any:
     bpe.train_from_iterator(corpus, trainer)
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=bpe,
-        eos_token="<|im_end|>",
-        pad_token="<|endoftext|>",
+        eos_token="<|im_end|>",  # noqa: S106, a token of text
+        pad_token="<|endoftext|>",  # noqa: S106
         additional_special_tokens=list(SPECIAL_TOKENS),
         model_max_length=4096,
         padding_side="right",

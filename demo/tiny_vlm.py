@@ -1,4 +1,4 @@
-"""Vision-language models small enough for a CPU, built from a config: Qwen2-VL, Qwen2.5-VL, Qwen3-VL.
+"""Vision-language models small enough for a CPU: Qwen2-VL, Qwen2.5-VL, Qwen3-VL from a config.
 
 They are the real classes of `transformers` with few and narrow layers, so everything that works
 on them works on the released weights.

@@ -37,8 +37,8 @@ def attend_per_piece(
             for q, k, v in zip(*parts, strict=True)
         ]
         return torch.cat(pieces, dim=2).transpose(1, 2), None
-    stacked = [_stacked(tensor, lengths[0]) for tensor in (query, key, value)]
-    result = F.scaled_dot_product_attention(*stacked, dropout_p=dropout, scale=scaling)
+    q, k, v = [_stacked(tensor, lengths[0]) for tensor in (query, key, value)]
+    result = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scaling)
     return result.transpose(1, 2).reshape(1, query.shape[2], *query.shape[1::2]), None
 
 

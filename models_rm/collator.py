@@ -111,7 +111,7 @@ class Collator:
             return [self._start, *[self._video_token] * (t * count), self._end]
         ids: list[int] = []
         for index in range(t):
-            # The middle of the frames that one temporal patch holds, as Qwen3-VL's processor says it.
+            # The middle of the frames of one temporal patch, as Qwen3-VL's processor says it.
             middle = (index + 0.5) * self._family.temporal_patch - 0.5
             ids += self._timestamp(f"<{middle / fps:.1f} seconds>")
             ids += [self._start, *[self._video_token] * count, self._end]

@@ -40,7 +40,7 @@ class _Config:
 
 @dataclass(frozen=True, slots=True)
 class RewardModelConfig(_Config):
-    """A run of kind `reward_model`. Its dimensions come with the snapshot, the backbone as input."""
+    """A run of kind `reward_model`. Its dimensions come with the snapshot."""
 
     # What is learned
     loss: str = "btt"
@@ -112,9 +112,9 @@ class RewardModelConfig(_Config):
         )  # fmt: skip
         _words(self, "lora_targets", "lora_vision_targets")
         _whole(
-            self, 1, "steps", "pairs_per_step", "accumulation", "lora_r", "lora_alpha", "min_frames",
-            "max_frames", "min_pixels", "max_pixels", "log_every", "save_every", "eval_every",
-            "eval_pairs",
+            self, 1, "steps", "pairs_per_step", "accumulation", "lora_r", "lora_alpha",
+            "min_frames", "max_frames", "min_pixels", "max_pixels", "log_every", "save_every",
+            "eval_every", "eval_pairs",
         )  # fmt: skip
         _whole(self, 0, "seed", "bootstrap", "cache_megabytes")
         _optional_whole(self, 1, "patience", "threads")
@@ -140,15 +140,18 @@ class RewardModelConfig(_Config):
     def _check_fit(self) -> None:
         if self.pairs_per_step % self.accumulation:
             raise ConfigError(
-                f"accumulation must divide pairs_per_step, got {self.accumulation} and {self.pairs_per_step}"
+                f"accumulation must divide pairs_per_step, "
+                f"got {self.accumulation} and {self.pairs_per_step}"
             )
         if self.min_pixels > self.max_pixels:
             raise ConfigError(
-                f"min_pixels must not exceed max_pixels, got {self.min_pixels} and {self.max_pixels}"
+                f"min_pixels must not exceed max_pixels, "
+                f"got {self.min_pixels} and {self.max_pixels}"
             )
         if self.min_frames > self.max_frames:
             raise ConfigError(
-                f"min_frames must not exceed max_frames, got {self.min_frames} and {self.max_frames}"
+                f"min_frames must not exceed max_frames, "
+                f"got {self.min_frames} and {self.max_frames}"
             )
         if self.soft_labels and self.loss != "btt":
             raise ConfigError(f"soft_labels needs the loss btt, got {self.loss}")
@@ -169,7 +172,7 @@ class RewardModelConfig(_Config):
 
 @dataclass(frozen=True, slots=True)
 class ScoringConfig(_Config):
-    """A run of kind `scoring`: everything that changes scores comes from the reward model itself."""
+    """A run of kind `scoring`: what changes scores comes from the reward model itself."""
 
     batch_size: int = 8
     dtype: str = "float32"

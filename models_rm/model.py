@@ -1,4 +1,4 @@
-"""The reward network: a vision-language backbone, one free vector and one linear head per dimension.
+"""The reward network: a vision-language backbone; a free vector and a linear head per dimension.
 
 A reward token is no word of the vocabulary: its vector is a parameter of ours that is put in at
 its position. So three vectors learn instead of a whole embedding matrix, and the tokenizer of the
@@ -115,7 +115,7 @@ class RewardNetwork(nn.Module):
 
 
 def load_backbone(source: str, dtype: str) -> tuple[Any, Any]:
-    """(backbone without language head, tokenizer) from a folder or a hub id, weights in safetensors."""
+    """(backbone without language head, tokenizer) from a folder or a hub id; safetensors only."""
     try:
         tokenizer = AutoTokenizer.from_pretrained(source)
         model = AutoModelForImageTextToText.from_pretrained(
@@ -124,7 +124,8 @@ def load_backbone(source: str, dtype: str) -> tuple[Any, Any]:
     except (OSError, ValueError) as error:
         kind = "folder" if Path(source).is_absolute() else "hub id or folder"
         raise BackboneMissingError(
-            f"backbone {source!r} is not there: no vision-language model can be loaded from this {kind}"
+            f"backbone {source!r} is not there: "
+            f"no vision-language model can be loaded from this {kind}"
         ) from error
     family_of(model.config)
     return model.model, tokenizer
@@ -143,7 +144,7 @@ def prepare_for_training(network: RewardNetwork, config: RewardModelConfig) -> N
     What learns is float32 whatever the backbone's dtype: at a rate of 2e-6 bfloat16 loses the
     updates.
     """
-    network.backbone.requires_grad_(False)
+    network.backbone.requires_grad_(requires_grad=False)
     names = lora_layers(network.backbone, config)
     if names:
         lora = LoraConfig(
@@ -156,9 +157,9 @@ def prepare_for_training(network: RewardNetwork, config: RewardModelConfig) -> N
     parts = {"vision": network.backbone.visual, "language": network.backbone.language_model}
     for part, module in parts.items():
         if getattr(config, part) == "full":
-            module.requires_grad_(True)
+            module.requires_grad_(requires_grad=True)
     if config.language == "full":
-        network.backbone.get_input_embeddings().requires_grad_(False)
+        network.backbone.get_input_embeddings().requires_grad_(requires_grad=False)
     for parameter in network.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
@@ -183,7 +184,7 @@ def lora_layers(backbone: Any, config: RewardModelConfig) -> list[str]:
         ]
         if not found:
             raise BadConfigError(
-                f"no linear layer of the {part} part is named {' or '.join(targets)}; nothing can learn"
+                f"no linear layer of the {part} part is named {' or '.join(targets)}"
             )
         names += found
     return names

@@ -115,7 +115,7 @@ def clip_of_array(array: np.ndarray, rule: FrameRule, *, fps: float | None = Non
 
 
 class FrameCache:
-    """Resized frames in memory, the least recently used leaving first. `hits` and `misses` count."""
+    """Resized frames in memory, the least recently used leaving first."""
 
     def __init__(self, megabytes: int):
         self._limit = megabytes * 2**20

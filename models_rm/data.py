@@ -1,0 +1,141 @@
+"""Preference records as arrays: rows to be scored, pairs of them, labels, order of training."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from formats.labels import CLASSES, SIGN, Label
+from formats.records import PreferenceRecord, VideoRef
+from models_rm.errors import ClipUnreadableError
+from models_rm.video import Clip, FrameCache, FrameRule
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One clip with one prompt: what a reward belongs to."""
+
+    video: VideoRef
+    prompt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """N pairs over R rows, D dimensions. A clip that many pairs share is one row."""
+
+    keys: tuple[str, ...]
+    rows: tuple[Row, ...]
+    a: NDArray[np.int64]  # [N], indices of rows
+    b: NDArray[np.int64]  # [N]
+    preference: NDArray[np.int64]  # [N, D]: +1, 0, -1; 0 where not valid
+    valid: NDArray[np.bool_]  # [N, D]: people judged it, and not `invalid`
+    posterior: NDArray[
+        np.float32
+    ]  # [N, D, 3]: P(A), P(tie), P(B); one-hot where only a label is there
+    soft_valid: NDArray[np.bool_]  # [N, D]: valid, or without a majority but with a posterior
+    score_a: NDArray[np.float32]  # [N, D], 1 to 5, NaN where nobody gave one
+    score_b: NDArray[np.float32]  # [N, D]
+    prompts: tuple[str, ...]  # [N], the clusters of the bootstrap
+
+    def __len__(self) -> int:
+        return len(self.a)
+
+
+def pairs_of(records: Iterable[PreferenceRecord], keys: Sequence[str]) -> Pairs:
+    records = list(records)
+    rows: dict[Row, int] = {}
+    ends = [
+        [
+            rows.setdefault(Row(video, record.prompt), len(rows))
+            for video in (record.video_a, record.video_b)
+        ]
+        for record in records
+    ]
+    shape = (len(records), len(keys))
+    preference = np.zeros(shape, dtype=np.int64)
+    valid = np.zeros(shape, dtype=bool)
+    posterior = np.zeros((*shape, 3), dtype=np.float32)
+    scores = np.full((2, *shape), np.nan, dtype=np.float32)
+    for n, record in enumerate(records):
+        for d, key in enumerate(keys):
+            label = record.labels.get(key)
+            if label in SIGN:
+                preference[n, d] = SIGN[label]
+                valid[n, d] = True
+            posterior[n, d] = _soft(record, key, label)
+            scores[0, n, d] = record.scores_a.get(key, np.nan)
+            scores[1, n, d] = record.scores_b.get(key, np.nan)
+    index = np.array(ends, dtype=np.int64).reshape(-1, 2)
+    return Pairs(
+        keys=tuple(keys),
+        rows=tuple(rows),
+        a=index[:, 0],
+        b=index[:, 1],
+        preference=preference,
+        valid=valid,
+        posterior=posterior,
+        soft_valid=posterior.sum(-1) > 0,
+        score_a=scores[0],
+        score_b=scores[1],
+        prompts=tuple(record.prompt for record in records),
+    )
+
+
+def _soft(record: PreferenceRecord, key: str, label: Label | None) -> NDArray[np.float32]:
+    if label is Label.INVALID:
+        return np.zeros(3, dtype=np.float32)
+    if key in record.posterior:
+        return np.asarray(record.posterior[key], dtype=np.float32)
+    return np.array([label is each for each in CLASSES], dtype=np.float32)
+
+
+class Clips:
+    """Clips of rows, read once per run."""
+
+    def __init__(self, root: Path, rule: FrameRule, megabytes: int):
+        self._root = root
+        self._rule = rule
+        self._cache = FrameCache(megabytes)
+
+    def read(self, row: Row) -> Clip:
+        return self._cache.read(self._root / row.video.path, row.video.sha256, self._rule)
+
+    def refuse_missing(self, rows: Iterable[Row]) -> None:
+        """Name the first clip that is not there, before an hour of training."""
+        missing = [row for row in rows if not (self._root / row.video.path).is_file()]
+        if missing:
+            raise ClipUnreadableError(
+                f"{len(missing)} of the clips are missing, this one first",
+                path=self._root / missing[0].video.path,
+            )
+
+
+class PairOrder:
+    """Which pairs a step sees: a pure function of (seed, step), so a resumed run needs no cursor.
+
+    Prompts are shuffled, and the pairs of one prompt stay together: they share clips, and a clip
+    is looked at once per step however many of its pairs are there (InstructGPT, arXiv 2203.02155,
+    section 3.5, trains all comparisons of a prompt as one batch element for the same reason).
+    """
+
+    def __init__(self, prompts: Sequence[str], seed: int):
+        self._seed = seed
+        _, group = np.unique(np.asarray(prompts), return_inverse=True)
+        self._group = group
+        self._epochs: dict[int, NDArray[np.int64]] = {}
+
+    def step(self, step: int, count: int) -> NDArray[np.int64]:
+        """The `count` pairs of a step; epochs follow each other without a gap."""
+        total = len(self._group)
+        places = np.arange(step * count, (step + 1) * count)
+        return np.array([self._epoch(int(p) // total)[int(p) % total] for p in places])
+
+    def _epoch(self, epoch: int) -> NDArray[np.int64]:
+        if epoch not in self._epochs:
+            self._epochs.clear()
+            rng = np.random.default_rng([self._seed, epoch])
+            of_group = rng.permutation(self._group.max() + 1)[self._group]
+            self._epochs[epoch] = np.lexsort((rng.random(len(self._group)), of_group))
+        return self._epochs[epoch]

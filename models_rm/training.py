@@ -1,0 +1,479 @@
+"""The training run of a reward model, top to bottom: `python -m models_rm train RUN_DIR`."""
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+
+from formats.checkpoints import commit_checkpoint, commit_folder, newest_verified
+from formats.errors import FormatError
+from formats.files import read_json, sha256_of, write_json
+from formats.outcome import ExitCode, Outcome, Output, OutputKind
+from formats.snapshot import Snapshot, read_snapshot
+from formats.supervised import BadConfigError, NonFiniteError, Supervised
+from models_rm import checkpoints
+from models_rm.attention import use_for_vision
+from models_rm.calibration import Calibration, calibrate
+from models_rm.checkpoints import BackboneRef, ModelCard
+from models_rm.collator import Collator
+from models_rm.config import ConfigError, RewardModelConfig
+from models_rm.data import Clips, PairOrder, Pairs, pairs_of
+from models_rm.evaluation import Rewards, evaluate_pairs, rewards_of
+from models_rm.losses import bt_nll, btt_nll, btt_soft_nll, regression_error
+from models_rm.metrics import accuracy_without_ties
+from models_rm.model import RewardNetwork, load_backbone
+from models_rm.prompts import RatingTemplate
+from models_rm.video import FrameRule
+
+STATE: Final = "reward_model_state/1"
+
+
+def train(run: Supervised) -> Outcome:
+    """Train on the snapshot, examine on its validation and test prompts, leave a model folder."""
+    config = read_config(run)
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    torch.manual_seed(config.seed)
+    trainer = _set_up(run, config)
+    step = trainer.resume()
+    while step < config.steps and not trainer.out_of_patience(config):
+        run.check(lambda done=step: trainer.save(done))  # type: ignore[misc]
+        trainer.learn(step)
+        step += 1
+        if step % config.log_every == 0 or step == config.steps:
+            run.dir.log_metrics(step, config.steps, trainer.take_report(), stage="training")
+        if step % config.eval_every == 0 and len(trainer.splits["validation"]):
+            run.dir.log_metrics(step, config.steps, trainer.validate(), stage="training")
+        if step % config.save_every == 0:
+            trainer.save(step)
+    return _leave(run, trainer, step)
+
+
+def read_config(run: Supervised) -> RewardModelConfig:
+    try:
+        return RewardModelConfig.from_json(run.dir.config())
+    except (ConfigError, TypeError) as error:
+        raise BadConfigError(str(error)) from error
+
+
+@dataclass
+class _Patience:
+    """The best validation loss so far, and how many evaluations went by without a better one."""
+
+    best: float = math.inf
+    waited: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Materials:
+    """What a run works on, all of it fixed before the first step."""
+
+    config: RewardModelConfig
+    snapshot: Snapshot
+    snapshot_sha256: str
+    splits: dict[str, Pairs]
+    source: str  # of the backbone
+    network: RewardNetwork
+    tokenizer: Any
+    template: RatingTemplate
+    rule: FrameRule
+
+
+class Trainer:
+    """The moving parts of one run: network, optimiser, and what resuming needs."""
+
+    def __init__(self, run: Supervised, materials: Materials):
+        config, network = materials.config, materials.network
+        self.run = run
+        self.materials = materials
+        self.config = config
+        self.network = network
+        self.splits = materials.splits
+        self.collator = Collator(materials.tokenizer, network.family, materials.template)
+        self.clips = Clips(run.dir.media_root(), materials.rule, config.cache_megabytes)
+        self.theta = config.theta_of(network.keys)
+        self.order = PairOrder(self.splits["train"].prompts, config.seed)
+        self.optimizer = optimizer_for(network, config)
+        self._rates = [group["lr"] for group in self.optimizer.param_groups]
+        self._patience = _Patience()
+        self._reports: list[dict[str, float]] = []
+
+    # One step
+
+    def learn(self, step: int) -> None:
+        """One optimiser step over `pairs_per_step` pairs, in `accumulation` parts."""
+        pairs = self.splits["train"]
+        chosen = self.order.step(step, self.config.pairs_per_step)
+        weight = float(valid_entries(pairs, chosen, self.config).sum())
+        if weight == 0:
+            return  # Nobody has an opinion on any of these: there is no mean of nothing.
+        factor = rate_factor(step, self.config)
+        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = rate * factor
+        self.optimizer.zero_grad(set_to_none=True)
+        report: dict[str, float] = {"loss": 0.0}
+        for part in np.split(chosen, self.config.accumulation):
+            losses, gaps = self._losses(pairs, part)
+            loss = losses.sum() / weight
+            loss.backward()
+            report["loss"] += loss.item()
+            report.update(_per_dimension(pairs, part, losses.detach(), gaps, self.config))
+        norm = torch.nn.utils.clip_grad_norm_(_learning(self.network), self.config.max_grad_norm)
+        if not (math.isfinite(report["loss"]) and bool(torch.isfinite(norm))):
+            raise NonFiniteError(
+                f"the loss or the gradient of step {step + 1} is not a finite number"
+            )
+        self.optimizer.step()
+        self._reports.append(
+            {**report, "grad_norm": float(norm), "learning_rate": self._rates[0] * factor}
+        )
+
+    def _losses(self, pairs: Pairs, part: NDArray[np.int64]) -> tuple[torch.Tensor, Rewards]:
+        """Loss per entry [n, D], 0 where it is not valid, and the reward differences [n, D].
+
+        A and B go through the network in one forward, and a clip that several pairs share once.
+        """
+        rows, where = np.unique(np.concatenate([pairs.a[part], pairs.b[part]]), return_inverse=True)
+        chosen = [pairs.rows[row] for row in rows]
+        batch = self.collator([self.clips.read(r) for r in chosen], [r.prompt for r in chosen])
+        device = self.network.tokens.device
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.config.dtype == "bfloat16"):
+            rewards = self.network(batch.to(device))
+        reward_a, reward_b = rewards[where[: len(part)]], rewards[where[len(part) :]]
+        losses = entry_losses(reward_a, reward_b, pairs, part, self.config, self.theta)
+        return losses, (reward_a - reward_b).detach().double().cpu().numpy()
+
+    def take_report(self) -> dict[str, float]:
+        """Means since the last report."""
+        names = {name for report in self._reports for name in report}
+        means = {
+            name: float(np.mean([report[name] for report in self._reports if name in report]))
+            for name in sorted(names)
+        }
+        self._reports.clear()
+        return means
+
+    # Examining
+
+    def rewards(self, pairs: Pairs) -> Rewards:
+        return rewards_of(
+            self.network,
+            self.collator,
+            self.clips,
+            pairs.rows,
+            batch_size=2 * self.config.pairs_per_step // self.config.accumulation,
+            check=self.run.check,
+        )
+
+    def validate(self) -> dict[str, float]:
+        pairs = self.splits["validation_while_training"]
+        result = evaluate_pairs(pairs, self.rewards(pairs), self.theta, bootstrap=0)
+        judged = [row for row in result.values() if row["pairs"]]
+        loss = float(np.mean([row["nll"] for row in judged])) if judged else math.nan
+        if loss < self._patience.best:
+            self._patience = _Patience(loss)
+        else:
+            self._patience.waited += 1
+        report = {"validation/loss": loss}
+        for key, row in result.items():
+            for name in ("accuracy_without_ties", "accuracy_with_ties"):
+                if row.get(name) is not None:
+                    report[f"validation/{name}/{key}"] = row[name]
+        return report
+
+    def out_of_patience(self, config: RewardModelConfig) -> bool:
+        return config.patience is not None and self._patience.waited >= config.patience
+
+    # Saving and resuming
+
+    def save(self, step: int) -> None:
+        commit_checkpoint(
+            self.run.dir.checkpoints, step, self.run.fence, lambda folder: self._fill(folder, step)
+        )
+
+    def _fill(self, folder: Path, step: int) -> None:
+        weights = checkpoints.learned_weights(self.network)
+        state = {f"weights.{name}": each.detach() for name, each in weights.items()}
+        moments = self.optimizer.state_dict()["state"]
+        for name, index in self._optimizer_indices().items():
+            for key, value in moments.get(index, {}).items():
+                state[f"optimizer.{name}.{key}"] = value
+        state["rng.cpu"] = torch.get_rng_state()
+        if torch.cuda.is_available():
+            state["rng.cuda"] = torch.cuda.get_rng_state()
+        save_file(
+            {name: tensor.cpu().contiguous() for name, tensor in state.items()},
+            folder / "state.safetensors",
+        )
+        # Infinity has no word in JSON.
+        best = None if math.isinf(self._patience.best) else self._patience.best
+        write_json(
+            folder / "state.json",
+            STATE,
+            {"step": step, "best": best, "waited": self._patience.waited},
+        )
+
+    def resume(self) -> int:
+        """Load the newest good checkpoint; give the step to go on with."""
+        newest = newest_verified(self.run.dir.checkpoints, lambda text: print(text, flush=True))
+        if newest is None:
+            return 0
+        state = load_file(newest.path / "state.safetensors")
+        with torch.no_grad():
+            for name, parameter in checkpoints.learned_weights(self.network).items():
+                parameter.copy_(state[f"weights.{name}"])
+        moments = {
+            index: {
+                key: state[f"optimizer.{name}.{key}"] for key in ("step", "exp_avg", "exp_avg_sq")
+            }
+            for name, index in self._optimizer_indices().items()
+            if f"optimizer.{name}.step" in state
+        }
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
+        torch.set_rng_state(state["rng.cpu"])
+        if "rng.cuda" in state and torch.cuda.is_available():
+            torch.cuda.set_rng_state(state["rng.cuda"])
+        saved = read_json(newest.path / "state.json", STATE)
+        self._patience = _Patience(
+            math.inf if saved["best"] is None else saved["best"], saved["waited"]
+        )
+        return int(saved["step"])
+
+    def _optimizer_indices(self) -> dict[str, int]:
+        """Parameter name -> its index in the optimiser's state."""
+        names = {id(each): name for name, each in self.network.named_parameters()}
+        ordered = [p for group in self.optimizer.param_groups for p in group["params"]]
+        return {names[id(parameter)]: index for index, parameter in enumerate(ordered)}
+
+
+def valid_entries(
+    pairs: Pairs, part: NDArray[np.int64], config: RewardModelConfig
+) -> NDArray[np.bool_]:  # [n, D]
+    """What enters the loss: never an `invalid`, and what else the loss cannot use."""
+    if config.loss == "regression":
+        both = np.isfinite(pairs.score_a) & np.isfinite(pairs.score_b)
+        return both[part]
+    if config.loss == "bt":
+        return pairs.valid[part] & (pairs.preference[part] != 0)
+    return (pairs.soft_valid if config.soft_labels else pairs.valid)[part]
+
+
+def entry_losses(
+    reward_a: torch.Tensor,  # [n, D]
+    reward_b: torch.Tensor,
+    pairs: Pairs,
+    part: NDArray[np.int64],
+    config: RewardModelConfig,
+    theta: list[float],
+) -> torch.Tensor:  # [n, D], 0 where not valid
+    device = reward_a.device
+    preference = torch.from_numpy(pairs.preference[part]).to(device)
+    tie_parameter = torch.tensor(theta, device=device)
+    if config.loss == "regression":
+        first = torch.from_numpy(pairs.score_a[part]).to(device).nan_to_num(3.0)
+        second = torch.from_numpy(pairs.score_b[part]).to(device).nan_to_num(3.0)
+        values = regression_error(reward_a, first) + regression_error(reward_b, second)
+    elif config.loss == "bt":
+        values = bt_nll(reward_a, reward_b, preference)
+    elif config.soft_labels:
+        posterior = torch.from_numpy(pairs.posterior[part]).to(device)
+        values = btt_soft_nll(reward_a, reward_b, posterior, tie_parameter)
+    else:
+        values = btt_nll(reward_a, reward_b, preference, tie_parameter)
+    valid = torch.from_numpy(valid_entries(pairs, part, config)).to(device)
+    return torch.where(valid, values, torch.zeros_like(values))
+
+
+def optimizer_for(network: RewardNetwork, config: RewardModelConfig) -> torch.optim.AdamW:
+    """AdamW with a rate for the language model, one for vision, one for heads and tokens."""
+    groups: dict[float, list[torch.nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        rate = config.learning_rate
+        if name in ("tokens", "heads"):
+            rate = config.head_learning_rate
+        elif name.startswith("backbone.visual."):
+            rate = config.vision_learning_rate
+        groups.setdefault(rate, []).append(parameter)
+    rows = [{"params": parameters, "lr": rate} for rate, parameters in groups.items()]
+    return torch.optim.AdamW(rows, weight_decay=config.weight_decay)
+
+
+def rate_factor(step: int, config: RewardModelConfig) -> float:
+    """Linear warm-up, then constant or a cosine down to zero."""
+    rise = min(1.0, (step + 1) / max(1, round(config.warmup * config.steps)))
+    if config.schedule == "constant":
+        return rise
+    return rise * (0.5 + 0.5 * math.cos(math.pi * step / config.steps))
+
+
+def _set_up(run: Supervised, config: RewardModelConfig) -> Trainer:
+    folder = run.dir.input("snapshot")
+    snapshot = read_snapshot(folder)
+    splits = _splits(snapshot, config)
+    if not len(splits["train"]):
+        raise FormatError("the snapshot has no pair in its train split", path=folder)
+    source = str(run.dir.input("backbone"))
+    backbone, tokenizer = load_backbone(source, config.dtype)
+    try:
+        config.theta_of(snapshot.dimensions.keys)
+    except ConfigError as error:
+        raise BadConfigError(str(error)) from error
+    network, template = checkpoints.build_network(backbone, snapshot.dimensions, config)
+    use_for_vision(network.backbone.visual)
+    network.to(torch.device("cuda" if torch.cuda.is_available() else "cpu")).train()
+    trainer = Trainer(
+        run,
+        Materials(
+            config=config,
+            snapshot=snapshot,
+            snapshot_sha256=sha256_of(folder / "manifest.json"),
+            splits=splits,
+            source=source,
+            network=network,
+            tokenizer=tokenizer,
+            template=template,
+            rule=frame_rule(network, config),
+        ),
+    )
+    for split in ("train", "validation", "test"):
+        trainer.clips.refuse_missing(splits[split].rows)
+    return trainer
+
+
+def frame_rule(network: RewardNetwork, config: RewardModelConfig) -> FrameRule:
+    return FrameRule(
+        fps=config.fps,
+        min_frames=config.min_frames,
+        max_frames=config.max_frames,
+        min_pixels=config.min_pixels,
+        max_pixels=config.max_pixels,
+        side_factor=network.family.side_factor,
+        name=config.frame_rule,
+    )
+
+
+def _splits(snapshot: Snapshot, config: RewardModelConfig) -> dict[str, Pairs]:
+    keys = snapshot.dimensions.keys
+    of = {
+        split: [record for record in snapshot.records if record.split == split]
+        for split in ("train", "validation", "test")
+    }
+    splits = {split: pairs_of(records, keys) for split, records in of.items()}
+    splits["validation_while_training"] = pairs_of(of["validation"][: config.eval_pairs], keys)
+    return splits
+
+
+def _per_dimension(
+    pairs: Pairs,
+    part: NDArray[np.int64],
+    losses: torch.Tensor,
+    gaps: Rewards,
+    config: RewardModelConfig,
+) -> dict[str, float]:
+    report: dict[str, float] = {}
+    valid = valid_entries(pairs, part, config)
+    for d, key in enumerate(pairs.keys):
+        if valid[:, d].any():
+            report[f"loss/{key}"] = losses[:, d].sum().item() / int(valid[:, d].sum())
+        judged = pairs.valid[part, d]
+        accuracy = accuracy_without_ties(pairs.preference[part, d][judged], gaps[judged, d])
+        if accuracy is not None:
+            report[f"accuracy/{key}"] = accuracy
+    return report
+
+
+def _learning(network: RewardNetwork) -> list[torch.nn.Parameter]:
+    return [parameter for parameter in network.parameters() if parameter.requires_grad]
+
+
+def _leave(run: Supervised, trainer: Trainer, step: int) -> Outcome:
+    """Calibrate on validation prompts, examine on all splits, write the model folder."""
+    total = trainer.config.steps
+    rewards: dict[str, Rewards] = {}
+    for split in ("train", "validation", "test"):
+        run.dir.log_metrics(step, total, stage=f"examining the {split} pairs")
+        rewards[split] = trainer.rewards(trainer.splits[split])
+    # Constants come from validation prompts; a snapshot without any can only offer its own.
+    source = "validation" if len(trainer.splits["validation"]) else "train"
+    calibration = calibrate(trainer.splits[source], rewards[source], source)
+    evaluation = {
+        split: evaluate_pairs(
+            trainer.splits[split],
+            rewards[split],
+            trainer.theta,
+            thresholds=calibration.threshold,
+            bootstrap=trainer.config.bootstrap,
+            seed=trainer.config.seed,
+        )
+        for split in rewards
+    }
+    run.dir.log_metrics(step, total, _headline(evaluation), stage="examined")
+    card = _card(trainer.materials, calibration, evaluation)
+    keys = list(trainer.network.keys)
+    target = run.dir.outputs / "reward_model"
+    sha256 = commit_folder(
+        target,
+        lambda folder: checkpoints.fill_folder(
+            folder, trainer.network, trainer.materials.tokenizer, card
+        ),
+        {"kind": "reward_model", "dimensions": keys},
+    )
+    summary = {
+        "dimensions": keys,
+        "steps": step,
+        "pairs": {split: len(trainer.splits[split]) for split in rewards},
+        "evaluation": evaluation,
+        "calibration": calibration.to_json(),
+    }
+    meta = {
+        "dimensions": keys,
+        "theta": card.theta,
+        "backbone": asdict(card.backbone),
+        "snapshot_sha256": card.snapshot_sha256,
+        "fps": card.frame_rule.fps,
+        "calibration": calibration.to_json(),
+        "evaluation": evaluation,
+    }
+    output = Output(OutputKind.REWARD_MODEL, "outputs/reward_model", sha256, meta)
+    return Outcome(ExitCode.DONE, "done", f"trained for {step} steps", (output,), summary)
+
+
+def _card(
+    materials: Materials, calibration: Calibration, evaluation: dict[str, Any]
+) -> checkpoints.ModelCard:
+    keys = materials.snapshot.dimensions.keys
+    return ModelCard(
+        dimensions=materials.snapshot.dimensions,
+        theta=dict(zip(keys, materials.config.theta_of(keys), strict=True)),
+        config=materials.config,
+        backbone=BackboneRef(
+            source=materials.source,
+            sha256=checkpoints.backbone_sha256(materials.source),
+            model_type=materials.network.family.name,
+            embedded=materials.config.embed_backbone,
+        ),
+        template_sha256=materials.template.sha256(),
+        frame_rule=materials.rule,
+        calibration=calibration,
+        snapshot_sha256=materials.snapshot_sha256,
+        evaluation=evaluation,
+        libraries=checkpoints.library_versions(),
+    )
+
+
+def _headline(evaluation: dict[str, Any]) -> dict[str, float]:
+    names = ("accuracy_without_ties", "accuracy_with_ties")
+    return {
+        f"{split}/{name}/{key}": row[name]
+        for split, rows in evaluation.items()
+        for key, row in rows.items()
+        for name in names
+        if row.get(name) is not None
+    }
