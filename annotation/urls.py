@@ -1,15 +1,27 @@
 from django.urls import URLPattern, URLResolver, path
 
-from annotation.views import api, media, pages
+from annotation.views import api, figures, media, pages
 
 app_name = "annotation"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", pages.home, name="home"),
     path("annotate/<int:campaign_id>/", pages.annotate, name="annotate"),
     path("campaigns/", pages.campaigns, name="campaigns"),
+    path("campaigns/<int:campaign_id>/", pages.dashboard, name="dashboard"),
+    path("campaigns/<int:campaign_id>/export.csv", pages.export, name="export"),
     path("v/<uuid:video_id>", media.clip, name="clip"),
     path("api/campaigns", api.CampaignsView.as_view(), name="api-campaigns"),
     path("api/campaigns/<int:campaign_id>/next", api.NextView.as_view(), name="api-next"),
+    path(
+        "api/campaigns/<int:campaign_id>/progress",
+        figures.ProgressView.as_view(),
+        name="api-progress",
+    ),
+    path(
+        "api/campaigns/<int:campaign_id>/agreement",
+        figures.AgreementView.as_view(),
+        name="api-agreement",
+    ),
     path("api/leases/<uuid:token>/renew", api.RenewView.as_view(), name="api-renew"),
     path("api/leases/<uuid:token>/release", api.ReleaseView.as_view(), name="api-release"),
     path("api/leases/<uuid:token>/skip", api.SkipView.as_view(), name="api-skip"),
