@@ -61,7 +61,7 @@ def write_json(path: Path, schema: str, value: Mapping[str, Any]) -> str:
 
 def read_json(path: Path, schema: str) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise FormatError(f"the file is missing; expected {schema}", path=path) from None
     except UnicodeDecodeError as error:

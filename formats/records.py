@@ -30,7 +30,8 @@ class _Record:
     SCHEMA: ClassVar[str]
 
     def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)  # type: ignore[call-overload]
+        row: dict[str, Any] = dataclasses.asdict(self)  # type: ignore[call-overload]
+        return row
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Self:
