@@ -1,4 +1,22 @@
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
+
+from pipelines.views import api, artifacts, loops, reports, runs
 
 app_name = "pipelines"
-urlpatterns: list[URLPattern | URLResolver] = []
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("runs/", runs.run_list, name="runs"),
+    path("runs/live", runs.live_cards, name="live"),
+    path("runs/<int:run_id>/", runs.run_page, name="run"),
+    path("runs/<int:run_id>/live", runs.run_live, name="run-live"),
+    path("runs/<int:run_id>/cancel", runs.cancel, name="cancel"),
+    path("runs/<int:run_id>/retry", runs.retry, name="retry"),
+    path("loop/", loops.newest_loop, name="loop"),
+    path("loop/<int:group_id>/", loops.loop_page, name="loop-group"),
+    path("reports/<int:artifact_id>/", reports.report, name="report"),
+    path("reports/<int:artifact_id>/report.json", reports.report_json, name="report-json"),
+    path("artifacts/<int:artifact_id>/", artifacts.artifact_page, name="artifact"),
+    path("api/runs", api.RunsView.as_view(), name="api-runs"),
+    path("api/runs/<int:run_id>", api.RunView.as_view(), name="api-run"),
+    path("api/runs/<int:run_id>/cancel", api.CancelView.as_view(), name="api-cancel"),
+    path("api/runs/<int:run_id>/retry", api.RetryView.as_view(), name="api-retry"),
+]

@@ -1,0 +1,181 @@
+"""The REST doors of runs: start, look, cancel, try again. Errors are sentences in JSON."""
+
+from typing import Any
+
+from django.contrib.auth.models import User
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework import exceptions, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView, exception_handler
+
+from annotation.permissions import is_lead, is_ml_engineer
+from formats.errors import FormatError
+from pipelines.errors import InvalidRunConfig, NotAllowed, PipelineError, WrongState
+from pipelines.models import Artifact, BaseModel, Run, Suite
+from pipelines.run_cards import cards
+from pipelines.starting import Source, cancel_run, retry_run, start_run
+from pipelines.suites import suite_prompts
+
+_OBJECT = OpenApiTypes.OBJECT
+_SOURCES: dict[str, type[Source]] = {"artifact": Artifact, "base_model": BaseModel, "run": Run}
+_LATEST = 50
+_STATUS = {InvalidRunConfig: 422, WrongState: 409, NotAllowed: 403}
+
+
+def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
+    """`{"error": sentence, "code": word}`; None for a fault of ours."""
+    if isinstance(error, PipelineError | FormatError):
+        code = _STATUS.get(type(error), 422)  # type: ignore[call-overload]
+        return Response({"error": str(error), "code": type(error).__name__}, status=code)
+    response = exception_handler(error, context)
+    if response is None:
+        return None
+    if isinstance(error, exceptions.NotAuthenticated):
+        response.status_code = status.HTTP_401_UNAUTHORIZED
+    detail = response.data.get("detail", "") if isinstance(response.data, dict) else ""
+    response.data = {
+        "error": str(detail or "The request cannot be read."),
+        "code": getattr(detail, "code", "unreadable"),
+    }
+    return response
+
+
+class Door(APIView):
+    def get_exception_handler(self) -> Any:
+        return answer_error
+
+
+def _viewer(request: Request) -> User:
+    user = _user(request)
+    if not (is_lead(user) or is_ml_engineer(user)):
+        raise NotAllowed("Only leads and ML engineers see runs.")
+    return user
+
+
+def _engineer(request: Request) -> User:
+    user = _user(request)
+    if not is_ml_engineer(user):
+        raise NotAllowed("Only ML engineers start, cancel and retry runs.")
+    return user
+
+
+def _user(request: Request) -> User:
+    if not isinstance(request.user, User):
+        raise exceptions.NotAuthenticated
+    return request.user
+
+
+def _run(run_id: int) -> Run:
+    run = Run.objects.filter(pk=run_id).first()
+    if run is None:
+        raise exceptions.NotFound("There is no such run.")
+    return run
+
+
+def _card(run: Run, user: User) -> dict[str, Any]:
+    run.refresh_from_db()
+    return cards([run], user)[0].to_json()
+
+
+class RunsView(Door):
+    @extend_schema(summary="The latest runs", responses=_OBJECT)
+    def get(self, request: Request) -> Response:
+        user = _viewer(request)
+        runs = Run.objects.all()[:_LATEST]
+        return Response({"runs": [card.to_json() for card in cards(runs, user)]})
+
+    @extend_schema(
+        summary="Start a run",
+        description=(
+            '`{"kind", "config", "name", "nonce", "inputs": {role: {"artifact"|"base_model"|"run": '
+            'id}}, "prompts": {"suite": name}}`. The same nonce twice gives the same run.'
+        ),
+        request=_OBJECT,
+        responses=_OBJECT,
+    )
+    def post(self, request: Request) -> Response:
+        user = _engineer(request)
+        body = _body(request)
+        prompts = body.get("prompts")
+        run = start_run(
+            _text(body, "kind"),
+            _object(body, "config"),
+            {role: source(role, named) for role, named in _object(body, "inputs").items()},
+            user=user,
+            name=_text(body, "name"),
+            files={"prompts": _suite_prompts(prompts)} if prompts is not None else None,
+            nonce=_text(body, "nonce") or None,
+        )
+        return Response(_card(run, user), status=status.HTTP_201_CREATED)
+
+
+def _body(request: Request) -> dict[str, Any]:
+    if not isinstance(request.data, dict):
+        raise InvalidRunConfig("the request body must be a JSON object")
+    return request.data
+
+
+def _text(body: dict[str, Any], key: str) -> str:
+    value = body.get(key, "")
+    if not isinstance(value, str):
+        raise InvalidRunConfig(f"{key} must be a text, got {value!r}")
+    return value
+
+
+def _object(body: dict[str, Any], key: str) -> dict[str, Any]:
+    value = body.get(key, {})
+    if not isinstance(value, dict):
+        raise InvalidRunConfig(f"{key} must be a JSON object, got {value!r}")
+    return value
+
+
+def source(role: str, named: object) -> Source:
+    """`{"artifact": 3}` as the row that it names. Row ids only: the web accepts no path."""
+    if isinstance(named, dict) and len(named) == 1:
+        ((table, row_id),) = named.items()
+        if table in _SOURCES and isinstance(row_id, int):
+            row = _SOURCES[table]._default_manager.filter(pk=row_id).first()
+            if row is None:
+                raise InvalidRunConfig(f"input {role}: there is no {table} {row_id}")
+            return row
+    raise InvalidRunConfig(
+        f'input {role} must be {{"artifact": id}}, {{"base_model": id}} or {{"run": id}}'
+    )
+
+
+def _suite_prompts(named: object) -> Any:
+    suite = (
+        Suite.objects.filter(name=named.get("suite")).first() if isinstance(named, dict) else None
+    )
+    if suite is None:
+        raise InvalidRunConfig('prompts must be {"suite": name} of an imported suite')
+    return suite_prompts(suite)
+
+
+class RunView(Door):
+    @extend_schema(summary="One run", responses=_OBJECT)
+    def get(self, request: Request, run_id: int) -> Response:
+        user = _viewer(request)
+        run = _run(run_id)
+        artifacts = [
+            {"id": each.pk, "kind": each.kind, "sha256": each.sha256}
+            for each in run.artifacts.all()
+        ]
+        extra = {"config": run.config, "summary": run.summary, "artifacts": artifacts}
+        return Response({**_card(run, user), **extra})
+
+
+class CancelView(Door):
+    @extend_schema(summary="Cancel a run", request=None, responses=_OBJECT)
+    def post(self, request: Request, run_id: int) -> Response:
+        user = _engineer(request)
+        return Response(_card(cancel_run(_run(run_id), user), user))
+
+
+class RetryView(Door):
+    @extend_schema(summary="Try a failed run again", request=None, responses=_OBJECT)
+    def post(self, request: Request, run_id: int) -> Response:
+        user = _engineer(request)
+        return Response(_card(retry_run(_run(run_id), user), user))

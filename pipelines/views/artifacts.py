@@ -1,0 +1,26 @@
+"""The page of one artifact: what it is, where it comes from, who uses it."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_GET
+
+from formats.outcome import OutputKind
+from pipelines import registry, run_pages
+from pipelines.models import Artifact
+from pipelines.views.access import for_viewers, person
+
+
+@require_GET
+@for_viewers
+def artifact_page(request: HttpRequest, artifact_id: int) -> HttpResponse:
+    artifact = get_object_or_404(Artifact.objects.select_related("run"), pk=artifact_id)
+    is_clips = artifact.kind == OutputKind.GENERATIONS
+    context = {
+        "artifact": artifact,
+        "figures": run_pages.figures(artifact.meta),
+        "meta": run_pages.pretty(artifact.meta),
+        "used_by": artifact.used_by.select_related("run").order_by("-run"),
+        "lineage": registry.lineage([artifact.run_id]),
+        "clips": run_pages.clips_of(artifact, person(request), limit=24) if is_clips else [],
+    }
+    return render(request, "pipelines/artifact.html", context)

@@ -1,0 +1,44 @@
+"""The whole loop of one campaign on one page."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_GET
+
+from annotation.permissions import is_ml_engineer
+from formats.outcome import OutputKind
+from pipelines.loop_page import steps_of
+from pipelines.models import Artifact, LoopGroup, RunState
+from pipelines.views.access import for_viewers, person
+
+_SHOWN = 8
+
+
+@require_GET
+@for_viewers
+def newest_loop(request: HttpRequest) -> HttpResponse:
+    return _page(request, LoopGroup.objects.select_related("campaign").order_by("-pk").first())
+
+
+@require_GET
+@for_viewers
+def loop_page(request: HttpRequest, group_id: int) -> HttpResponse:
+    groups = LoopGroup.objects.select_related("campaign")
+    return _page(request, get_object_or_404(groups, pk=group_id))
+
+
+def _page(request: HttpRequest, group: LoopGroup | None) -> HttpResponse:
+    user = person(request)
+    steps = steps_of(group, user) if group is not None else []
+    cards = [card for step in steps for card in step.cards]
+    context = {
+        "group": group,
+        "others": list(LoopGroup.objects.order_by("-pk")[:_SHOWN]),
+        "steps": steps,
+        "done": sum(card.state == RunState.SUCCEEDED for card in cards),
+        "total": len(cards),
+        "report": Artifact.objects.filter(run__group=group, kind=OutputKind.REPORT).first()
+        if group is not None
+        else None,
+        "may_start": is_ml_engineer(user),
+    }
+    return render(request, "pipelines/loop.html", context)

@@ -1,0 +1,115 @@
+"""Pages of runs: the list, one run live, cancel and retry. Doors only."""
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_POST
+
+from annotation.permissions import is_ml_engineer
+from pipelines import kinds, run_pages
+from pipelines.errors import WrongState
+from pipelines.models import Run, RunState
+from pipelines.run_cards import cards, kind_title
+from pipelines.starting import cancel_run, retry_run
+from pipelines.views.access import for_engineers, for_viewers, person
+
+_PER_PAGE = 50
+_MANY = 200
+
+
+@require_GET
+@for_viewers
+def run_list(request: HttpRequest) -> HttpResponse:
+    """All runs, newest first; by state and kind."""
+    runs = Run.objects.select_related("group")
+    state, kind = request.GET.get("state", ""), request.GET.get("kind", "")
+    if state in RunState.values:
+        runs = runs.filter(state=state)
+    if kind in kinds.names():
+        runs = runs.filter(kind=kind)
+    page = Paginator(runs, _PER_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "page": page,
+        "cards": cards(page.object_list, person(request)),
+        "states": RunState.values,
+        "kinds": [(name, kind_title(name)) for name in kinds.names()],
+        "state": state,
+        "kind": kind,
+        "may_start": is_ml_engineer(person(request)),
+    }
+    return render(request, "pipelines/runs.html", context)
+
+
+@require_GET
+@for_viewers
+def live_cards(request: HttpRequest) -> JsonResponse:
+    """The cards of the runs that a page shows: /runs/live?id=1&id=2."""
+    wanted = [int(each) for each in request.GET.getlist("id")[:_MANY] if each.isdecimal()]
+    runs = Run.objects.filter(pk__in=wanted)
+    return JsonResponse({"runs": [card.to_json() for card in cards(runs, person(request))]})
+
+
+@require_GET
+@for_viewers
+def run_page(request: HttpRequest, run_id: int) -> HttpResponse:
+    """One run, live."""
+    run = get_object_or_404(Run.objects.select_related("group", "created_by"), pk=run_id)
+    user = person(request)
+    context = {
+        "run": run,
+        "card": cards([run], user)[0],
+        "inputs": run_pages.inputs_of(run),
+        "outputs": list(run.artifacts.all()),
+        "events": list(run.events.all()),
+        "config": run_pages.pretty(run.config),
+        "figures": run_pages.figures(run.summary),
+        "clips": run_pages.sample_clips(run, user),
+        "may_admin": user.is_staff,
+    }
+    return render(request, "pipelines/run.html", context)
+
+
+@require_GET
+@for_viewers
+def run_live(request: HttpRequest, run_id: int) -> JsonResponse:
+    """What is new: /runs/<id>/live?since=<cursor>&log=<byte offset>."""
+    run = get_object_or_404(Run, pk=run_id)
+    points, cursor = run_pages.metrics_since(run, _number(request, "since") or 0)
+    log = run_pages.log_from(run, _number(request, "log"))
+    return JsonResponse(
+        {
+            "run": cards([run], person(request))[0].to_json(),
+            "fence": run.fence,
+            "metrics": points,
+            "since": cursor,
+            "log": {"text": log.text, "start": log.start, "end": log.end, "size": log.size},
+        }
+    )
+
+
+def _number(request: HttpRequest, name: str) -> int | None:
+    text = request.GET.get(name, "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
+
+
+@require_POST
+@for_engineers
+def cancel(request: HttpRequest, run_id: int) -> HttpResponse:
+    run = get_object_or_404(Run, pk=run_id)
+    try:
+        cancel_run(run, person(request))
+    except WrongState as error:
+        messages.error(request, str(error))
+    return redirect("pipelines:run", run_id)
+
+
+@require_POST
+@for_engineers
+def retry(request: HttpRequest, run_id: int) -> HttpResponse:
+    run = get_object_or_404(Run, pk=run_id)
+    try:
+        retry_run(run, person(request))
+    except WrongState as error:
+        messages.error(request, str(error))
+    return redirect("pipelines:run", run_id)

@@ -1,0 +1,107 @@
+// One run, live: state and progress, curves that grow, a log that follows.
+
+import { Curve, Series, brief } from "./lib/curves.js";
+import { getJSON, keepAsking, showCard, showLost } from "./lib/live.js";
+import "./clips.js";
+
+const page = document.querySelector("[data-run]");
+const panel = document.querySelector("[data-curves-panel]");
+const place = document.querySelector("[data-curves]");
+const latest = document.querySelector("[data-latest]");
+const smoothing = document.querySelector("[data-smoothing]");
+const log = document.querySelector("[data-log]");
+const follow = document.querySelector("[data-follow]");
+const KEPT = 400_000; // characters of the log in the page; the file has all of them
+
+const series = new Map();
+const curves = new Map();
+let since = 0;
+let fence = null;
+let logEnd = null;
+const endedAtFirst = page.dataset.ended;
+
+function forget() {
+  series.clear();
+  since = 0;
+}
+
+function draw(names) {
+  for (const name of names) {
+    if (!curves.has(name)) {
+      const curve = new Curve(name);
+      curves.set(name, curve);
+      const after = [...curves.keys()].sort().find((each) => each > name);
+      place.insertBefore(curve.element, after ? curves.get(after).element : null);
+    }
+    curves.get(name).draw(series.get(name).points, Number(smoothing.value));
+  }
+  panel.hidden = curves.size === 0;
+}
+
+function tabulate() {
+  latest.replaceChildren(
+    ...[...series.keys()].sort().map((name) => {
+      const row = document.createElement("tr");
+      const [step, value] = series.get(name).last;
+      for (const [index, text] of [name, String(step), brief(value)].entries()) {
+        const cell = row.appendChild(document.createElement(index ? "td" : "th"));
+        cell.textContent = text;
+        if (index) cell.className = "num";
+      }
+      return row;
+    }),
+  );
+}
+
+function showMetrics(points) {
+  const changed = new Set();
+  for (const [name, step, value] of points) {
+    if (!series.has(name)) series.set(name, new Series());
+    series.get(name).add(step, value);
+    changed.add(name);
+  }
+  if (changed.size) {
+    draw([...changed].sort());
+    tabulate();
+  }
+}
+
+function showLog({ text, start, end, size }) {
+  if (logEnd === null && start > 0) log.textContent = `… ${start} bytes before this\n`;
+  if (size < (logEnd ?? 0)) {
+    log.textContent = ""; // another file: the log began anew
+    logEnd = null;
+    return;
+  }
+  if (text) {
+    // Text, never HTML: what a trainer prints is not ours.
+    log.append(text);
+    if (log.textContent.length > KEPT) log.textContent = log.textContent.slice(-KEPT / 2);
+    if (follow.checked) log.scrollTop = log.scrollHeight;
+  }
+  logEnd = end;
+}
+
+async function ask() {
+  const query = new URLSearchParams({ since });
+  if (logEnd !== null) query.set("log", logEnd);
+  const answer = await getJSON(`${page.dataset.live}?${query}`);
+  if (fence !== null && answer.fence !== fence) forget(); // resumed: the lost tail comes again
+  else {
+    since = answer.since;
+    showMetrics(answer.metrics);
+  }
+  fence = answer.fence;
+  showLog(answer.log);
+  showCard(page, answer.run);
+  const readAll = answer.log.end >= answer.log.size;
+  if (answer.run.ended && readAll) {
+    // Outputs, figures and clips came with the end: a fresh page shows them.
+    if (endedAtFirst !== "1") location.reload();
+    return false;
+  }
+  return true;
+}
+
+smoothing?.addEventListener("input", () => draw([...series.keys()]));
+keepAsking(ask, { lost: showLost });
