@@ -1,12 +1,8 @@
 """A whole training run, from the run directory to the model folder."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 
-import pytest
-
-from formats.outcome import ExitCode, OutputKind
+from formats.outcome import OutputKind
 from formats.run_dir import RunDir
 from formats.supervised import supervise
 from models_rm.scoring import RewardModel
