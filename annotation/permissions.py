@@ -6,8 +6,8 @@ the group `annotator`, because a vote is a person's opinion and not an administr
 
 from typing import Final
 
-from django.contrib.auth.models import AnonymousUser, Group, User
-from django.db.models import Exists
+from django.contrib.auth.models import AnonymousUser, Group, Permission, User
+from django.db.models import Exists, Q
 
 from annotation.models import Campaign, CampaignQuerySet, CampaignState
 
@@ -19,10 +19,29 @@ ROLES: Final = (ANNOTATOR, LEAD, ML_ENGINEER)
 Person = User | AnonymousUser
 
 
+# What a role may do in the admin, beside reading all of annotation.
+_CHANGES: Final = {
+    LEAD: (
+        "add_campaign",
+        "change_campaign",
+        "add_dimensionset",
+        "change_dimensionset",
+        "add_dimension",
+        "change_dimension",
+        "delete_dimension",
+    ),
+    ML_ENGINEER: (),
+}
+
+
 def ensure_groups() -> None:
-    """Make the groups of the roles that are not there yet."""
+    """Make the groups of the roles that are not there yet, with their rights in the admin."""
     for name in ROLES:
         Group.objects.get_or_create(name=name)
+    of_ours = Permission.objects.filter(content_type__app_label="annotation")
+    for name, changes in _CHANGES.items():
+        rights = of_ours.filter(Q(codename__startswith="view_") | Q(codename__in=changes))
+        Group.objects.get(name=name).permissions.add(*rights)
 
 
 def roles_of(user: Person) -> frozenset[str]:

@@ -1,0 +1,237 @@
+"""The admin of annotation: campaigns can be edited, votes and what follows are records."""
+
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import URLPattern, path, reverse
+
+from annotation.campaigns import close_campaign, open_campaign, pause_campaign
+from annotation.errors import AnnotationError
+from annotation.forms import ImportForm
+from annotation.importing import import_videoalign
+from annotation.models import (
+    Campaign,
+    Consensus,
+    Dimension,
+    DimensionSet,
+    Generator,
+    Judgement,
+    Outbox,
+    Prompt,
+    Skip,
+    Slot,
+    Triplet,
+    Video,
+    Vote,
+)
+
+
+class Record(admin.ModelAdmin):
+    """A table that the application writes and people only read."""
+
+    actions = None
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class DimensionInline(admin.StackedInline):
+    model = Dimension
+    extra = 0
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _unused(obj) and super().has_change_permission(request, obj)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _unused(obj) and super().has_add_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _unused(obj) and super().has_delete_permission(request, obj)
+
+
+def _unused(dimension_set: DimensionSet | None) -> bool:
+    """Whether no campaign asks these questions yet: what was asked must stay what was asked."""
+    return dimension_set is None or not dimension_set.campaign_set.exists()
+
+
+@admin.register(DimensionSet)
+class DimensionSetAdmin(admin.ModelAdmin):
+    list_display = ["name", "title"]
+    inlines = [DimensionInline]
+
+
+@admin.register(Campaign)
+class CampaignAdmin(admin.ModelAdmin):
+    list_display = ["name", "state", "dimension_set", "triplets_done", "triplets_total"]
+    list_filter = ["state", "dimension_set"]
+    list_select_related = ["dimension_set"]
+    search_fields = ["name"]
+    filter_horizontal = ["members"]
+    readonly_fields = ["state", "triplets_done", "triplets_total", "created_by", "created_at"]
+    actions = ["open", "pause", "close"]
+    change_list_template = "admin/annotation/campaign/change_list.html"
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        # What was asked of annotators, and how often, is part of the data.
+        asked = ["dimension_set", "votes_wanted"] if obj and obj.triplets_total else []
+        return [*self.readonly_fields, *asked]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return obj is not None and obj.triplets_total == 0 and request.user.is_superuser
+
+    def save_model(self, request: HttpRequest, obj: Campaign, form: Any, change: bool) -> None:  # noqa: FBT001
+        if not change:
+            obj.created_by = request.user  # type: ignore[assignment]
+        super().save_model(request, obj, form, change)
+
+    @admin.action(description="Open: annotators may vote", permissions=["change"])
+    def open(self, request: HttpRequest, queryset: QuerySet[Campaign]) -> None:
+        self._each(request, queryset, open_campaign, "open")
+
+    @admin.action(description="Pause: no new pairs", permissions=["change"])
+    def pause(self, request: HttpRequest, queryset: QuerySet[Campaign]) -> None:
+        self._each(request, queryset, pause_campaign, "paused")
+
+    @admin.action(description="Close", permissions=["change"])
+    def close(self, request: HttpRequest, queryset: QuerySet[Campaign]) -> None:
+        self._each(request, queryset, close_campaign, "closed")
+
+    def _each(
+        self, request: HttpRequest, queryset: QuerySet[Campaign], move: Any, word: str
+    ) -> None:
+        for campaign in queryset:
+            try:
+                move(campaign)
+            except AnnotationError as error:
+                self.message_user(request, error.message, messages.ERROR)
+            else:
+                self.message_user(request, f"{campaign.name} is {word}.", messages.SUCCESS)
+
+    def get_urls(self) -> list[URLPattern]:
+        upload = path(
+            "import/",
+            self.admin_site.admin_view(self.import_view),
+            name="annotation_campaign_import",
+        )
+        return [upload, *super().get_urls()]
+
+    def import_view(self, request: HttpRequest) -> HttpResponse:
+        """Upload a VideoAlign CSV; its clips lie in a folder on the server."""
+        if not self.has_add_permission(request):
+            return self._refuse(request)
+        form = ImportForm(request.POST or None, request.FILES or None)
+        if request.method == "POST" and form.is_valid():
+            try:
+                return self._imported(request, form)
+            except AnnotationError as error:
+                form.add_error("file", _without_folder(error.message))
+        context = {**self.admin_site.each_context(request), "form": form, "opts": self.opts}
+        return render(request, "admin/annotation/campaign/import.html", context)
+
+    def _imported(self, request: HttpRequest, form: ImportForm) -> HttpResponse:
+        upload = form.cleaned_data["file"]
+        with tempfile.TemporaryDirectory() as folder:
+            # Under its own name, so that the report speaks of the file that the person knows.
+            file = Path(folder) / Path(upload.name).name
+            file.write_bytes(upload.read())
+            report = import_videoalign(
+                file,
+                form.cleaned_data["campaign"],
+                request.user,  # type: ignore[arg-type]
+                clips=form.folder(),
+            )
+        for line in report.lines():
+            level = messages.WARNING if line.startswith("warning") else messages.SUCCESS
+            self.message_user(request, _without_folder(line), level)
+        return HttpResponseRedirect(reverse("admin:annotation_campaign_changelist"))
+
+    def _refuse(self, request: HttpRequest) -> HttpResponse:
+        self.message_user(request, "You may not import campaigns.", messages.ERROR)
+        return HttpResponseRedirect(reverse("admin:index"))
+
+
+def _without_folder(text: str) -> str:
+    """The temporary folder of an upload says nothing to anybody."""
+    return re.sub(rf"{re.escape(tempfile.gettempdir())}/[^/]+/", "", text)
+
+
+class JudgementInline(admin.TabularInline):
+    model = Judgement
+    extra = 0
+    can_delete = False
+
+
+@admin.register(Vote)
+class VoteAdmin(Record):
+    list_display = ["id", "annotator", "triplet", "state", "revision", "submitted_at"]
+    list_filter = ["state", "triplet__campaign"]
+    list_select_related = ["annotator", "triplet"]
+    show_full_result_count = False
+    inlines = [JudgementInline]
+
+
+@admin.register(Consensus)
+class ConsensusAdmin(Record):
+    list_display = ["triplet", "dimension", "label", "source", "votes", "posterior"]
+    list_filter = ["source", "label", "triplet__campaign"]
+    list_select_related = ["triplet", "dimension"]
+    show_full_result_count = False
+
+
+@admin.register(Triplet)
+class TripletAdmin(Record):
+    list_display = ["id", "campaign", "prompt", "state", "need", "priority"]
+    list_filter = ["state", "campaign"]
+    list_select_related = ["campaign", "prompt"]
+    show_full_result_count = False
+
+
+@admin.register(Video)
+class VideoAdmin(Record):
+    list_display = ["id", "prompt", "generator", "fps", "num_frames", "width", "height"]
+    list_filter = ["generator"]
+    list_select_related = ["prompt", "generator"]
+    show_full_result_count = False
+
+
+@admin.register(Slot)
+class SlotAdmin(Record):
+    list_display = ["triplet", "n", "state", "holder", "lease_expires"]
+    list_filter = ["state", "campaign"]
+    list_select_related = ["triplet", "holder"]
+    show_full_result_count = False
+
+
+@admin.register(Skip)
+class SkipAdmin(Record):
+    list_display = ["triplet", "annotator", "reason", "created_at"]
+    list_select_related = ["triplet", "annotator"]
+
+
+@admin.register(Prompt)
+class PromptAdmin(Record):
+    list_display = ["id", "text"]
+    search_fields = ["text"]
+
+
+@admin.register(Outbox)
+class OutboxAdmin(Record):
+    list_display = ["id", "kind", "ref", "created_at"]
+    list_filter = ["kind"]
+
+
+@admin.register(Generator)
+class GeneratorAdmin(Record):
+    list_display = ["name"]
