@@ -156,7 +156,7 @@ def _blotches(strength: float, rng: np.random.Generator) -> Field | float:
         return 0.0
     coarse = rng.normal(size=(9, 9, 3))
     coarse = 0.8 * coarse[..., :1] + 0.6 * coarse
-    stains = np.einsum("hi,wj,ijc->hwc", _stretch(), _stretch(), coarse)
+    stains = np.einsum("hi,ijc,wj->hwc", _stretch(), coarse, _stretch(), optimize=True)
     stains -= stains.mean(axis=(0, 1))
     scaled: Field = (BLOTCH_LEVELS * strength * stains / stains.std()).astype(np.float32)
     return scaled

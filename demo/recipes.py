@@ -4,6 +4,7 @@ Standard library and numpy. The true quality of a recipe is known exactly, on th
 Bradley-Terry-with-ties rewards, so everything downstream can be held to it.
 """
 
+import math
 import re
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Final
@@ -24,6 +25,8 @@ CHOICES: Final = {
     "background": BACKGROUNDS,
     "direction": DIRECTIONS,
 }
+
+CAPTIONS: Final = math.prod(len(words) for words in CHOICES.values())  # all that there are
 
 VISUAL: Final = ("blur", "noise", "washed", "blocks")
 MOTION: Final = ("jitter", "flicker", "freezing", "ghosting")

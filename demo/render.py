@@ -1,0 +1,163 @@
+"""`python -m demo render RUN_DIR`: the clips of a campaign of the procedural world, as files.
+
+It leaves `outputs/clips/*.mp4`, `outputs/recipes.jsonl` (what is known about each clip, by the
+sha256 of its bytes) and `outputs/pairs.jsonl` (which clips are compared). Clips come prompt by
+prompt, so the first pairs are whole long before the last.
+"""
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+
+from demo.clip_files import write_clip
+from demo.recipes import CAPTIONS, Recipe, parse, random_recipe
+from demo.world import FPS, GENERATORS, Frames, random_prompts, render
+from formats.files import sha256_of, write_jsonl
+from formats.outcome import ExitCode, Outcome
+from formats.supervised import BadConfigError, Supervised
+
+RECIPES: Final = "recipes/1"
+PAIRS: Final = "world-pairs/1"
+LOG_EVERY: Final = 24  # clips
+
+
+@dataclass(frozen=True, slots=True)
+class RenderConfig:
+    """`prompts`: how many, drawn by the seed, or the texts themselves.
+
+    `pairs_per_prompt` = 0 compares each clip with the next one, in a ring. `through_vae` sends the
+    pixels through the generator's autoencoder, so that people and the reward model meet in training
+    the look that generated clips will have.
+    """
+
+    seed: int = 0
+    prompts: int | tuple[str, ...] = 24
+    clips_per_prompt: int = 4
+    pairs_per_prompt: int = 0
+    generators: tuple[str, ...] = tuple(GENERATORS)
+    through_vae: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.prompts, int) and not 0 < self.prompts <= CAPTIONS:
+            raise BadConfigError(
+                f"prompts must lie in 1..{CAPTIONS}, which is all there are, got {self.prompts}"
+            )
+        if self.clips_per_prompt < 2:
+            raise BadConfigError(
+                f"clips_per_prompt must be at least 2 to compare, got {self.clips_per_prompt}"
+            )
+        most = self.clips_per_prompt * (self.clips_per_prompt - 1) // 2
+        if not 0 <= self.pairs_per_prompt <= most:
+            raise BadConfigError(
+                f"{self.clips_per_prompt} clips make at most {most} pairs, "
+                f"got pairs_per_prompt = {self.pairs_per_prompt}"
+            )
+        for name in self.generators:
+            if name not in GENERATORS:
+                known = ", ".join(GENERATORS)
+                raise BadConfigError(f"unknown generator {name!r}; known generators: {known}")
+        if not self.generators:
+            raise BadConfigError("generators must name at least one")
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        known = {each.name for each in fields(cls)}
+        for key in values:
+            if key not in known:
+                raise BadConfigError(f"unknown key {key!r}; known keys: {', '.join(sorted(known))}")
+        lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
+        return cls(**{**values, **lists})
+
+    def texts(self) -> tuple[str, ...]:
+        if isinstance(self.prompts, int):
+            return tuple(random_prompts(self.prompts, np.random.default_rng([self.seed, 1])))
+        return self.prompts
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    file: str  # relative to the outputs folder
+    prompt: str
+    generator: str
+    recipe: Recipe
+
+
+def planned(config: RenderConfig) -> Iterator[list[Planned]]:
+    """The clips of each prompt; the generators take turns in an order that each prompt draws."""
+    for number, text in enumerate(config.texts()):
+        rng = np.random.default_rng([config.seed, 2, number])
+        asked, order = parse(text), rng.permutation(config.generators)
+        clips = []
+        for index in range(config.clips_per_prompt):
+            profile = GENERATORS[str(order[index % len(order)])]
+            recipe = random_recipe(rng, asked, profile)
+            name = f"clips/{number:04}-{index:02}-{profile.name}.mp4"
+            clips.append(Planned(name, text, profile.name, recipe))
+        yield clips
+
+
+def compared(clips: list[Planned], wanted: int) -> list[tuple[Planned, Planned]]:
+    """Each clip with the next one, in a ring; then with the next but one, until it is enough."""
+    count = len(clips)
+
+    def steps_apart(pair: tuple[int, int]) -> tuple[int, tuple[int, int]]:
+        apart = pair[1] - pair[0]
+        return min(apart, count - apart), pair
+
+    pairs = sorted(itertools.combinations(range(count), 2), key=steps_apart)
+    return [(clips[a], clips[b]) for a, b in pairs[: wanted or count]]
+
+
+def render_world(run: Supervised) -> Outcome:
+    """The body of the command. Rendering again writes the same bytes."""
+    config = RenderConfig.from_json(run.dir.config())
+    out = run.dir.outputs
+    (out / "clips").mkdir(parents=True, exist_ok=True)
+    total = len(config.texts()) * config.clips_per_prompt
+    recipes: list[dict[str, Any]] = []
+    pairs: list[dict[str, Any]] = []
+    for clips in planned(config):
+        for each in clips:
+            run.check()
+            recipes.append(_written(each, out, through_vae=config.through_vae))
+            if len(recipes) % LOG_EVERY == 0 or len(recipes) == total:
+                run.dir.log_metrics(len(recipes), total, stage="rendering")
+        pairs += [_pair(a, b) for a, b in compared(clips, config.pairs_per_prompt)]
+    write_jsonl(out / "recipes.jsonl", RECIPES, recipes)
+    write_jsonl(out / "pairs.jsonl", PAIRS, pairs)
+    return Outcome(ExitCode.DONE, summary={"clips": len(recipes), "pairs": len(pairs)})
+
+
+def _written(planned_clip: Planned, out: Path, *, through_vae: bool) -> dict[str, Any]:
+    path = out / planned_clip.file
+    write_clip(path, _frames(planned_clip.recipe, through_vae=through_vae), FPS)
+    return {
+        "sha256": sha256_of(path),
+        "file": planned_clip.file,
+        "prompt": planned_clip.prompt,
+        "generator": planned_clip.generator,
+        "quality": planned_clip.recipe.quality(),
+        "recipe": planned_clip.recipe.to_json(),
+    }
+
+
+def _frames(recipe: Recipe, *, through_vae: bool) -> Frames:
+    if not through_vae:
+        return render(recipe)
+    from demo.dct_vae import round_trip  # torch is loaded only where it is asked for
+
+    return round_trip(render(recipe))
+
+
+def _pair(a: Planned, b: Planned) -> dict[str, Any]:
+    return {
+        "prompt": a.prompt,
+        "a": a.file,
+        "b": b.file,
+        "generator_a": a.generator,
+        "generator_b": b.generator,
+    }
