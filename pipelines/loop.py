@@ -15,14 +15,14 @@ from typing import Any, Final
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import transaction
 
-from annotation.models import Campaign, Prompt
+from annotation.models import Campaign
 from formats.records import PromptRecord
 from pipelines.errors import InvalidRunConfig
 from pipelines.models import Artifact, BaseModel, LoopGroup, Run, Suite
 from pipelines.splitting import SPLITS, TEST, TRAIN, Split
 from pipelines.starting import start_run
 from pipelines.step_configs import StepConfig, one_of, require, whole
-from pipelines.suites import suite_prompts, with_split
+from pipelines.suites import campaign_prompts, suite_prompts, with_split
 
 Source = Artifact | BaseModel | Run
 BASE: Final = "base"
@@ -205,11 +205,7 @@ class _Loop:
             if row is None:
                 raise InvalidRunConfig(f"there is no suite {suite!r}; import it first")
             return suite_prompts(row)
-        rows = Prompt.objects.filter(triplet__campaign=self.campaign).distinct().order_by("sha256")
-        return [
-            PromptRecord(id=row.sha256[:16], text=row.text, translations=row.translations)
-            for row in rows
-        ]
+        return campaign_prompts(self.campaign)
 
     def _compare(
         self,
@@ -224,7 +220,8 @@ class _Loop:
         sides: dict[str, dict[str, Run]] = {}
         for name in (BASE, *candidates):
             inputs: dict[str, Source] = {"generator": generator}
-            values = {"generator": made_by, **self.config.generation_eval}
+            values = dict(self.config.generation_eval)
+            values["generator"] = values.get("generator") or made_by
             if name in candidates:
                 inputs["adapter"] = candidates[name]
                 values["generator"] += f" + {name} (loop {self.group.pk})"

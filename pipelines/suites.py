@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from django.db import transaction
 
+from annotation.models import Campaign, Prompt
 from annotation.mojibake import repaired
 from formats.errors import FormatError
 from formats.records import PromptRecord
@@ -110,6 +111,15 @@ def suite_prompts(suite: Suite, split: str = "") -> list[PromptRecord]:
             translations=row.translations,
             category=row.category,
         )
+        for row in rows
+    ]
+
+
+def campaign_prompts(campaign: Campaign) -> list[PromptRecord]:
+    """The prompts of a campaign's triplets, in an order that does not depend on time."""
+    rows = Prompt.objects.filter(triplet__campaign=campaign).distinct().order_by("sha256")
+    return [
+        PromptRecord(id=row.sha256[:16], text=row.text, translations=row.translations)
         for row in rows
     ]
 

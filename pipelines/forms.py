@@ -1,0 +1,201 @@
+"""The forms that start runs and loops: cleaning only. What may play a role is asked of the kind."""
+
+import json
+from collections.abc import Iterable
+from typing import Any, Final
+
+from django import forms
+
+from annotation.models import Campaign
+from formats.records import PromptRecord
+from pipelines import kinds
+from pipelines.errors import InvalidRunConfig
+from pipelines.models import ENDED, Artifact, BaseModel, Run, Suite
+from pipelines.run_pages import pretty
+from pipelines.splitting import SPLITS, Split
+from pipelines.starting import Source
+from pipelines.suites import campaign_prompts, suite_prompts, with_split
+
+_LATEST: Final = 100
+_TABLES: Final[dict[str, type[Source]]] = {
+    "artifact": Artifact,
+    "base_model": BaseModel,
+    "run": Run,
+}
+
+
+class JSONObject(forms.CharField):
+    """A JSON object; a mistake is named with its line."""
+
+    widget = forms.Textarea(attrs={"rows": 18, "cols": 90, "spellcheck": "false"})
+
+    def clean(self, value: str) -> dict[str, Any]:
+        text = super().clean(value)
+        try:
+            found = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise forms.ValidationError(
+                f"Not JSON: {error.msg}, line {error.lineno}, column {error.colno}."
+            ) from None
+        if not isinstance(found, dict):
+            raise forms.ValidationError("Expected a JSON object: {…}.")
+        return found
+
+
+class StartRunForm(forms.Form):
+    """One run of a given kind: name, config, and what plays each role."""
+
+    name = forms.CharField(max_length=200, required=False)
+    config = JSONObject()
+
+    def __init__(self, spec: kinds.KindSpec, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.spec = spec
+        for role in spec.roles:
+            if role.given:
+                self._add_prompts(role)
+            else:
+                self._add_role(role)
+
+    def _add_role(self, role: kinds.Role) -> None:
+        choices = list(_choices(role))
+        label = role.name.replace("_", " ").capitalize()
+        if role.many:
+            self.fields[role.name] = forms.MultipleChoiceField(
+                choices=choices, required=role.required, label=label
+            )
+            return
+        self.fields[role.name] = forms.ChoiceField(
+            choices=[("", "– none –"), *choices], required=role.required, label=label
+        )
+
+    def _add_prompts(self, role: kinds.Role) -> None:
+        self.fields[role.name] = forms.ChoiceField(
+            choices=[("", "– none –"), *_prompt_lists()], required=role.required, label="Prompts"
+        )
+        sides = [("", "all"), *((side, f"{side} prompts only") for side in SPLITS)]
+        self.fields["prompts_split"] = forms.ChoiceField(
+            choices=sides, required=False, label="Which of them"
+        )
+        self.fields["prompts_limit"] = forms.IntegerField(
+            min_value=1, required=False, label="At most"
+        )
+
+    def inputs(self) -> dict[str, Source]:
+        """What plays each role, as start_run wants it."""
+        found: dict[str, Source] = {}
+        for role in self.spec.roles:
+            value = self.cleaned_data.get(role.name)
+            if role.given or not value:
+                continue
+            if not role.many:
+                found[role.name] = _row(value)
+                continue
+            for row in map(_row, value):
+                found[f"{role.name}:{_suffix(row)}"] = row
+        return found
+
+    def files(self) -> dict[str, list[PromptRecord]]:
+        return {
+            role.name: self._prompts(self.cleaned_data[role.name])
+            for role in self.spec.roles
+            if role.given and self.cleaned_data.get(role.name)
+        }
+
+    def _prompts(self, value: str) -> list[PromptRecord]:
+        table, _, row_id = value.partition(":")
+        found = (
+            suite_prompts(Suite.objects.get(pk=row_id))
+            if table == "suite"
+            else campaign_prompts(Campaign.objects.get(pk=row_id))
+        )
+        if side := self.cleaned_data["prompts_split"]:
+            found = with_split(found, Split(), side)
+        return found[: self.cleaned_data["prompts_limit"]]
+
+
+def _choices(role: kinds.Role) -> Iterable[tuple[str, str]]:
+    for artifact in Artifact.objects.filter(kind__in=role.artifacts).select_related("run")[
+        :_LATEST
+    ]:
+        when = artifact.created_at.strftime("%d %b %H:%M")
+        yield (
+            f"artifact:{artifact.pk}",
+            f"{artifact.get_kind_display()} {artifact.pk}: {artifact} "
+            f"(run {artifact.run_id}, {when})",
+        )
+    if role.base_model is not None:
+        for model in BaseModel.objects.filter(role=role.base_model).order_by("name"):
+            yield f"base_model:{model.pk}", f"base model: {model.name}"
+    making = [name for name in kinds.names() if kinds.get(name).output in role.artifacts]
+    for run in Run.objects.filter(kind__in=making).exclude(state__in=ENDED)[:_LATEST]:
+        yield f"run:{run.pk}", f"what {run} will leave"
+
+
+def _prompt_lists() -> Iterable[tuple[str, str]]:
+    for suite in Suite.objects.order_by("name"):
+        yield f"suite:{suite.pk}", f"suite: {suite}"
+    for campaign in Campaign.objects.all()[:_LATEST]:
+        yield f"campaign:{campaign.pk}", f"campaign: {campaign}"
+
+
+def _row(value: str) -> Source:
+    table, _, row_id = value.partition(":")
+    return _TABLES[table]._default_manager.get(pk=row_id)
+
+
+def _suffix(row: Source) -> str:
+    """What tells repeated roles apart: for scores the judge, so that both sides find each other."""
+    run = row.run if isinstance(row, Artifact) else row
+    assert isinstance(run, Run)
+    if run.kind != "scoring":
+        return run.kind if run.kind == "truth" else f"run-{run.pk}"
+    model = run.inputs.select_related("artifact").filter(role="reward_model").first()
+    assert model is not None  # a scoring run has one, or it would not have been written
+    maker = model.artifact.run_id if model.artifact is not None else model.producer_id
+    return f"reward-{maker}"
+
+
+def default_config(spec: kinds.KindSpec) -> dict[str, Any]:
+    """The config of this kind with all its defaults, as a start for the person who edits it."""
+    if spec.name == "snapshot":
+        newest = Campaign.objects.order_by("-pk").first()
+        return {"campaign": newest.name if newest else "", "split": Split().to_json()}
+    try:
+        return spec.check({})
+    except InvalidRunConfig:
+        return {}  # It needs values that only a person knows; the check names them.
+
+
+def initial_of(run: Run) -> dict[str, Any]:
+    """Another run's name, config and inputs, to start one like it."""
+    values: dict[str, Any] = {"name": run.name, "config": pretty(run.config)}
+    spec = kinds.get(run.kind)
+    for row in run.inputs.all():
+        role = spec.role(row.role)
+        if role is None or row.file:
+            continue
+        value = (
+            f"artifact:{row.artifact_id}"
+            if row.artifact_id
+            else f"base_model:{row.base_model_id}"
+            if row.base_model_id
+            else f"run:{row.producer_id}"
+        )
+        if role.many:
+            values.setdefault(role.name, []).append(value)
+        else:
+            values[role.name] = value
+    return values
+
+
+class StartLoopForm(forms.Form):
+    """All runs from a campaign's votes to a report."""
+
+    campaign = forms.ModelChoiceField(Campaign.objects.all())
+    config = JSONObject(
+        help_text=(
+            "One section per step. backbone and generator are names of base models; prompts_pairs "
+            "and prompts_eval name a suite, or the campaign's own prompts if it is empty."
+        )
+    )

@@ -1,0 +1,94 @@
+"""A loop's config to begin with: that of an earlier loop, or the defaults of each step."""
+
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from formats.records import PromptRecord
+from pipelines import kinds
+from pipelines.models import Artifact, BaseModel, LoopGroup, Run, RunInput
+
+
+def first_config() -> dict[str, Any]:
+    """The config of the newest loop, or one with every default, for a person to edit."""
+    newest = LoopGroup.objects.filter(runs__kind="report").order_by("-pk").first()
+    return config_of(newest) if newest is not None else _defaults()
+
+
+def config_of(group: LoopGroup) -> dict[str, Any]:
+    """What a loop was started with, read back from its runs; votes are not given again."""
+    runs = list(group.runs.order_by("pk"))
+    by_name = {run.name: run for run in runs}
+    clips = [run for run in runs if run.kind == "generation"]
+    config = {
+        "name": group.name,
+        "snapshot": {"split": _one(runs, "snapshot").config["split"]},
+        "backbone": _model_of(_one(runs, "reward_model"), "backbone"),
+        "generator": _model_of(clips[0], "generator"),
+        "reward_model": _one(runs, "reward_model").config,
+        "prompts_pairs": _prompts_of(clips[0]),
+        "prompts_eval": _prompts_of(clips[1]),
+        "generation_pairs": clips[0].config,
+        "scoring_pairs": _one(runs, "scoring").config,
+        "pairing": _one(runs, "pairing").config,
+        "alignments": {run.name: run.config for run in runs if run.kind == "alignment"},
+        "generation_eval": clips[1].config,
+        "scoring_eval": _one(runs, "scoring").config,
+        "evaluation": {**_one(runs, "evaluation").config, "candidate": ""},
+        "report": _one(runs, "report").config,
+    }
+    if "Independent judge" in by_name:
+        config["judge"] = by_name["Independent judge"].config
+    truth = next((run for run in runs if run.kind == "truth"), None)
+    return config if truth is None else {**config, "truth_eval": truth.config}
+
+
+def _one(runs: list[Run], kind: str) -> Run:
+    return next(run for run in runs if run.kind == kind)
+
+
+def _model_of(run: Run, role: str) -> str | dict[str, int]:
+    """The base model's name; where a run is still to leave it, that run."""
+    row = RunInput.objects.select_related("base_model").get(run=run, role=role)
+    if row.base_model is not None:
+        return row.base_model.name
+    model = BaseModel.objects.filter(artifact=row.artifact_id).first() if row.artifact_id else None
+    maker = row.producer_id or Artifact.objects.get(pk=row.artifact_id).run_id
+    return model.name if model is not None else {"run": maker}
+
+
+def _prompts_of(run: Run) -> dict[str, Any]:
+    """Which list these prompts came from: a suite's are named for it, a campaign's by hash."""
+    row = run.inputs.get(role="prompts")
+    records = PromptRecord.read(Path(settings.RUNS_ROOT) / str(run.pk) / row.file)
+    suite, _, _ = records[0].id.rpartition("/")
+    return {"suite": suite, "split": records[0].split, "limit": len(records)}
+
+
+def _defaults() -> dict[str, Any]:
+    def of(kind: str) -> dict[str, Any]:
+        return kinds.get(kind).check({})
+
+    return {
+        "name": "Loop",
+        "snapshot": {},
+        "backbone": _name_of(BaseModel.Role.VLM),
+        "generator": _name_of(BaseModel.Role.GENERATOR),
+        "reward_model": of("reward_model"),
+        "prompts_pairs": {"suite": "", "split": "train", "limit": 0},
+        "prompts_eval": {"suite": "", "split": "test", "limit": 0},
+        "generation_pairs": {**of("generation"), "clips_per_prompt": 4},
+        "scoring_pairs": of("scoring"),
+        "pairing": of("pairing"),
+        "alignments": {"Flow-DPO": of("alignment")},
+        "generation_eval": of("generation"),
+        "scoring_eval": of("scoring"),
+        "evaluation": {},
+        "report": {},
+    }
+
+
+def _name_of(role: BaseModel.Role) -> str:
+    model = BaseModel.objects.filter(role=role).order_by("-pk").first()
+    return model.name if model is not None else ""
