@@ -20,7 +20,9 @@ class ImportForm(forms.Form):
         if not wanted.is_relative_to(self._root()):
             raise forms.ValidationError("The folder must lie below MEDIA_ROOT/incoming.")
         if not wanted.is_dir():
-            raise forms.ValidationError(f"There is no folder {wanted} on the server.")
+            raise forms.ValidationError(
+                f"There is no folder incoming/{self.cleaned_data['clips']} on the server."
+            )
         return self.cleaned_data["clips"]
 
     def folder(self) -> Path:
