@@ -61,7 +61,7 @@ def write_json(path: Path, schema: str, value: Mapping[str, Any]) -> str:
 
 def read_json(path: Path, schema: str) -> dict[str, Any]:
     try:
-        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        value: Any = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise FormatError(f"the file is missing; expected {schema}", path=path) from None
     except UnicodeDecodeError as error:
@@ -74,7 +74,8 @@ def read_json(path: Path, schema: str) -> dict[str, Any]:
     if found != schema:
         raise FormatError(f"expected schema {schema}, found {found!r}", path=path)
     del value["schema"]
-    return value
+    read: dict[str, Any] = value
+    return read
 
 
 def write_jsonl(path: Path, schema: str, rows: Iterable[Mapping[str, Any]]) -> str:

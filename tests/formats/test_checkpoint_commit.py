@@ -143,5 +143,5 @@ def test_a_failed_fill_leaves_nothing_behind(tmp_path: Path) -> None:
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space"):
-        commit_folder(tmp_path / "model", fails)
-    assert list(tmp_path.iterdir()) == []
+        commit_folder(tmp_path / "out" / "model", fails)
+    assert list((tmp_path / "out").iterdir()) == []
