@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
 
 from models_align.generators.dct_vae import DctVideoVAE
-from models_align.generators.placed_wan import PlacedWanTransformer
+from models_align.generators.tiny_wan import TinyWanTransformer
 
 PAD, END = "<pad>", "</s>"
 GRID = (3, 4, 4)  # 9 frames of 64 x 64 pixels, in latent patches
@@ -33,7 +33,7 @@ def build_pipeline(size: TinySize, corpus: Sequence[str], seed: int) -> WanPipel
     """Tokenizer of the corpus, random text encoder (it stays frozen), random transformer."""
     torch.manual_seed(seed)
     tokenizer = train_tokenizer(corpus, size.text_tokens)
-    transformer = PlacedWanTransformer(
+    transformer = TinyWanTransformer(
         grid=GRID,
         patch_size=(1, 2, 2),
         num_attention_heads=size.heads,

@@ -7,7 +7,6 @@ from typing import Any, Final
 import torch
 from diffusers import WanPipeline
 from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dict
-from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from formats.checkpoints import commit_folder, verify_folder
@@ -103,13 +102,6 @@ def load_state(folder: Path, generator: Generator, optimizer: torch.optim.Optimi
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
     return int(read_json(folder / "state.json", STATE)["done_steps"])
-
-
-def adapter_config(folder: Path) -> dict[str, Any]:
-    """The LoRA settings in the header of the weights, as diffusers reads them."""
-    with safe_open(folder / "pytorch_lora_weights.safetensors", framework="pt") as file:
-        header: dict[str, Any] = json.loads(file.metadata()["lora_adapter_metadata"])
-    return header
 
 
 def _plain(lora: LoraConfig) -> dict[str, Any]:

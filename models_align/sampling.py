@@ -61,7 +61,7 @@ def sample(run: Supervised) -> Outcome:
     folder = run.dir.outputs / FOLDER
     (folder / "clips").mkdir(parents=True, exist_ok=True)
     todo = [task for task in tasks if not _done_file(folder, task).exists()]
-    text = _TextStates(generator, config.negative_prompt)
+    text = TextStates(generator, config.negative_prompt)
     made = len(tasks) - len(todo)
     for start in range(0, len(todo), config.batch):
         run.check()
@@ -98,7 +98,7 @@ def clip_noise(prompt: str, seed: int, shape: Sequence[int]) -> torch.Tensor:
     return torch.randn(tuple(shape), generator=chance)
 
 
-class _TextStates:
+class TextStates:
     """Text embeddings, each prompt encoded once, in memory: a prompt is a few megabytes."""
 
     def __init__(self, generator: Generator, negative_prompt: str):
@@ -115,7 +115,7 @@ class _TextStates:
 
 @torch.no_grad()
 def denoise(
-    generator: Generator, text: _TextStates, tasks: Sequence[Task], config: GenerationConfig
+    generator: Generator, text: TextStates, tasks: Sequence[Task], config: GenerationConfig
 ) -> torch.Tensor:
     """uint8 frames [len(tasks), T, H, W, 3].
 

@@ -11,7 +11,7 @@ from diffusers import DiffusionPipeline, WanImageToVideoPipeline, WanPipeline
 
 # diffusers finds the classes that a folder names only in modules that we imported.
 import models_align.generators.dct_vae
-import models_align.generators.placed_wan  # noqa: F401
+import models_align.generators.tiny_wan  # noqa: F401
 from models_align.errors import GeneratorNotFoundError, UnusableClipError
 
 # The projections of self- and cross-attention (arXiv 2501.13918, Table 10).

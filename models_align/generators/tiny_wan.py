@@ -1,15 +1,32 @@
-"""Wan's transformer with a learned embedding of absolute places, for generators trained in minutes.
+"""Wan's transformer with two additions for generators that are trained in minutes, not months.
 
-Rotary embeddings tell a token its distance to others and never where it is: at t = 1, where all
-tokens are noise, nothing breaks that symmetry. A large Wan learns to agree on places over millions
-of clips; a tiny one draws specks everywhere instead of one figure. Everything else is Wan's.
+Places. Rotary embeddings tell a token its distance to others and never where it is: at t = 1, where
+all tokens are noise, nothing breaks that symmetry. A large Wan learns to agree on places over
+millions of clips; a tiny one draws specks everywhere. So each place gets a learned vector.
+
+A straight path. If latents were independent normal numbers of variance 1, the best velocity would
+be x_t (2t - 1) / ((1 - t)^2 + t^2). The network adds to that, and starts at adding nothing; else
+most of a short training goes into carrying the noise through four layers. (The idea is the
+preconditioning of Karras et al., arXiv 2206.00364, for rectified flow.)
 """
 
 from typing import Any
 
 import torch
-from diffusers import WanTransformer3DModel
+from diffusers import ModelMixin, WanTransformer3DModel
 from diffusers.configuration_utils import register_to_config
+from diffusers.models.modeling_outputs import Transformer2DModelOutput
+
+# diffusers looks for the base class ModelMixin in the module of a part that it loads.
+__all__ = ["ModelMixin", "PlacedPatches", "TinyWanTransformer", "gaussian_velocity"]
+
+TRAIN_TIMESTEPS = 1000
+
+
+def gaussian_velocity(x_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    """E[eps - x_0 | x_t] for x_0 of independent standard normal numbers. [B, ...], t: [B]"""
+    slope = (2 * t - 1) / ((1 - t).square() + t.square())
+    return slope.view(-1, *[1] * (x_t.ndim - 1)).to(x_t.dtype) * x_t
 
 
 class PlacedPatches(torch.nn.Conv3d):
@@ -23,7 +40,7 @@ class PlacedPatches(torch.nn.Conv3d):
         return super().forward(input) + self.place
 
 
-class PlacedWanTransformer(WanTransformer3DModel):
+class TinyWanTransformer(WanTransformer3DModel):
     """Makes clips of one size: `grid` is the number of patches along time, height and width."""
 
     @register_to_config
@@ -69,3 +86,21 @@ class PlacedWanTransformer(WanTransformer3DModel):
         self.patch_embedding = PlacedPatches(
             grid, in_channels, width, kernel_size=tuple(patch_size), stride=tuple(patch_size)
         )
+        torch.nn.init.zeros_(self.proj_out.weight)
+        torch.nn.init.zeros_(self.proj_out.bias)
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        timestep: torch.Tensor,
+        encoder_hidden_states: torch.Tensor,
+        *args: Any,
+        return_dict: bool = True,
+        **kwargs: Any,
+    ) -> Any:
+        """Wan's output plus the straight path; arguments as in Wan, one timestep per sample."""
+        (correction,) = super().forward(
+            hidden_states, timestep, encoder_hidden_states, *args, return_dict=False, **kwargs
+        )
+        velocity = correction + gaussian_velocity(hidden_states, timestep / TRAIN_TIMESTEPS)
+        return Transformer2DModelOutput(sample=velocity) if return_dict else (velocity,)
