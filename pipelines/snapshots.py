@@ -8,7 +8,7 @@ import hashlib
 import itertools
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, Final
@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 from django.db.models import QuerySet
 
+from annotation.exporting import pair_id
 from annotation.models import Campaign, Consensus, Judgement, Triplet, Video, Vote
 from formats.errors import FormatError
 from formats.labels import Label
@@ -135,11 +136,6 @@ def _consensus(campaign: Campaign) -> QuerySet[Consensus]:
     )
 
 
-def pair_id(triplet: Triplet) -> str:
-    """The address of a triplet: its prompt and its two clips, wherever it is stored."""
-    return _digest(triplet.prompt.sha256, *map(_identity, (triplet.video_a, triplet.video_b)))
-
-
 def _identity(video: Video) -> str:
     generator = video.generator.name if video.generator else ""
     return f"{video.sha256} {generator} {'' if video.seed is None else video.seed}"
@@ -237,10 +233,3 @@ def _agreement(rows: list[tuple[int, str]]) -> dict[str, float | int | None]:
         "alpha": krippendorff_alpha(counts, "nominal"),
         "ac1": gwet_ac1(counts),
     }
-
-
-def triplets_of(campaign: Campaign) -> Iterator[tuple[str, Triplet]]:
-    """(pair_id, triplet) of a campaign, to go from a record back to the votes."""
-    triplets = campaign.triplets.complete().with_clips()  # type: ignore[attr-defined]
-    for triplet in triplets.iterator(chunk_size=2000):
-        yield pair_id(triplet), triplet
