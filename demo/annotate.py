@@ -1,11 +1,10 @@
 """`python -m demo annotate RUN_DIR`: simulated people vote through the site's own REST API.
 
 They log in, claim pairs, fetch the clips and vote like a browser does. What a clip is worth they
-know from recipes.jsonl by the sha256 of its bytes, or measure it where a generator made it. A run
+know from recipes.jsonl by its pixels, or measure it where a generator made it. A run
 that was stopped goes on where the site stands: a vote that was cast is never cast again.
 """
 
-import hashlib
 import queue
 import threading
 import time
@@ -19,7 +18,7 @@ import numpy as np
 
 from demo.annotators import Annotator
 from demo.client import Client, SiteError
-from demo.clip_files import read_clip
+from demo.clip_files import read_clip, sha256_of_pixels
 from demo.render import RECIPES
 from demo.truth import measure
 from formats.files import read_jsonl, write_json
@@ -93,7 +92,7 @@ class AnnotateConfig:
 
 
 class Judge:
-    """What clips are worth, by their bytes; shared by all people, because the truth is one."""
+    """What clips are worth, by their pixels; shared by all people, because the truth is one."""
 
     def __init__(self, recipes: Mapping[str, Mapping[str, float]]):
         self._recipes = recipes
@@ -104,7 +103,7 @@ class Judge:
     def quality(
         self, video: Mapping[str, Any], prompt: str, fetch: Callable[[str], bytes]
     ) -> tuple[str, dict[str, float]]:
-        """The sha256 of a clip and its reward per dimension; each clip is fetched once."""
+        """The name of a clip's pixels and its reward per dimension; each clip is fetched once."""
         key = (str(video["id"]), prompt)
         found = self._known.get(key)
         if found is None:
@@ -114,11 +113,12 @@ class Judge:
         return found
 
     def _look(self, content: bytes, prompt: str) -> tuple[str, dict[str, float]]:
-        sha256 = hashlib.sha256(content).hexdigest()
+        frames = read_clip(content)
+        sha256 = sha256_of_pixels(frames)
         if sha256 in self._recipes:
             return sha256, dict(self._recipes[sha256])
         self.measured += 1
-        return sha256, measure(read_clip(content), prompt)
+        return sha256, measure(frames, prompt)
 
 
 class Seat:
@@ -324,4 +324,4 @@ def annotate(run: Supervised) -> Outcome:
 def _read_recipes(path: str) -> dict[str, dict[str, float]]:
     if not path:
         return {}
-    return {row["sha256"]: row["quality"] for _, row in read_jsonl(Path(path), RECIPES)}
+    return {row["pixels_sha256"]: row["quality"] for _, row in read_jsonl(Path(path), RECIPES)}

@@ -1,5 +1,6 @@
 """Clips in and out of files, without torch: H.264 that every browser plays, nearly lossless."""
 
+import hashlib
 import io
 from pathlib import Path
 from typing import Final
@@ -39,6 +40,11 @@ def write_clip(path: Path, frames: NDArray[np.uint8], fps: int) -> None:
             )
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
+
+
+def sha256_of_pixels(frames: NDArray[np.uint8]) -> str:
+    """Names a clip by what is seen, whatever container it came in."""
+    return hashlib.sha256(repr(frames.shape).encode() + frames.tobytes()).hexdigest()
 
 
 def read_clip(clip: bytes | Path) -> NDArray[np.uint8]:

@@ -1,7 +1,7 @@
 """`python -m demo render RUN_DIR`: the clips of a campaign of the procedural world, as files.
 
 It leaves `outputs/clips/*.mp4`, `outputs/recipes.jsonl` (what is known about each clip, by the
-sha256 of its bytes) and `outputs/pairs.jsonl` (which clips are compared). Clips come prompt by
+sha256 of its bytes and of its pixels) and `outputs/pairs.jsonl` (which clips are compared). Clips come prompt by
 prompt, so the first pairs are whole long before the last.
 """
 
@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 
 import numpy as np
 
-from demo.clip_files import write_clip
+from demo.clip_files import read_clip, sha256_of_pixels, write_clip
 from demo.recipes import CAPTIONS, Recipe, parse, random_recipe
 from demo.world import FPS, GENERATORS, Frames, random_prompts, render
 from formats.files import sha256_of, write_jsonl
@@ -137,6 +137,8 @@ def _written(planned_clip: Planned, out: Path, *, through_vae: bool) -> dict[str
     write_clip(path, _frames(planned_clip.recipe, through_vae=through_vae), FPS)
     return {
         "sha256": sha256_of(path),
+        # The site shows a re-mux of the file: other bytes, the same pixels.
+        "pixels_sha256": sha256_of_pixels(read_clip(path)),
         "file": planned_clip.file,
         "prompt": planned_clip.prompt,
         "generator": planned_clip.generator,
