@@ -32,6 +32,11 @@ def write_clip(
     return path
 
 
+@pytest.fixture(name="write_clip")
+def _write_clip() -> Callable[..., Path]:
+    return write_clip
+
+
 @pytest.fixture(scope="session")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Eight different clips."""
