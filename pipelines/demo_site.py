@@ -11,18 +11,21 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, User
+from django.db import transaction
 from django.utils import timezone
 
 from annotation import media, permissions
 from annotation.campaigns import create_campaign, ensure_built_in_sets, open_campaign
 from annotation.importing import create_triplets
 from annotation.models import Campaign, CampaignState, Generator, Prompt, Video
+from annotation.probing import probe
 from formats.files import read_jsonl
 from formats.run_dir import RunDir
 from pipelines.errors import PipelineError
@@ -40,6 +43,7 @@ PEOPLE: Final = {
 TRY: Final = "Try it yourself"
 DEMO: Final = "Demo world"
 _PRESETS: Final = Path(settings.BASE_DIR) / "demo" / "presets"
+_BATCH: Final = 40
 _IN_LOOP: Final = ("reward_model", "generation", "alignment_flow_dpo", "alignment_gapo")
 
 Say = Callable[[str], None]
@@ -133,26 +137,48 @@ def _campaign(name: str, world: Mapping[str, Any]) -> Campaign:
         instructions="Compare the two clips on each dimension. Same is an answer.",
     )
     folder = _render(world["render"])
-    generators: dict[str, Generator] = {}
-    pairs = []
-    videos: dict[str, Video] = {}
-    for _, row in read_jsonl(folder / "pairs.jsonl", "world-pairs/1"):
-        prompt, _ = Prompt.objects.get_or_create(
-            sha256=hashlib.sha256(row["prompt"].encode()).hexdigest(),
-            defaults={"text": row["prompt"]},
-        )
-        for side in ("a", "b"):
-            if row[side] not in videos:
-                generator = row[f"generator_{side}"]
-                if generator not in generators:
-                    generators[generator], _ = Generator.objects.get_or_create(name=generator)
-                videos[row[side]] = media.store_video(
-                    folder / row[side], prompt=prompt, generator=generators[generator]
-                )
-        pairs.append((prompt, videos[row["a"]], videos[row["b"]]))
-    create_triplets(campaign, pairs)
+    rows = [row for _, row in read_jsonl(folder / "pairs.jsonl", "world-pairs/1")]
+    videos = _store(folder, rows)
+    create_triplets(
+        campaign,
+        [(videos[row["a"]].prompt, videos[row["a"]], videos[row["b"]]) for row in rows],
+    )
     open_campaign(campaign)
     return campaign
+
+
+def _store(folder: Path, rows: list[dict[str, Any]]) -> dict[str, Video]:
+    """The clips of these pairs as Video rows, by file name. Decoding and hashing run in threads."""
+    sides = {
+        row[side]: (row["prompt"], row[f"generator_{side}"]) for row in rows for side in ("a", "b")
+    }
+
+    def keep(name: str) -> media.KeptClip:
+        return media.keep_clip(folder / name, probe(folder / name))
+
+    with ThreadPoolExecutor(4) as pool:
+        kept = dict(zip(sides, pool.map(keep, sides), strict=True))
+    prompts = {text: _prompt(text) for text in dict.fromkeys(text for text, _ in sides.values())}
+    generators = {
+        name: Generator.objects.get_or_create(name=name)[0]
+        for name in dict.fromkeys(name for _, name in sides.values())
+    }
+    videos = {}
+    names = list(sides)
+    for start in range(0, len(names), _BATCH):
+        # Short transactions: on SQLite a person who votes meanwhile waits for each.
+        with transaction.atomic():
+            for name in names[start : start + _BATCH]:
+                text, generator = sides[name]
+                videos[name] = media.register_clip(
+                    kept[name], prompt=prompts[text], generator=generators[generator]
+                )
+    return videos
+
+
+def _prompt(text: str) -> Prompt:
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    return Prompt.objects.get_or_create(sha256=sha256, defaults={"text": text})[0]
 
 
 def _render(config: Mapping[str, Any]) -> Path:
