@@ -1,13 +1,15 @@
 """System checks: what would make runs fail later is said at start."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
+TAG: Final = "runs"
 
-@register()
+
+@register(TAG)
 def lease_outlives_its_renewal(**_: Any) -> list[CheckMessage]:
     term = settings.TIEBREAK_RUN_LEASE_SECONDS - settings.TIEBREAK_RUN_LEASE_MARGIN_SECONDS
     if term > settings.TIEBREAK_RUN_RENEW_SECONDS:
@@ -23,7 +25,7 @@ def lease_outlives_its_renewal(**_: Any) -> list[CheckMessage]:
     ]
 
 
-@register()
+@register(TAG)
 def runs_root_is_a_folder(**_: Any) -> list[CheckMessage]:
     root = Path(settings.RUNS_ROOT)
     if not root.exists() or root.is_dir():

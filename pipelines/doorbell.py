@@ -5,7 +5,7 @@ A message may be lost, late or doubled without harm; a broker that is down is a 
 
 import logging
 from collections.abc import Iterable
-from functools import partial
+from typing import Final
 
 from celery import current_app
 from django.conf import settings
@@ -15,19 +15,38 @@ from kombu.exceptions import KombuError, OperationalError
 from pipelines.models import Run
 
 logger = logging.getLogger(__name__)
+# A person waits for the page: a broker that does not answer is as good as none.
+_PATIENCE: Final = {"socket_connect_timeout": 2.0, "socket_timeout": 2.0, "max_retries": 0}
 
 
 def ring_on_commit(runs: Iterable[Run]) -> None:
     for run in runs:
-        transaction.on_commit(partial(ring, run.pk, run.queue), robust=True)
+        _ring_on_commit(run.pk, run.queue)
+
+
+def _ring_on_commit(run_id: int, queue: str) -> None:
+    def after_commit() -> None:  # Django logs the name of what failed, which a partial has not.
+        ring(run_id, queue)
+
+    transaction.on_commit(after_commit, robust=True)
 
 
 def ring(run_id: int, queue: str) -> bool:
     """Send the hint, if there is a broker. False: nothing was sent."""
-    if not settings.CELERY_BROKER_URL:
+    url = settings.CELERY_BROKER_URL
+    if not url:
         return False
+    options = {**settings.CELERY_BROKER_TRANSPORT_OPTIONS, **_PATIENCE}
     try:
-        current_app.send_task("pipelines.tasks.ring", args=[run_id], queue=queue, retry=False)
+        # An own connection: hints are rare, and a pool would hand out one that died long ago.
+        with current_app.connection_for_write(url, transport_options=options) as connection:
+            current_app.send_task(
+                "pipelines.tasks.ring",
+                args=[run_id],
+                queue=queue,
+                connection=connection,
+                retry=False,
+            )
     except (OperationalError, KombuError, OSError) as error:
         logger.warning(
             "run %s stays queued until a worker looks by itself: no broker (%s)", run_id, error

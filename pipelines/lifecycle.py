@@ -134,9 +134,13 @@ def back_off(failures: int) -> float:
 
 def try_again(run: Run, reason: str, message: str) -> bool:
     """After a failure: back into the queue, later; or failed, where the tries are used up."""
+    return _try_again(run, reason, message, back_off(run.attempt))
+
+
+def _try_again(run: Run, reason: str, message: str, pause: float) -> bool:
     if run.attempt >= run.max_attempts:
         return move(run, RunState.FAILED, reason=reason, message=message)
-    later = from_now(back_off(run.attempt))
+    later = from_now(pause) if pause else None
     return move(run, RunState.QUEUED, reason=reason, message=message, not_before=later)
 
 
@@ -175,7 +179,9 @@ def _release(run: Run, **still: Any) -> bool:
             return False
         if run.state == RunState.CANCELLING:
             return move(run, RunState.CANCELLED, reason="cancelled")
-        return try_again(run, "lost", "The worker died or lost touch.")
+        # Once, a dead worker is hardly the fault of the run: it goes on without a pause.
+        pause = back_off(run.attempt - 1)
+        return _try_again(run, "lost", "Its worker died or lost touch.", pause)
 
 
 def fail_without_inputs() -> list[int]:

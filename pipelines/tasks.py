@@ -18,7 +18,6 @@ from celery.signals import (
     worker_shutting_down,
 )
 from django.conf import settings
-from django.db import close_old_connections
 
 from pipelines import doorbell, lifecycle, worker
 from pipelines.models import QueueName
@@ -39,7 +38,6 @@ class _Celery:
 @shared_task(name="pipelines.tasks.ring")
 def ring(run_id: int) -> None:
     """Claim that run and bring it to its end; return at once where there is nothing to do."""
-    close_old_connections()
     run = lifecycle.claim(QueueName.values, worker.owner_name(), run_id=run_id)
     if run is not None:
         supervise(run, _Celery.leave or multiprocessing.Event(), slots=_Celery.slots)

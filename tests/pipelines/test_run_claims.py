@@ -174,6 +174,8 @@ def test_a_lease_that_ran_out_is_taken_away(
     assert lifecycle.reap() == [run.pk]
     run.refresh_from_db()
     assert (run.state, run.reason, run.owner) == (after, reason, "")
+    # The first loss costs no pause, the second does.
+    assert (run.not_before is not None) == (attempt == 2)
     assert lifecycle.reap() == []
 
 

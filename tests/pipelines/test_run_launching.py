@@ -2,7 +2,9 @@
 
 import json
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -126,3 +128,19 @@ def test_the_real_child_is_alone_in_its_session_without_input_and_in_its_folder(
     # Standard streams, and the folder that listdir itself has open: nothing was inherited.
     assert seen["fds"] == ["0", "1", "2", "3"]
     assert set(seen["environ"]) - {"CUDA_VISIBLE_DEVICES", "HF_HOME", "LC_CTYPE"} == FIXED
+
+
+def test_a_child_is_tied_to_the_thread_that_started_it(queue_count: Any) -> None:
+    """Why the thread that starts a child must wait for it, in a Celery pool as well."""
+    spec = kinds.KindSpec(
+        "sleep", "Sleep", dict, command=("-I", "-c", "import time; time.sleep(60)")
+    )
+    run = queue_count()
+    launching.prepare(run)
+    children = []
+    thread = threading.Thread(
+        target=lambda: children.append(launching.start(spec, run, slots=1)), daemon=True
+    )
+    thread.start()
+    thread.join()
+    assert children[0].wait(5) == -signal.SIGKILL

@@ -13,6 +13,7 @@ from pipelines.models import Run
 
 
 class Command(BaseCommand):
+    requires_system_checks = []  # Its supervisor has checked.
     help = "Performs a Django-bound run in its run directory. Supervisors call this."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -5,11 +5,13 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from pipelines.checks import TAG
 from pipelines.models import QueueName
 from pipelines.worker import Worker
 
 
 class Command(BaseCommand):
+    requires_system_checks = [TAG]  # Not the pages: a worker has none.
     help = "Claims queued runs and supervises them. Ctrl-C stops it; its runs go on later."
 
     def add_arguments(self, parser: CommandParser) -> None:
