@@ -1,0 +1,92 @@
+"""What must be true of all votes at any time, asked of the database itself.
+
+The constraints make most of it impossible to break; this finds what they cannot say, and whatever
+somebody did by hand. Each finding is a sentence for an operator.
+"""
+
+from collections.abc import Iterator
+
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
+
+from annotation.models import (
+    Campaign,
+    Consensus,
+    ConsensusSource,
+    Cursor,
+    Outbox,
+    Slot,
+    SlotState,
+    Triplet,
+    TripletState,
+    Vote,
+    VoteState,
+)
+
+
+def broken_promises(campaign: Campaign) -> list[str]:
+    """Everything that is wrong with the votes of a campaign; empty if all is well."""
+    return [*_of_triplets(campaign), *_of_slots(campaign), *_of_counters(campaign)]
+
+
+def _of_triplets(campaign: Campaign) -> Iterator[str]:
+    triplets = Triplet.objects.filter(campaign=campaign).annotate(
+        counted=Count("votes", filter=Q(votes__state=VoteState.COUNTED), distinct=True)
+    )
+    voted = triplets.filter(need__gt=0)
+    complete = voted.filter(state=TripletState.COMPLETE)
+    yield from _named(voted.filter(counted__gt=F("need")), "has more counted votes than wanted")
+    yield from _named(complete.filter(counted__lt=F("need")), "is complete without its votes")
+    full = voted.filter(state=TripletState.OPEN, counted__gte=F("need"))
+    yield from _named(full, "has all its votes but is still open")
+    settled = Consensus.objects.filter(triplet=OuterRef("pk"), source=ConsensusSource.VOTES)
+    yield from _named(complete.filter(~Exists(settled)), "is complete without a consensus")
+    told = set(Outbox.objects.filter(kind="triplet.complete").values_list("ref", flat=True))
+    for pk in complete.values_list("pk", flat=True):
+        if str(pk) not in told:
+            yield f"triplet {pk} is complete, but nobody was told"
+
+
+def _of_slots(campaign: Campaign) -> Iterator[str]:
+    slots = Slot.objects.filter(campaign=campaign)
+    counted = Vote.objects.filter(slot=OuterRef("pk"), state=VoteState.COUNTED)
+    for pk in slots.filter(~Exists(counted), state=SlotState.VOTED).values_list("pk", flat=True):
+        yield f"slot {pk} is voted, but has no vote"
+    votes = Vote.objects.filter(triplet__campaign=campaign, state=VoteState.COUNTED)
+    astray = votes.exclude(
+        slot__state=SlotState.VOTED, slot__triplet=F("triplet"), slot__holder=F("annotator")
+    )
+    for vote in astray.values_list("pk", flat=True):
+        yield f"vote {vote} is counted, but its slot is not its own"
+    wanted = campaign.dimension_set.dimensions.count()
+    short = Vote.objects.filter(triplet__campaign=campaign).annotate(said=Count("judgements"))
+    for vote in short.exclude(said=wanted).values_list("pk", flat=True):
+        yield f"vote {vote} does not speak of each dimension once"
+
+
+def _of_counters(campaign: Campaign) -> Iterator[str]:
+    campaign = Campaign.objects.get(pk=campaign.pk)
+    total = campaign.triplets.count()
+    done = campaign.triplets.filter(state=TripletState.COMPLETE).count()
+    if (campaign.triplets_done, campaign.triplets_total) != (done, total):
+        yield (
+            f"campaign {campaign.pk} counts {campaign.triplets_done} of"
+            f" {campaign.triplets_total} triplets, but has {done} of {total}"
+        )
+    live = dict(
+        Vote.objects.live()
+        .filter(triplet__campaign=campaign)
+        .values_list("annotator_id")
+        .annotate(votes=Count("pk"))
+        .order_by()
+    )
+    for cursor in Cursor.objects.filter(campaign=campaign):
+        if cursor.votes != live.get(cursor.annotator_id, 0):
+            yield (
+                f"annotator {cursor.annotator_id} counts {cursor.votes} votes,"
+                f" but has {live.get(cursor.annotator_id, 0)}"
+            )
+
+
+def _named(triplets: QuerySet[Triplet], what: str) -> Iterator[str]:
+    for pk in triplets.values_list("pk", flat=True):
+        yield f"triplet {pk} {what}"
