@@ -235,8 +235,8 @@ def _hf(artifact: Artifact, snapshot: Snapshot, target: Path) -> Export:
     return Export(target, len(snapshot.records))
 
 
-_CARD: Final = """One row per pair of clips. `label_*` is A, B, tie or invalid, and empty where people
-split; `posterior_*` is [P(A), P(tie), P(B)]. Paths are below the media root.
+_CARD: Final = """One row per pair of clips. `label_*` is A, B, tie or invalid, and empty where
+people split; `posterior_*` is [P(A), P(tie), P(B)]. Paths are below the media root.
 """
 
 

@@ -119,7 +119,7 @@ def _choices(role: kinds.Role) -> Iterable[tuple[str, str]]:
         :_LATEST
     ]:
         when = artifact.created_at.strftime("%d %b %H:%M")
-        what = f"{artifact.get_kind_display()} {artifact.pk}: {artifact}"
+        what = f"{artifact.kind.replace('_', ' ')} {artifact.pk}: {artifact}"
         yield f"artifact:{artifact.pk}", f"{what} (run {artifact.run_id}, {when})"
     if role.base_model is not None:
         for model in BaseModel.objects.filter(role=role.base_model).order_by("name"):

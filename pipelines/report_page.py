@@ -9,12 +9,13 @@ from django.urls import reverse
 
 from annotation.models import Video
 from formats.outcome import OutputKind
-from pipelines.evaluation import OVERALL
 from pipelines.models import Artifact
 from pipelines.registry import lineage
+from pipelines.reporting import in_order
 from pipelines.run_pages import Clip, cell, playable
 from pipelines.splitting import SPLITS
 
+_WORDS: Final = ("A", "tie", "B", "invalid", "none")
 _VERDICTS: Final = {"better": "badge-ok", "worse": "badge-bad", "undecided": "badge-warn"}
 
 
@@ -134,6 +135,7 @@ def candidates(report: Mapping[str, Any], user: User) -> list[CandidatePart]:
 def _candidate(
     evaluation: Mapping[str, Any],
     verdict: Mapping[str, Any],
+    report: Mapping[str, Any],
     clips: Mapping[tuple[str, int | None], Video],
     user: User,
 ) -> CandidatePart:
@@ -143,7 +145,7 @@ def _candidate(
         badge=_VERDICTS[verdict["verdict"]],
         judge=verdict["judge"],
         run_url=reverse("pipelines:run", args=[evaluation["run"]]),
-        judges=[judge_table(each) for each in evaluation["judges"]],
+        judges=[judge_table(each, report) for each in evaluation["judges"]],
         pairs=[
             pair
             for sample in evaluation["samples"]
@@ -152,9 +154,7 @@ def _candidate(
     )
 
 
-def judge_table(judge: Mapping[str, Any]) -> JudgeTable:
-    """The overall row first: it answers the question; the dimensions say why."""
-    names = sorted(judge["dimensions"], key=lambda name: (name != OVERALL, name))
+def judge_table(judge: Mapping[str, Any], report: Mapping[str, Any]) -> JudgeTable:
     left_out = [
         f"{judge[key]} {words}"
         for key, words in (
@@ -166,7 +166,10 @@ def judge_table(judge: Mapping[str, Any]) -> JudgeTable:
     return JudgeTable(
         judge=judge["judge"],
         note="the candidate was trained on this reward" if judge["was_training_reward"] else "",
-        rows=[_win_row(name, judge["dimensions"][name]) for name in names],
+        rows=[
+            _win_row(name, judge["dimensions"][name])
+            for name in in_order(judge["dimensions"], report)
+        ],
         left_out=", ".join(left_out),
     )
 
@@ -231,7 +234,10 @@ def models(report: Mapping[str, Any]) -> list[ModelPart]:
             name=each["name"],
             run_url=reverse("pipelines:run", args=[each["run"]]),
             knows_ceiling=any(row["ceiling"] for row in each["dimensions"].values()),
-            rows=[_accuracy_row(key, row) for key, row in each["dimensions"].items()],
+            rows=[
+                _accuracy_row(key, each["dimensions"][key])
+                for key in in_order(each["dimensions"], report)
+            ],
         )
         for each in report["reward_models"]
     ]
@@ -251,12 +257,12 @@ def _accuracy_row(key: str, row: Mapping[str, Any]) -> AccuracyRow:
 
 
 def snapshots(report: Mapping[str, Any]) -> list[SnapshotPart]:
-    return [_snapshot(each) for each in report["snapshots"]]
+    return [_snapshot(each, report) for each in report["snapshots"]]
 
 
-def _snapshot(each: Mapping[str, Any]) -> SnapshotPart:
-    counts = each["counts"]
-    words = list(next(iter(counts["labels"].values()), {}))
+def _snapshot(each: Mapping[str, Any], report: Mapping[str, Any]) -> SnapshotPart:
+    counts, agreed = each["counts"], each["agreement"]
+    keys = in_order(counts["labels"], report)
     return SnapshotPart(
         url=reverse("pipelines:artifact", args=[each["artifact"]]),
         sha256=each["sha256"],
@@ -272,13 +278,12 @@ def _snapshot(each: Mapping[str, Any]) -> SnapshotPart:
             )
             for split in SPLITS
         ],
-        labels=[
-            (key, [cell(row[word]) for word in words]) for key, row in counts["labels"].items()
-        ],
-        label_words=words,
+        labels=[(key, [cell(counts["labels"][key][word]) for word in _WORDS]) for key in keys],
+        label_words=list(_WORDS),
         agreement=[
             (key, cell(row["alpha"]), cell(row["ac1"]), cell(row["votes"]))
-            for key, row in each["agreement"].items()
+            for key in keys
+            if (row := agreed[key])["votes"]
         ],
     )
 

@@ -60,6 +60,7 @@ def perform(run: Supervised) -> Outcome:
         "title": config.title or (row.group.name if row.group else "Report"),
         "group": row.group_id,
         "recommendation": recommend(candidates),
+        "dimensions": _dimensions(steps),
         "candidates": candidates,
         "snapshots": snapshots,
         "reward_models": [
@@ -76,6 +77,20 @@ def perform(run: Supervised) -> Outcome:
     summary = {"recommendation": body["recommendation"]}
     output = Output(OutputKind.REPORT, "outputs/report.json", sha256, summary)
     return Outcome(ExitCode.DONE, outputs=(output,), summary=summary)
+
+
+def _dimensions(steps: Iterable[Step]) -> list[str]:
+    """In the order of their set: a JSON object has none that could be relied on."""
+    for step in _of(steps, "snapshot"):
+        return [row["key"] for row in step.outputs[0].meta["dimension_set"]["dimensions"]]
+    return []
+
+
+def in_order(names: Iterable[str], report: Mapping[str, Any]) -> list[str]:
+    """Overall first: it answers the question. Then the dimensions, which say why."""
+    wanted = [OVERALL, *report["dimensions"]]
+    known = {name: place for place, name in enumerate(wanted)}
+    return sorted(names, key=lambda name: (known.get(name, len(wanted)), name))
 
 
 def _of(steps: Iterable[Step], kind: str) -> list[Step]:
@@ -288,13 +303,14 @@ def as_text(report: Mapping[str, Any]) -> str:
         )
     lines.append("")
     for evaluation in report["evaluations"]:
-        lines += [f"{evaluation['candidate']} against base:", *_win_lines(evaluation), ""]
+        lines += [f"{evaluation['candidate']} against base:", *_win_lines(evaluation, report), ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _accuracy_lines(model: Mapping[str, Any]) -> list[str]:
+def _accuracy_lines(model: Mapping[str, Any], report: Mapping[str, Any]) -> list[str]:
     lines = [f"  {'':12} {'accuracy':>9} {'ceiling':>9} {'share':>7} {'pairs':>6}"]
-    for key, row in model["dimensions"].items():
+    for key in in_order(model["dimensions"], report):
+        row = model["dimensions"][key]
         ceiling = row["ceiling"]["accuracy"] if row["ceiling"] else None
         lines.append(
             f"  {key:12} {_number(row.get('accuracy_without_ties')):>9} {_number(ceiling):>9} "
@@ -303,11 +319,12 @@ def _accuracy_lines(model: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _win_lines(evaluation: Mapping[str, Any]) -> list[str]:
+def _win_lines(evaluation: Mapping[str, Any], report: Mapping[str, Any]) -> list[str]:
     lines = [f"  {'judge':10} {'dimension':12} {'win rate':>9} {'95 % interval':>16} {'W/T/L':>12}"]
     for judge in evaluation["judges"]:
         note = "  (its training reward)" if judge["was_training_reward"] else ""
-        for key, rate in judge["dimensions"].items():
+        for key in in_order(judge["dimensions"], report):
+            rate = judge["dimensions"][key]
             interval = f"{rate['low']:.3f}–{rate['high']:.3f}"
             counts = f"{rate['wins']}/{rate['ties']}/{rate['losses']}"
             figures = f"{rate['rate']:>9.3f} {interval:>16} {counts:>12}"

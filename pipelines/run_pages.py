@@ -81,7 +81,7 @@ def _maker(row: RunInput) -> Run | None:
 
 def _what(row: RunInput) -> str:
     if row.artifact is not None:
-        return f"{row.artifact.get_kind_display()} {row.artifact_id}"
+        return f"{row.artifact.kind.replace('_', ' ')} {row.artifact_id}"
     if row.base_model is not None:
         return f"base model {row.base_model.name}"
     if row.file:

@@ -15,7 +15,8 @@ export class Notice {
     this.button.addEventListener("click", () => this.action?.());
   }
 
-  show(text, { action = null, title = "" } = {}) {
+  show(text, { kind = "", action = null, title = "" } = {}) {
+    this.kind = kind;
     byId("notice-text").textContent = text;
     this.action = action;
     this.button.hidden = action === null;
@@ -23,8 +24,9 @@ export class Notice {
     this.element.hidden = false;
   }
 
-  hide() {
-    this.element.hidden = true;
+  /** Hides what is shown, or only what is of this kind. */
+  hide(kind = this.kind) {
+    if (kind === this.kind) this.element.hidden = true;
   }
 }
 

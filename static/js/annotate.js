@@ -173,7 +173,8 @@ class VotingPage {
     this.edit = null;
     this.offline = false;
     if (this.#tooMuchWaiting()) return;
-    const slow = setTimeout(() => turn === this.turn && this.#loading(), 250);
+    clearTimeout(this.slow);
+    this.slow = setTimeout(() => turn === this.turn && this.#loading(), 250);
     try {
       const next = await this.assignments.take();
       if (turn !== this.turn) return;
@@ -183,8 +184,6 @@ class VotingPage {
     } catch (error) {
       if (error.name !== "ApiError") throw error;
       if (turn === this.turn) this.#refused(error);
-    } finally {
-      clearTimeout(slow);
     }
   }
 
@@ -198,6 +197,7 @@ class VotingPage {
   }
 
   #empty({ reason, retry_after: retryAfter }) {
+    clearTimeout(this.slow);
     this.pair = null;
     this.playback.unload();
     const again = { action: () => this.advance(), button: "Look again" };
@@ -206,6 +206,7 @@ class VotingPage {
   }
 
   #refused(error) {
+    clearTimeout(this.slow);
     this.pair = null;
     this.playback.unload();
     if (error.needsLogin) {
@@ -256,7 +257,9 @@ class VotingPage {
     const turn = this.turn;
     const clips = await this.#clips(pair);
     if (turn !== this.turn) return;
+    clearTimeout(this.slow);
     this.notice.hide();
+    this.#showWhatIsWrong();
     this.message.hide();
     this.prompt.show(assignment.prompt);
     this.guideline.show(assignment.dimensions);
@@ -264,12 +267,19 @@ class VotingPage {
       perVideoScores: assignment.per_video_scores,
       values,
     });
-    if (assignment.progress) showProgress((this.progress = { ...assignment.progress }));
+    if (assignment.progress) this.#progressed(assignment.progress);
     this.timer.start();
     this.#setLock(Boolean(assignment.watch_gate && clips && !this.edit));
     this.#showState();
     if (clips) await this.#play(assignment, clips, turn);
     else this.#fault("A clip of this pair could not be fetched.");
+  }
+
+  /** What a pair fetched ahead says of the progress may be older than what we know. */
+  #progressed({ mine, done, total }) {
+    const known = this.progress ?? { mine: 0, done: 0 };
+    this.progress = { mine: Math.max(known.mine, mine), done: Math.max(known.done, done), total };
+    showProgress(this.progress);
   }
 
   /** Object URLs of both clips; signs their addresses anew once; null when they do not come. */
@@ -452,18 +462,27 @@ class VotingPage {
 
   #synced() {
     this.sync.render();
+    this.#showWhatIsWrong();
+  }
+
+  /** The line above the pair: an ended log-in, a refused vote, or nothing. */
+  #showWhatIsWrong() {
     const { problems, needsLogin } = this.outbox.state;
     if (needsLogin) {
       this.notice.show("Your log-in has ended; your votes are kept in this browser.", {
+        kind: "outbox",
         title: "Log in",
         action: () => this.#goToLogin(),
       });
     } else if (problems.length > 0) {
       const [first] = problems;
       this.notice.show(`The site did not take “${first.title}”: ${first.problem.message}`, {
+        kind: "outbox",
         title: "Show",
         action: () => this.sync.dialog.showModal(),
       });
+    } else {
+      this.notice.hide("outbox");
     }
   }
 

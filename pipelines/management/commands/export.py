@@ -29,4 +29,4 @@ class Command(BaseCommand):
         for key, counts in done.left_out.items():
             if any(counts.values()):
                 words = ", ".join(f"{word} {n}" for word, n in counts.items() if n)
-                self.stdout.write(f"  {key}, which the format has no place for: {words}")
+                self.stdout.write(f"  {key}: the format has no place for {words}")

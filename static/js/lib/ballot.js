@@ -47,12 +47,14 @@ class Row {
 
   #listen() {
     this.buttons.forEach((button, place) => {
-      button.addEventListener("click", (event) => {
+      button.addEventListener("click", () => {
         this.ballot.vote(this.place, button.dataset.label);
-        // After a pointer, Space belongs to the players again.
-        if (event.detail > 0) this.element.focus({ preventScroll: true });
       });
       button.addEventListener("keydown", (event) => this.#arrow(event, place));
+    });
+    this.element.addEventListener("click", (event) => {
+      // After a pointer, Space and Enter belong to the page again and not to the button.
+      if (event.detail > 0) this.element.focus({ preventScroll: true });
     });
     this.element.addEventListener("focusin", () => this.ballot.makeCurrent(this.place));
     this.reasons.addEventListener("click", (event) => {

@@ -66,7 +66,7 @@ export function showCard(element, run) {
     progress.hidden = !run.total || run.ended;
   }
   text("count", `${run.step} of ${run.total}`, Boolean(run.total));
-  text("stage", run.stage, true);
+  text("stage", run.stage);
   text("left", `${run.left} left`, Boolean(run.left));
   text("took", run.took, true);
   text("words", run.words);
