@@ -93,10 +93,9 @@ def commit_checkpoint(
 ) -> Checkpoint:
     """Commit `ckpt-<step>-<fence>` in `folder`, then remove all but the `keep` newest verified."""
     target = folder / f"ckpt-{step:08d}-{fence}"
-    if target.exists():
-        # The same step of the same fence: what is there is the same, or it would not verify.
-        verify_folder(target)
-    else:
+    if not _is_whole(target):
+        # Damaged, and of a step that is reached again: it is no checkpoint any more.
+        shutil.rmtree(target, ignore_errors=True)
         commit_folder(target, fill, {**(meta or {}), "step": step, "fence": fence})
     kept = set(protect) | {each.path for each in checkpoints(folder)[:keep]} | {target}
     for each in checkpoints(folder):
@@ -105,6 +104,14 @@ def commit_checkpoint(
     for leftover in folder.glob(".tmp-*"):
         shutil.rmtree(leftover, ignore_errors=True)
     return Checkpoint(target, step, fence)
+
+
+def _is_whole(target: Path) -> bool:
+    try:
+        verify_folder(target)
+    except FormatError:
+        return False
+    return True
 
 
 def checkpoints(folder: Path) -> list[Checkpoint]:
