@@ -7,8 +7,10 @@ a vote, a reward or a held-out prompt.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -16,11 +18,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
+from torch import nn
 
-from demo.recipes import caption
+from demo.muon import Muon
+from demo.recipes import Facts, caption
 from demo.tiny_tokenizer import tiny_tokenizer
 from demo.tiny_vlm import tiny_vlm
-from demo.world import Clip, mismatched, training_clips
+from demo.world import FPS, Clip, mismatched, training_clips
 from formats.checkpoints import commit_checkpoint, commit_folder, newest_verified
 from formats.dimensions import BUILT_IN
 from formats.files import read_json, write_json
@@ -28,7 +32,7 @@ from formats.outcome import ExitCode, Outcome, Output, OutputKind
 from formats.supervised import BadConfigError, NonFiniteError, Supervised
 from models_rm.attention import use_for_vision
 from models_rm.collator import opening_of
-from models_rm.families import family_of
+from models_rm.families import QWEN2_VL
 from models_rm.patches import patchify
 from models_rm.prompts import RatingTemplate
 from models_rm.video import FrameRule, clip_of_array
@@ -36,6 +40,9 @@ from models_rm.video import FrameRule, clip_of_array
 MODEL: Final = "Qwen2-VL"
 QUESTION: Final = "\nDoes the clip show this?"
 IGNORE: Final = -100
+LOSSES: Final = ("caption", "matching", "seen_words", "read_words")
+ANSWERS: Final = ("caption", "matching")
+FAMILY: Final = QWEN2_VL
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +52,13 @@ class PretrainVlmConfig:
     base: str = "vlm"
     steps: int = 1200
     clips_per_step: int = 48
-    learning_rate: float = 2e-3
+    learning_rate: float = 2e-3  # AdamW: embeddings, norms, heads
+    muon_learning_rate: float = 2e-2  # Muon: matrices
     warmup_steps: int = 50
-    weight_decay: float = 0.01
     pool: int = 6000  # different clips
     through_vae: float = 0.35  # share of the pool that went through the generator's autoencoder
     matching: float = 1.0  # weight of the yes-or-no questions beside the captions
+    words: float = 5.0  # weight of naming the words of the caption all at once
     seed: int = 0
     threads: int = 1
     log_every: int = 20
@@ -79,96 +87,175 @@ def pretrain(run: Supervised) -> Outcome:
     config = PretrainVlmConfig.from_json(run.dir.config())
     torch.set_num_threads(config.threads)
     tokenizer = demo_tokenizer()
-    model = tiny_vlm("qwen2_vl", tokenizer, seed=config.seed).train()
-    use_for_vision(model.model.visual)
-    optimizer = torch.optim.AdamW(
-        model.parameters(),
-        lr=config.learning_rate,
-        betas=(0.9, 0.98),
-        weight_decay=config.weight_decay,
-    )
-    start = _resume(run, model, optimizer)
-    lessons = Lessons(tokenizer, model.config, _pool(config, run), config)
+    pool = ClipPool.drawn(_clips(config), config.pool, FAMILY.side_factor, _progress(run, config))
+    lessons = Lessons(tokenizer, pool)
+    pupil = Pupil(tiny_vlm("qwen2_vl", tokenizer, seed=config.seed), len(lessons.words)).train()
+    school = School(pupil, lessons, config)
+    start = _resume(run, school)
 
     def save(step: int) -> None:
         commit_checkpoint(
-            run.dir.checkpoints,
-            step,
-            run.fence,
-            lambda folder: _fill(folder, model, optimizer, step),
+            run.dir.checkpoints, step, run.fence, lambda folder: _fill(folder, school, step)
         )
 
     for step in range(start, config.steps):
         run.check(lambda done=step: save(done))  # type: ignore[misc]
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, config)
-        report = _step(model, optimizer, lessons, config, step)
+        report = school.step(step)
         if (step + 1) % config.log_every == 0 or step + 1 == config.steps:
             run.dir.log_metrics(step + 1, config.steps, report, stage="pretraining")
         if (step + 1) % config.save_every == 0:
             save(step + 1)
-    return _leave(run, model, tokenizer, config, lessons)
+    return _leave(run, school)
 
 
-def _step(
-    model: Any, optimizer: Any, lessons: "Lessons", config: PretrainVlmConfig, step: int
-) -> dict[str, float]:
-    batch = lessons.batch(np.random.default_rng([config.seed, 1, step]), config.clips_per_step)
-    losses = lessons.losses(model, batch)
-    total = losses["caption"] + config.matching * losses["matching"]
-    optimizer.zero_grad(set_to_none=True)
-    total.backward()
-    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    if not torch.isfinite(norm):
-        raise NonFiniteError(f"the gradient of step {step} is not finite")
-    optimizer.step()
-    return {
-        "loss/caption": losses["caption"].item(),
-        "loss/matching": losses["matching"].item(),
-        "accuracy/matching": losses["matching_accuracy"].item(),
-        "accuracy/caption_words": losses["word_accuracy"].item(),
-        "learning_rate": optimizer.param_groups[0]["lr"],
-    }
+class Pupil(nn.Module):
+    """The base and two heads that are thrown away: the words of the caption, all at once.
+
+    One reads them from what the vision tower sees, as CLIP and image taggers learn; the other from
+    the first token behind the clip. Without them the base needs thousands of steps until its text
+    looks at the clip at all.
+    """
+
+    def __init__(self, model: Any, words: int):
+        super().__init__()
+        width = model.config.text_config.hidden_size
+        use_for_vision(model.model.visual)
+        self.model = model
+        self.seen_words = nn.Linear(width, words)
+        self.read_words = nn.Linear(width, words)
 
 
-def learning_rate(step: int, config: PretrainVlmConfig) -> float:
+class School:
+    """A pupil, its lessons, and the two optimisers: Muon for matrices, AdamW for the rest."""
+
+    def __init__(self, pupil: Pupil, lessons: "Lessons", config: PretrainVlmConfig):
+        self.pupil = pupil
+        self.lessons = lessons
+        self.config = config
+        inside = {
+            name: each
+            for name, each in pupil.model.named_parameters()
+            if each.ndim == 2 and "embed" not in name and "lm_head" not in name
+        }
+        matrices = {id(each) for each in inside.values()}
+        rest = [each for each in pupil.parameters() if id(each) not in matrices]
+        self.optimizers: tuple[torch.optim.Optimizer, ...] = (
+            Muon(inside.values(), lr=config.muon_learning_rate),
+            torch.optim.AdamW(rest, lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=0.01),
+        )
+        self._rates = (config.muon_learning_rate, config.learning_rate)
+
+    def step(self, step: int) -> dict[str, float]:
+        config = self.config
+        lesson = self.lessons.lesson(
+            np.random.default_rng([config.seed, 1, step]), config.clips_per_step
+        )
+        losses = self.lessons.losses(self.pupil, lesson)
+        total = losses["caption"] + config.matching * losses["matching"]
+        total = total + config.words * (losses["seen_words"] + losses["read_words"])
+        self.pupil.zero_grad(set_to_none=True)
+        total.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.pupil.parameters(), 1.0)
+        if not bool(torch.isfinite(norm)):
+            raise NonFiniteError(f"the gradient of step {step + 1} is not a finite number")
+        factor = rate_factor(step, config)
+        for optimizer, rate in zip(self.optimizers, self._rates, strict=True):
+            optimizer.param_groups[0]["lr"] = rate * factor
+            optimizer.step()
+        report = {f"loss/{name}": losses[name].item() for name in LOSSES}
+        return report | {f"accuracy/{name}": losses[f"{name}_right"].item() for name in ANSWERS}
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Everything that changes, by name, for a checkpoint."""
+        found = {f"pupil.{name}": each.detach() for name, each in self.pupil.named_parameters()}
+        for index, name, moments in self._moments():
+            found |= {f"optimizer.{index}.{name}.{key}": each for key, each in moments.items()}
+        return found
+
+    def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
+        names = {id(each): name for name, each in self.pupil.named_parameters()}
+        with torch.no_grad():
+            for name, parameter in self.pupil.named_parameters():
+                parameter.copy_(state[f"pupil.{name}"])
+        for index, optimizer in enumerate(self.optimizers):
+            for parameter in optimizer.param_groups[0]["params"]:
+                prefix = f"optimizer.{index}.{names[id(parameter)]}."
+                saved = {
+                    k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)
+                }
+                if saved:
+                    optimizer.state[parameter] = saved
+
+    def _moments(self) -> Iterator[tuple[int, str, dict[str, torch.Tensor]]]:
+        names = {id(each): name for name, each in self.pupil.named_parameters()}
+        for index, optimizer in enumerate(self.optimizers):
+            for parameter, moments in optimizer.state.items():
+                yield index, names[id(parameter)], moments
+
+
+def rate_factor(step: int, config: PretrainVlmConfig) -> float:
     """Linear warm-up, then a cosine down to zero."""
     rise = min(1.0, (step + 1) / config.warmup_steps)
-    return config.learning_rate * rise * (0.5 + 0.5 * math.cos(math.pi * step / config.steps))
+    return rise * (0.5 + 0.5 * math.cos(math.pi * step / config.steps))
 
 
 def demo_tokenizer() -> Any:
     """The tokenizer of the tiny base: words of the world, of the built-in dimensions, any bytes."""
-    captions = [clip.caption for clip in _described(400, seed=0)]
+    captions = [clip.caption for clip in training_clips(400, 0, described=True)]
     texts = [QUESTION, " yes", " no", "\nuser\n", "\nassistant\n", "Rate the clip."]
     for dimensions in BUILT_IN.values():
         texts += [RatingTemplate.of(dimensions, name).text("") for name in ("guideline", "brief")]
     return tiny_tokenizer([*captions, *texts * 20])
 
 
-def _described(count: int, seed: int) -> Iterator[Clip]:
-    return training_clips(count, seed, described=True)
-
-
-def _pool(config: PretrainVlmConfig, run: Supervised) -> list[Clip]:
-    """All clips of the run, rendered beforehand."""
+def _clips(config: PretrainVlmConfig) -> Iterator[Clip]:
+    """The clips of the run: some as drawn, some through the generator's autoencoder."""
     blurred = round(config.pool * config.through_vae)
     exclude = frozenset(config.held_out)
-    clips: list[Clip] = []
-    for count, through_vae, seed in (
-        (config.pool - blurred, False, 2 * config.seed),
-        (blurred, True, 2 * config.seed + 1),
-    ):
-        for clip in training_clips(
-            count, 1000 + seed, described=True, through_vae=through_vae, exclude=exclude
-        ):
-            if len(clips) % 100 == 0:
-                run.check()
-                run.dir.log_metrics(
-                    0, config.steps, stage=f"drawing clips: {len(clips)} of {config.pool}"
-                )
-            clips.append(clip)
-    return clips
+    sharp = training_clips(
+        config.pool - blurred, 1000 + 2 * config.seed, described=True, exclude=exclude
+    )
+    yield from sharp
+    yield from training_clips(
+        blurred, 1001 + 2 * config.seed, described=True, through_vae=True, exclude=exclude
+    )
+
+
+def _progress(run: Supervised, config: PretrainVlmConfig) -> Callable[[int], None]:
+    def report(drawn: int) -> None:
+        run.check()
+        if drawn % 250 == 0:
+            stage = f"drawing clips: {drawn} of {config.pool}"
+            run.dir.log_metrics(0, config.steps, stage=stage)
+
+    return report
+
+
+@dataclass(frozen=True, slots=True)
+class ClipPool:
+    """Clips as the base sees them: frames uint8 [N, 8, 3, 56, 56], captions, facts."""
+
+    frames: torch.Tensor
+    captions: tuple[str, ...]
+    facts: tuple[Facts, ...]
+
+    @classmethod
+    def drawn(
+        cls, clips: Iterable[Clip], count: int, side_factor: int, report: Callable[[int], None]
+    ) -> Self:
+        rule = frame_rule(side_factor)
+        frames: torch.Tensor | None = None
+        captions, facts = [], []
+        for index, clip in enumerate(clips):
+            small = clip_of_array(clip.frames, rule, fps=float(FPS)).frames
+            if frames is None:
+                frames = torch.empty((count, *small.shape), dtype=torch.uint8)
+            frames[index] = small
+            captions.append(clip.caption)
+            facts.append(clip.recipe.shown)
+            report(index)
+        assert frames is not None
+        return cls(frames, tuple(captions), tuple(facts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,160 +267,161 @@ class Lesson:
     input_ids: torch.Tensor  # [2 K, L]
     attention_mask: torch.Tensor  # [2 K, L]
     targets: torch.Tensor  # [2 K, L], IGNORE where nothing is asked
+    words: torch.Tensor  # [K, words], 1 where the caption has the word
 
 
 class Lessons:
-    """Turns clips of the pool into lessons, and a model's answers into losses."""
+    """Turns clips of the pool into lessons, and a pupil's answers into losses."""
 
-    def __init__(
-        self, tokenizer: Any, model_config: Any, pool: list[Clip], config: PretrainVlmConfig
-    ):
-        self._tokenizer = tokenizer
-        self._family = family_of(model_config)
+    def __init__(self, tokenizer: Any, pool: ClipPool, words: tuple[int, ...] = ()):
+        self.tokenizer = tokenizer
         self._pool = pool
-        rule = frame_rule(self._family.side_factor)
-        self._frames = torch.stack([clip_of_array(c.frames, rule, fps=8.0).frames for c in pool])
-        self._video = tokenizer.convert_tokens_to_ids("<|video_pad|>")
-        self._answers = {word: self._tokens(f" {word}") for word in ("yes", "no")}
-        self._cache: dict[str, list[int]] = {}
+        self._video, self._end = tokenizer.convert_tokens_to_ids(
+            ["<|video_pad|>", "<|vision_end|>"]
+        )
+        self._tokens = cache(
+            lambda text: tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
+        )
+        self._opening = opening_of(tokenizer)
+        self.words = words or self._telling_words()
 
-    def _tokens(self, text: str) -> list[int]:
-        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+    def _telling_words(self) -> tuple[int, ...]:
+        """Tokens that some captions have and others have not."""
+        counts = Counter(t for text in self._pool.captions for t in set(self._tokens(f"\n{text}")))
+        return tuple(sorted(t for t, n in counts.items() if n < 0.9 * len(self._pool.captions)))
 
-    def _cached(self, text: str) -> list[int]:
-        if text not in self._cache:
-            self._cache[text] = self._tokens(text)
-        return self._cache[text]
-
-    def batch(self, rng: np.random.Generator, count: int) -> Lesson:
-        chosen = rng.integers(len(self._pool), size=count)
-        patches, grid = patchify(self._frames[torch.from_numpy(chosen)], self._family)
+    def lesson(self, rng: np.random.Generator, count: int) -> Lesson:
+        chosen = rng.integers(len(self._pool.captions), size=count)
+        frames = self._pool.frames[torch.from_numpy(chosen)]
+        patches, grid = patchify(frames, FAMILY)
         t, h, w = grid
-        marks = "<|video_pad|>" * (t * h * w // self._family.merge**2)
-        front = self._cached(f"{opening_of(self._tokenizer)}<|vision_start|>{marks}<|vision_end|>")
-        clips = [self._pool[index] for index in chosen]
-        rows = [self._caption_row(front, clip) for clip in clips]
-        rows += [self._question_row(front, clip, rng) for clip in clips]
+        marks = "<|video_pad|>" * (t * h * w // FAMILY.merge**2)
+        front = self._tokens(f"{self._opening}<|vision_start|>{marks}<|vision_end|>")
+        answers = [self._tokens(f"\n{self._pool.captions[index]}") for index in chosen]
+        rows = [self._row(front, (*answer, self.tokenizer.eos_token_id)) for answer in answers]
+        rows += [self._question(front, self._pool.facts[index], rng) for index in chosen]
         length = max(len(ids) for ids, _ in rows)
-        pad = self._tokenizer.pad_token_id
+        pad = self.tokenizer.pad_token_id
+        words = torch.tensor(self.words)
         return Lesson(
             patches=patches,
             grid=torch.tensor([grid] * count),
-            input_ids=torch.tensor([ids + [pad] * (length - len(ids)) for ids, _ in rows]),
+            input_ids=torch.tensor([[*ids, *[pad] * (length - len(ids))] for ids, _ in rows]),
             attention_mask=torch.tensor([[1] * len(i) + [0] * (length - len(i)) for i, _ in rows]),
-            targets=torch.tensor([t + [IGNORE] * (length - len(t)) for _, t in rows]),
+            targets=torch.tensor([[*t, *[IGNORE] * (length - len(t))] for _, t in rows]),
+            words=torch.stack([torch.isin(words, torch.tensor(a)) for a in answers]).float(),
         )
 
-    def _caption_row(self, front: list[int], clip: Clip) -> tuple[list[int], list[int]]:
-        answer = [*self._cached(f"\n{clip.caption}"), self._tokenizer.eos_token_id]
-        return [*front, *answer], [*[IGNORE] * (len(front) - 1), *answer, IGNORE]
+    def _row(self, given: Sequence[int], asked: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Ids, and at each place the id that is to be said next."""
+        return [*given, *asked], [*[IGNORE] * (len(given) - 1), *asked, IGNORE]
 
-    def _question_row(
-        self, front: list[int], clip: Clip, rng: np.random.Generator
+    def _question(
+        self, front: Sequence[int], facts: Facts, rng: np.random.Generator
     ) -> tuple[list[int], list[int]]:
         """Half of the texts fit; of the others most are wrong in one fact."""
-        facts = clip.recipe.shown
         fits = bool(rng.random() < 0.5)
-        text = (
-            caption(facts) if fits else mismatched(facts, rng, 1 if rng.random() < 0.75 else 2)[0]
-        )
-        question = [*front, *self._cached(f"\n{text}{QUESTION}")]
-        answer = self._answers["yes" if fits else "no"]
-        ids = [*question, *answer]
-        return ids, [*[IGNORE] * (len(question) - 1), *answer, IGNORE]
+        text = caption(facts)
+        if not fits:
+            text, _ = mismatched(facts, rng, 1 if rng.random() < 0.75 else 2)
+        question = [*front, *self._tokens(f"\n{text}{QUESTION}")]
+        return self._row(question, self._tokens(" yes" if fits else " no"))
 
-    def losses(self, model: Any, lesson: Lesson) -> dict[str, torch.Tensor]:
-        seen = model.model.get_video_features(lesson.patches, lesson.grid, return_dict=True)
+    def losses(self, pupil: Pupil, lesson: Lesson) -> dict[str, torch.Tensor]:
+        body, count = pupil.model.model, len(lesson.grid)
+        seen = body.get_video_features(lesson.patches, lesson.grid, return_dict=True)
+        pooled = torch.stack([clip.mean(0) for clip in seen.pooler_output])
         # Each clip is looked at once and read twice: for its caption and for its question.
         seen.pooler_output = [*seen.pooler_output, *seen.pooler_output]
-        positions, _ = model.model.get_rope_index(
-            lesson.input_ids[:1],
-            mm_token_type_ids=torch.where(lesson.input_ids[:1] == self._video, 2, 0).int(),
-            video_grid_thw=lesson.grid[:1],
-        )
-        hidden = model.model(
+        hidden = body(
             input_ids=lesson.input_ids,
             attention_mask=lesson.attention_mask,
-            position_ids=positions.expand(-1, len(lesson.input_ids), -1),
+            position_ids=self._positions(body, lesson),
             mm_encoder_outputs={"video": seen},
             use_cache=False,
         ).last_hidden_state
         asked = lesson.targets != IGNORE
-        logits = model.lm_head(hidden[asked])
+        logits = pupil.model.lm_head(hidden[asked])
         each = F.cross_entropy(logits, lesson.targets[asked], reduction="none")
         right = (logits.argmax(-1) == lesson.targets[asked]).float()
-        question = (torch.arange(len(asked)) >= len(asked) // 2)[:, None].expand_as(asked)[asked]
+        question = (torch.arange(2 * count) >= count)[:, None].expand_as(asked)[asked]
+        # All fronts are equal, so the clip ends at one place in all rows.
+        end = int((lesson.input_ids[0] == self._end).nonzero()[0])
+        read = pupil.read_words(hidden[:count, end])
         return {
             "caption": each[~question].mean(),
             "matching": each[question].mean(),
-            "word_accuracy": right[~question].mean(),
-            "matching_accuracy": right[question].mean(),
+            "seen_words": _binary(pupil.seen_words(pooled), lesson.words),
+            "read_words": _binary(read, lesson.words),
+            "caption_right": right[~question].mean(),
+            "matching_right": right[question].mean(),
         }
+
+    def _positions(self, body: Any, lesson: Lesson) -> torch.Tensor:  # [3, 2 K, L]
+        row = lesson.input_ids[:1]
+        kinds = torch.where(row == self._video, 2, 0).int()
+        positions, _ = body.get_rope_index(
+            row, mm_token_type_ids=kinds, video_grid_thw=lesson.grid[:1]
+        )
+        return positions.expand(-1, len(lesson.input_ids), -1)
+
+
+def _binary(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    return F.binary_cross_entropy_with_logits(logits, truth)
 
 
 def frame_rule(side_factor: int) -> FrameRule:
-    """What the tiny base sees of a demo clip: 8 frames of 56 x 56 pixels."""
-    side = 56 // side_factor * side_factor or side_factor
-    return FrameRule(8.0, 4, 768, side * side, side * side, side_factor)
+    """What the tiny base sees of a demo clip: 8 frames of about 56 x 56 pixels."""
+    side = 56 // side_factor * side_factor
+    return FrameRule(float(FPS), 4, 768, side * side, side * side, side_factor)
 
 
-def _fill(folder: Path, model: Any, optimizer: Any, step: int) -> None:
-    state = {f"model.{name}": tensor for name, tensor in _weights(model).items()}
-    names = [name for name, _ in model.named_parameters()]
-    for index, moments in optimizer.state_dict()["state"].items():
-        for key, value in moments.items():
-            state[f"optimizer.{names[index]}.{key}"] = value
-    save_file(
-        {name: tensor.contiguous() for name, tensor in state.items()}, folder / "state.safetensors"
-    )
+def _fill(folder: Path, school: School, step: int) -> None:
+    state = {name: each.contiguous() for name, each in school.state().items()}
+    save_file(state, folder / "state.safetensors")
     write_json(folder / "state.json", "pretrain-vlm/1", {"step": step})
 
 
-def _weights(model: Any) -> dict[str, torch.Tensor]:
-    return {name: parameter.detach() for name, parameter in model.named_parameters()}
-
-
-def _resume(run: Supervised, model: Any, optimizer: Any) -> int:
+def _resume(run: Supervised, school: School) -> int:
     """Load the newest good checkpoint; give the step to go on with."""
-    newest = newest_verified(run.dir.checkpoints, print)
+    newest = newest_verified(run.dir.checkpoints, lambda text: print(text, flush=True))
     if newest is None:
         return 0
-    state = load_file(newest.path / "state.safetensors")
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.copy_(state[f"model.{name}"])
-    names = [name for name, _ in model.named_parameters()]
-    moments = {
-        index: {key: state[f"optimizer.{name}.{key}"] for key in ("step", "exp_avg", "exp_avg_sq")}
-        for index, name in enumerate(names)
-        if f"optimizer.{name}.step" in state
-    }
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
+    school.load_state(load_file(newest.path / "state.safetensors"))
     return int(read_json(newest.path / "state.json", "pretrain-vlm/1")["step"])
 
 
-def _leave(
-    run: Supervised, model: Any, tokenizer: Any, config: PretrainVlmConfig, lessons: Lessons
-) -> Outcome:
-    summary = examine(model.eval(), lessons, config)
-    target = run.dir.outputs / "vlm"
+def _leave(run: Supervised, school: School) -> Outcome:
+    summary = examine(school)
+    model, tokenizer = school.pupil.model, school.lessons.tokenizer
 
     def fill(folder: Path) -> None:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
 
     size = sum(parameter.numel() for parameter in model.parameters())
-    meta = {"role": "vlm", "model": MODEL, "parameters": size, "config": asdict(config), **summary}
-    sha256 = commit_folder(target, fill, meta)
+    meta = {
+        "role": "vlm",
+        "model": MODEL,
+        "parameters": size,
+        "config": asdict(school.config),
+        **summary,
+    }
+    sha256 = commit_folder(run.dir.outputs / "vlm", fill, meta)
     output = Output(OutputKind.BASE_MODEL, "outputs/vlm", sha256, meta)
     return Outcome(ExitCode.DONE, "done", "the base is trained", (output,), summary)
 
 
 @torch.no_grad()
-def examine(model: Any, lessons: Lessons, config: PretrainVlmConfig) -> dict[str, float]:
-    """Captions and answers on 256 clips that were not in the pool."""
-    exclude = frozenset(config.held_out)
-    fresh = list(training_clips(256, 999_000 + config.seed, described=True, exclude=exclude))
-    exam = Lessons(lessons._tokenizer, model.config, fresh, config)
-    losses = exam.losses(model, exam.batch(np.random.default_rng(config.seed), 256))
+def examine(school: School, count: int = 256) -> dict[str, float]:
+    """Captions and answers on clips that were not in the pool."""
+    config = school.config
+    fresh = training_clips(
+        count, 999_000 + config.seed, described=True, exclude=frozenset(config.held_out)
+    )
+    pool = ClipPool.drawn(fresh, count, FAMILY.side_factor, lambda _: None)
+    exam = Lessons(school.lessons.tokenizer, pool, school.lessons.words)
+    school.pupil.eval()
+    losses = exam.losses(school.pupil, exam.lesson(np.random.default_rng(config.seed), count))
+    school.pupil.train()
     return {f"exam_{name}": round(value.item(), 4) for name, value in losses.items()}

@@ -18,6 +18,10 @@ from transformers import (
     Qwen3VLForConditionalGeneration,
 )
 
+# The frequencies of height and width are the lowest ones. On a grid of 2 x 2 tokens the 10,000 of
+# large models would turn them by 0.003 radians: left and right would look the same.
+ROPE_THETA: Final = 10.0
+
 
 @dataclass(frozen=True, slots=True)
 class TinySize:
@@ -50,7 +54,7 @@ def _text(size: TinySize, tokenizer: Any, **rope: Any) -> dict[str, Any]:
         "num_key_value_heads": size.heads,
         "max_position_embeddings": 4096,
         "rope_parameters": {
-            "rope_type": "default", "rope_theta": 10000.0, "mrope_section": sections, **rope
+            "rope_type": "default", "rope_theta": ROPE_THETA, "mrope_section": sections, **rope
         },
         "bos_token_id": None,
         "eos_token_id": tokenizer.eos_token_id,

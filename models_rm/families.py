@@ -52,3 +52,9 @@ def family_of(config: Any) -> Family:
         timestamps=third,
         seconds_per_grid=name == "qwen2_5_vl",
     )
+
+
+# As released; a config may differ, so trainers ask `family_of`.
+QWEN2_VL: Final = Family(
+    "qwen2_vl", 14, 2, 2, _CLIP_MEAN, _CLIP_STD, timestamps=False, seconds_per_grid=False
+)

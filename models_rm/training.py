@@ -40,18 +40,18 @@ def train(run: Supervised) -> Outcome:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     trainer = _set_up(run, config)
-    step = trainer.resume()
-    while step < config.steps and not trainer.out_of_patience(config):
-        run.check(lambda done=step: trainer.save(done))  # type: ignore[misc]
-        trainer.learn(step)
-        step += 1
-        if step % config.log_every == 0 or step == config.steps:
+    trainer.resume()
+    while trainer.step < config.steps and not trainer.out_of_patience(config):
+        trainer.check()
+        trainer.learn()
+        step, last = trainer.step, trainer.step == config.steps
+        if step % config.log_every == 0 or last:
             run.dir.log_metrics(step, config.steps, trainer.take_report(), stage="training")
         if step % config.eval_every == 0 and len(trainer.splits["validation"]):
             run.dir.log_metrics(step, config.steps, trainer.validate(), stage="training")
-        if step % config.save_every == 0:
-            trainer.save(step)
-    return _leave(run, trainer, step)
+        if step % config.save_every == 0 or last:
+            trainer.save()
+    return _leave(run, trainer)
 
 
 def read_config(run: Supervised) -> RewardModelConfig:
@@ -90,6 +90,7 @@ class Trainer:
     def __init__(self, run: Supervised, materials: Materials):
         config, network = materials.config, materials.network
         self.run = run
+        self.step = 0
         self.materials = materials
         self.config = config
         self.network = network
@@ -105,9 +106,14 @@ class Trainer:
 
     # One step
 
-    def learn(self, step: int) -> None:
+    def check(self) -> None:
+        """Save and leave where the run must stop."""
+        self.run.check(self.save)
+
+    def learn(self) -> None:
         """One optimiser step over `pairs_per_step` pairs, in `accumulation` parts."""
-        pairs = self.splits["train"]
+        step, pairs = self.step, self.splits["train"]
+        self.step += 1
         chosen = self.order.step(step, self.config.pairs_per_step)
         weight = float(valid_entries(pairs, chosen, self.config).sum())
         if weight == 0:
@@ -167,7 +173,7 @@ class Trainer:
             self.clips,
             pairs.rows,
             batch_size=2 * self.config.pairs_per_step // self.config.accumulation,
-            check=self.run.check,
+            check=self.check,
         )
 
     def validate(self) -> dict[str, float]:
@@ -191,12 +197,10 @@ class Trainer:
 
     # Saving and resuming
 
-    def save(self, step: int) -> None:
-        commit_checkpoint(
-            self.run.dir.checkpoints, step, self.run.fence, lambda folder: self._fill(folder, step)
-        )
+    def save(self) -> None:
+        commit_checkpoint(self.run.dir.checkpoints, self.step, self.run.fence, self._fill)
 
-    def _fill(self, folder: Path, step: int) -> None:
+    def _fill(self, folder: Path) -> None:
         weights = checkpoints.learned_weights(self.network)
         state = {f"weights.{name}": each.detach() for name, each in weights.items()}
         moments = self.optimizer.state_dict()["state"]
@@ -215,14 +219,14 @@ class Trainer:
         write_json(
             folder / "state.json",
             STATE,
-            {"step": step, "best": best, "waited": self._patience.waited},
+            {"step": self.step, "best": best, "waited": self._patience.waited},
         )
 
-    def resume(self) -> int:
-        """Load the newest good checkpoint; give the step to go on with."""
+    def resume(self) -> None:
+        """Go on from the newest good checkpoint, if there is one."""
         newest = newest_verified(self.run.dir.checkpoints, lambda text: print(text, flush=True))
         if newest is None:
-            return 0
+            return
         state = load_file(newest.path / "state.safetensors")
         with torch.no_grad():
             for name, parameter in checkpoints.learned_weights(self.network).items():
@@ -242,7 +246,7 @@ class Trainer:
         self._patience = _Patience(
             math.inf if saved["best"] is None else saved["best"], saved["waited"]
         )
-        return int(saved["step"])
+        self.step = int(saved["step"])
 
     def _optimizer_indices(self) -> dict[str, int]:
         """Parameter name -> its index in the optimiser's state."""
@@ -393,9 +397,9 @@ def _learning(network: RewardNetwork) -> list[torch.nn.Parameter]:
     return [parameter for parameter in network.parameters() if parameter.requires_grad]
 
 
-def _leave(run: Supervised, trainer: Trainer, step: int) -> Outcome:
+def _leave(run: Supervised, trainer: Trainer) -> Outcome:
     """Calibrate on validation prompts, examine on all splits, write the model folder."""
-    total = trainer.config.steps
+    step, total = trainer.step, trainer.config.steps
     rewards: dict[str, Rewards] = {}
     for split in ("train", "validation", "test"):
         run.dir.log_metrics(step, total, stage=f"examining the {split} pairs")
