@@ -6,6 +6,7 @@ child and waits for it, which is what the kernel's tie between the two needs. No
 
 import logging
 import multiprocessing
+import os
 import time
 from typing import Any
 
@@ -52,23 +53,22 @@ def sweep() -> None:
 
 
 @worker_init.connect
-def _before_the_pool(sender: Any = None, **_: Any) -> None:
+def _before_the_pool(sender: Any, **_: Any) -> None:
     _Celery.leave = multiprocessing.Event()
-    _Celery.slots = getattr(sender, "concurrency", None) or 1
+    _Celery.slots = sender.concurrency or len(os.sched_getaffinity(0))
 
 
 @worker_ready.connect
-def _ready(sender: Any = None, **_: Any) -> None:
-    consumer = getattr(sender, "task_consumer", None)
-    _Celery.queues = tuple(queue.name for queue in consumer.queues) if consumer else ()
+def _ready(sender: Any, **_: Any) -> None:
+    _Celery.queues = tuple(sender.app.amqp.queues.consume_from)
     worker.tidy()
     _beat()
 
 
 @heartbeat_sent.connect
 def _beat(**_: Any) -> None:
-    if time.monotonic() < _Celery.next_beat:
-        return
+    if not _Celery.queues or time.monotonic() < _Celery.next_beat:
+        return  # Not ready yet, or seen a moment ago.
     _Celery.next_beat = time.monotonic() + settings.TIEBREAK_RUN_RENEW_SECONDS
     worker.beat(worker.owner_name(), _Celery.queues, slots=_Celery.slots)
 

@@ -157,7 +157,8 @@ def test_a_real_celery_worker_passes_a_run_though_the_doorbell_rings_many_times(
     assert (first.attempt, first.fence) == (1, 1)
     assert len([line for line in steps_of(first) if line["what"] == "start"]) == 1
     assert Artifact.objects.filter(run=first).count() == 1
-    assert WorkerHeartbeat.objects.get().queues == ["default", "gpu"]
+    alive = WorkerHeartbeat.objects.get()
+    assert (alive.queues, alive.slots) == (["default", "gpu"], 2)
     assert launching.leftovers(first) == []
 
 
