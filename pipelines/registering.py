@@ -1,6 +1,7 @@
 """What a finished run left is verified and becomes rows, in the transaction that ends the run."""
 
 import logging
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,11 +34,18 @@ def read_outcome(folder: RunDir) -> Outcome | None:
 
 
 def finished_outcome(folder: RunDir) -> Outcome | None:
-    """The outcome of an earlier attempt that had come to its end; any other one is removed."""
+    """The outcome of an earlier attempt that had come to its end; any other one is removed.
+
+    An attempt that was killed between its result and its outcome left a whole folder that no row
+    and no outcome knows of. It goes, because the next attempt commits a folder of that name.
+    """
     outcome = read_outcome(folder)
     if outcome is not None and outcome.exit_code == 0:
         return outcome
     folder.outcome_file.unlink(missing_ok=True)
+    for manifest in folder.outputs.glob("*/manifest.json"):
+        logger.warning("%s is removed: its attempt ended without an outcome", manifest.parent)
+        shutil.rmtree(manifest.parent)
     return None
 
 

@@ -219,6 +219,15 @@ def test_a_finished_child_is_not_run_again_when_only_the_registration_was_lost(
     assert len([line for line in steps_of(after) if line["what"] == "start"]) == 1
 
 
+def test_a_kill_between_the_result_and_the_outcome_does_not_block_the_next_attempt(
+    queue_count: Queue, drain: Callable[[], None]
+) -> None:
+    run = queue_count(steps=3, folder=True, fault="killed_before_outcome")
+    drain()
+    run.refresh_from_db()
+    assert (run.state, run.attempt) == (RunState.SUCCEEDED, 2), run.message
+
+
 def test_a_failed_run_can_be_tried_again_by_a_person(
     queue_count: Queue, attempt: Attempt, mia: Any
 ) -> None:

@@ -3,7 +3,7 @@
     python -I counting.py RUN_DIR
 
 Config: steps, pause (seconds per step), save_every, and `fault` with the step in `at`:
-one of FAULTS, or no_outcome or bad_hash at the end.
+one of FAULTS, or at the end no_outcome, bad_hash, killed_before_outcome.
 """
 
 import json
@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from formats.checkpoints import commit_checkpoint, newest_verified
+from formats.checkpoints import commit_checkpoint, commit_folder, newest_verified
 from formats.files import write_json
 from formats.outcome import Outcome, Output, OutputKind
 from formats.run_dir import RunDir
@@ -41,6 +41,11 @@ def count(run: Supervised) -> Outcome:
 
 def finish(run: Supervised, config: dict, value: int) -> Outcome:
     sha256 = write_json(run.dir.outputs / "sum.json", "sum/1", {"value": value})
+    if config.get("folder"):
+        # As the real trainers do: a folder of that name may not be there yet.
+        commit_folder(run.dir.outputs / "folder", lambda _: None)
+    if config.get("fault") == "killed_before_outcome" and run.fence == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
     if config.get("fault") == "bad_hash":
         sha256 = "0" * 64
     path = config.get("output_path", "outputs/sum.json")
