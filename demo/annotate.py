@@ -5,7 +5,6 @@ know from recipes.jsonl by its pixels, or measure it where a generator made it. 
 that was stopped goes on where the site stands: a vote that was cast is never cast again.
 """
 
-import queue
 import threading
 import time
 import uuid
@@ -171,7 +170,6 @@ class Crowd:
         self.run, self.config, self.judge = run, config, judge
         self.seats = [Seat(person, config) for person in config.annotators]
         self.campaign, self.total = 0, 0
-        self._waiting: queue.SimpleQueue[Seat] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._error: BaseException | None = None
         self._logged = -LOG_EVERY
@@ -224,21 +222,20 @@ class Crowd:
                 return
 
     def _round(self) -> None:
-        open_seats = [seat for seat in self.seats if not self._has_done_enough(seat)]
-        left = threading.Semaphore(0)
-        for seat in open_seats:
+        seats = [seat for seat in self.seats if not self._has_done_enough(seat)]
+        for seat in seats:
             seat.waiting_since = None
-            self._waiting.put(seat)
+        shares = [seats[number :: self.config.workers] for number in range(self.config.workers)]
         threads = [
-            threading.Thread(target=self._work, args=(left,), daemon=True)
-            for _ in range(min(self.config.workers, len(open_seats)))
+            threading.Thread(target=self._serve_all, args=(share,), daemon=True)
+            for share in shares
+            if share
         ]
         for thread in threads:
             thread.start()
         try:
-            gone = 0
-            while gone < len(open_seats) and self._error is None:
-                gone += left.acquire(timeout=0.2)
+            while any(thread.is_alive() for thread in threads):
+                time.sleep(0.1)
                 self._log()
                 self.run.check()
         finally:
@@ -249,21 +246,14 @@ class Crowd:
         if self._error is not None:
             raise self._error
 
-    def _work(self, left: threading.Semaphore) -> None:
-        while not self._stop.is_set():
-            try:
-                seat = self._waiting.get(timeout=0.05)
-            except queue.Empty:
-                continue
-            try:
-                stays = self._serve(seat)
-            except BaseException as error:  # noqa: BLE001 - handed to the main thread
-                self._error = error
-                return
-            if stays:
-                self._waiting.put(seat)
-            else:
-                left.release()
+    def _serve_all(self, seats: list[Seat]) -> None:
+        """One thread: its people take turns until none of them goes on."""
+        try:
+            while seats and not self._stop.is_set():
+                seats = [seat for seat in seats if self._stop.is_set() or self._serve(seat)]
+        except BaseException as error:  # noqa: BLE001 - handed to the main thread
+            self._error = error
+            self._stop.set()
 
     def _serve(self, seat: Seat) -> bool:
         """Let one person vote once; whether they go on."""

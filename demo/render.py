@@ -1,8 +1,8 @@
 """`python -m demo render RUN_DIR`: the clips of a campaign of the procedural world, as files.
 
 It leaves `outputs/clips/*.mp4`, `outputs/recipes.jsonl` (what is known about each clip, by the
-sha256 of its bytes and of its pixels) and `outputs/pairs.jsonl` (which clips are compared). Clips come prompt by
-prompt, so the first pairs are whole long before the last.
+sha256 of its bytes and of its pixels) and `outputs/pairs.jsonl` (which clips are compared). Clips
+come prompt by prompt, so the first pairs are whole long before the last.
 """
 
 import itertools
