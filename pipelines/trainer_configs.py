@@ -4,6 +4,7 @@ Those modules are standard library only, so the web process stays free of torch.
 """
 
 import json
+import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
@@ -45,8 +46,9 @@ def checked(
     """The whole config with its defaults, as it will stand in config.json."""
     try:
         return plain(read(plain(values)).to_json())
-    except (ValueError, TypeError) as error:
-        raise InvalidRunConfig(str(error)) from error
+    except (ValueError, TypeError, OverflowError) as error:
+        # The sentence may quote a value, and a value may be as long as somebody likes.
+        raise InvalidRunConfig(textwrap.shorten(str(error), 600, placeholder=" …")) from error
 
 
 def plain(values: Mapping[str, Any]) -> dict[str, Any]:
