@@ -146,14 +146,28 @@ def sign_test(wins: int, losses: int) -> float:
 
 
 def _interval(points: list[list[float]], *, seed: int, resamples: int) -> tuple[float, float]:
-    """Percentile interval of the mean when whole prompts are drawn with replacement."""
+    """Percentile interval of the mean when whole prompts are drawn with replacement.
+
+    Where all prompts say the same, a bootstrap would claim to be certain after one of them: then
+    Wilson's interval over the prompts stands in.
+    """
     totals = np.array([sum(each) for each in points])  # [P]
     counts = np.array([len(each) for each in points])  # [P]
+    if np.ptp(totals / counts) == 0:
+        return wilson(float(totals[0] / counts[0]), len(points))
     rng = np.random.default_rng(seed)
     draws = rng.multinomial(len(points), np.full(len(points), 1 / len(points)), size=resamples)
     means = (draws @ totals) / (draws @ counts)  # [R]
     low, high = np.quantile(means, [0.025, 0.975])
     return float(low), float(high)
+
+
+def wilson(share: float, trials: int, z: float = 1.959964) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share (E. B. Wilson, JASA 22, 1927)."""
+    middle = (share + z * z / (2 * trials)) / (1 + z * z / trials)
+    half = math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
+    half *= z / (1 + z * z / trials)
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 # The run.
@@ -196,7 +210,8 @@ def perform(run: Supervised) -> Outcome:
         "samples": samples(clips, scored),
     }
     sha256 = write_json(run.dir.outputs / "evaluation.json", EVALUATION, body)
-    summary = {"candidate": config.candidate, "judges": results}
+    summary: dict[str, Any] = {"candidate": config.candidate}
+    summary |= {f"by {each['judge']}": each["dimensions"] for each in results}
     output = Output(OutputKind.EVALUATION, "outputs/evaluation.json", sha256, summary)
     return Outcome(ExitCode.DONE, outputs=(output,), summary=summary)
 

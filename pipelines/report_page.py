@@ -128,7 +128,8 @@ def candidates(report: Mapping[str, Any], user: User) -> list[CandidatePart]:
     verdicts = {each["candidate"]: each for each in report["candidates"]}
     clips = _clips(report["evaluations"])
     return [
-        _candidate(each, verdicts[each["candidate"]], clips, user) for each in report["evaluations"]
+        _candidate(each, verdicts[each["candidate"]], report, clips, user)
+        for each in report["evaluations"]
     ]
 
 

@@ -292,7 +292,7 @@ def as_text(report: Mapping[str, Any]) -> str:
     for model in report["reward_models"]:
         lines += [
             f"{model['name']} (run {model['run']}), test prompts:",
-            *_accuracy_lines(model),
+            *_accuracy_lines(model, report),
             "",
         ]
     for each in report["alignments"]:

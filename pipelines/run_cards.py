@@ -88,8 +88,9 @@ def waiting_for(run: Run, awaited: list[Run], served: set[str], now: datetime) -
     if run.state != RunState.QUEUED:
         return ""
     if awaited:
-        names = ", ".join(f"{each.name or each.kind} (run {each.pk})" for each in awaited)
-        return f"Waits for {names}."
+        names = [f"{each.name or each.kind} (run {each.pk})" for each in awaited]
+        more = f" and {len(names) - 2} more" if len(names) > 3 else ""
+        return f"Waits for {', '.join(names[:2] if more else names)}{more}."
     if run.not_before is not None and run.not_before > now:
         return f"Tries again in {duration(run.not_before - now)}: {run.message}"
     if run.queue not in served:

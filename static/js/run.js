@@ -25,12 +25,19 @@ function forget() {
   since = 0;
 }
 
+// What people look at first stands first: losses, then accuracies, then the rest by name.
+function placeOf(name) {
+  const first = ["loss", "accuracy"].findIndex((word) => name.includes(word));
+  return `${first < 0 ? 2 : first} ${name}`;
+}
+
 function draw(names) {
   for (const name of names) {
     if (!curves.has(name)) {
       const curve = new Curve(name);
       curves.set(name, curve);
-      const after = [...curves.keys()].sort().find((each) => each > name);
+      const behind = [...curves.keys()].filter((each) => placeOf(each) > placeOf(name));
+      const after = behind.sort((a, b) => (placeOf(a) < placeOf(b) ? -1 : 1))[0];
       place.insertBefore(curve.element, after ? curves.get(after).element : null);
     }
     curves.get(name).draw(series.get(name).points, Number(smoothing.value));
