@@ -5,7 +5,7 @@ quality. So the base follows prompts and makes good and bad clips alike: what al
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import islice
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
+from demo.muon import Muon
 from demo.tiny_generator import TinySize, build_pipeline
 from demo.world import Clip, training_clips
 from formats.checkpoints import commit_checkpoint, commit_folder, newest_verified
@@ -39,14 +40,14 @@ class PretrainGeneratorConfig:
     steps: int = 1200
     clips_per_step: int = 32
     pool: int = 6000  # different clips
-    heads: int = 5
+    heads: int = 4
     layers: int = 4
-    ffn: int = 320
-    learning_rate: float = 2e-3
+    ffn: int = 256
+    learning_rate: float = 2e-3  # of AdamW: embeddings, norms, the ends of the network
+    muon_learning_rate: float = 0.02  # of Muon: the matrices of the layers
     warmup_steps: int = 50
     caption_dropout: float = 0.1  # what guidance by the empty prompt needs
-    logit_mean: float = 0.0  # of the timesteps
-    logit_std: float = 1.0
+    shift: float = 2.5  # of the timesteps: where things are is decided in the noise
     seed: int = 0
     threads: int = 1
     log_every: int = 20
@@ -56,10 +57,11 @@ class PretrainGeneratorConfig:
     def __post_init__(self) -> None:
         for each in fields(self):
             value = getattr(self, each.name)
-            if each.type == "int" and each.name != "seed" and not _whole(value):
+            if each.type is int and each.name != "seed" and not _whole(value):
                 raise BadConfigError(f"{each.name} must be a whole number above 0, got {value!r}")
-        if not self.learning_rate > 0:
-            raise BadConfigError(f"learning_rate must be above 0, got {self.learning_rate!r}")
+        for name in ("learning_rate", "muon_learning_rate", "shift"):
+            if not getattr(self, name) > 0:
+                raise BadConfigError(f"{name} must be above 0, got {getattr(self, name)!r}")
         if not 0 <= self.caption_dropout < 1:
             raise BadConfigError(f"caption_dropout must be in [0, 1), got {self.caption_dropout!r}")
 
@@ -83,6 +85,7 @@ class Pool:
     latents: torch.Tensor  # [N, C, t, h, w]
     caption: torch.Tensor  # [N], row in `text`
     text: torch.Tensor  # [captions + 1, L, D]; the last row is the empty prompt
+    weight: torch.Tensor  # [1, C, 1, 1, 1], how much a channel counts in the loss; its mean is 1
 
 
 def pretrain(run: Supervised) -> Outcome:
@@ -91,42 +94,53 @@ def pretrain(run: Supervised) -> Outcome:
     torch.set_num_threads(config.threads)
     generator, pool = prepared(run, config)
     transformer = generator.transformer.requires_grad_(requires_grad=True)
-    weights = list(transformer.parameters())
-    optimizer = torch.optim.AdamW(weights, config.learning_rate, betas=BETAS, weight_decay=0.0)
+    optimizers = optimizers_of(transformer, config)
     step = 0
     found = newest_verified(run.dir.checkpoints, report=print)
     if found is not None:
-        step = _load(found.path, transformer, optimizer)
+        step = _load(found.path, transformer, optimizers)
 
     def save() -> None:
         commit_checkpoint(
             run.dir.checkpoints,
             step,
             run.fence,
-            lambda folder: _save(folder, transformer, optimizer, step),
+            lambda folder: _save(folder, transformer, optimizers, step),
         )
 
     transformer.train()
-    loss = math.nan
+    values: dict[str, float] = {}
     while step < config.steps:
         run.check(save)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(config, step)
-        error = batch_error(generator, pool, config, step).mean()
-        optimizer.zero_grad()
-        error.backward()
-        norm = torch.nn.utils.clip_grad_norm_(weights, 1.0)
-        loss = error.item()
-        if not (math.isfinite(loss) and math.isfinite(norm.item())):
-            raise NonFiniteError(f"step {step}: the loss is {loss}, the gradient norm {norm}")
-        optimizer.step()
+        values = _learn(generator, pool, optimizers, config, step)
         step += 1
         if step % config.log_every == 0 or step == config.steps:
-            values = {"loss": loss, "grad_norm": norm.item()}
             run.dir.log_metrics(step, config.steps, values, stage="pretraining")
         if step % config.save_every == 0 and step < config.steps:
             save()
-    return _finished(run, generator, config, loss)
+    return _finished(run, generator, config, values)
+
+
+def _learn(
+    generator: WanGenerator,
+    pool: Pool,
+    optimizers: Sequence[torch.optim.Optimizer],
+    config: PretrainGeneratorConfig,
+    step: int,
+) -> dict[str, float]:
+    """One step; a loss that is not finite ends the run before the weights change."""
+    error = batch_error(generator, pool, config, step).mean()
+    generator.transformer.zero_grad()
+    error.backward()
+    norm = torch.nn.utils.clip_grad_norm_(generator.transformer.parameters(), 1.0).item()
+    loss = error.item()
+    if not (math.isfinite(loss) and math.isfinite(norm)):
+        raise NonFiniteError(f"step {step}: the loss is {loss}, the gradient norm {norm}")
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * pace(config, step)
+        optimizer.step()
+    return {"loss": loss, "grad_norm": norm}
 
 
 def prepared(run: Supervised, config: PretrainGeneratorConfig) -> tuple[WanGenerator, Pool]:
@@ -145,16 +159,17 @@ def prepared(run: Supervised, config: PretrainGeneratorConfig) -> tuple[WanGener
     latents = torch.cat(frames)
     pipeline = build_pipeline(size, captions, config.seed)
     mean = latents.mean((0, 2, 3, 4))
-    centred = latents - mean.view(1, -1, 1, 1, 1)
-    std = centred.std().expand(len(mean))
+    std = latents.std((0, 2, 3, 4))
     pipeline.vae.register_to_config(latents_mean=mean.tolist(), latents_std=std.tolist())
     generator = WanGenerator(pipeline, "the tiny generator")
     known = sorted(set(captions))
     row = {caption: number for number, caption in enumerate(known)}
     pool = Pool(
-        latents=centred / std.view(1, -1, 1, 1, 1),
+        latents=(latents - mean.view(1, -1, 1, 1, 1)) / std.view(1, -1, 1, 1, 1),
         caption=torch.tensor([row[each] for each in captions]),
         text=generator.encode_prompts([*known, ""]),
+        # Between equal weights in latents and equal weights in pixels, which would be std squared.
+        weight=(std / std.mean()).view(1, -1, 1, 1, 1),
     )
     return generator, pool
 
@@ -176,46 +191,73 @@ def batch_error(
     chosen = torch.randint(0, len(pool.latents), (count,), generator=chance)
     data = pool.latents[chosen]
     noise = torch.randn(data.shape, generator=chance)
-    times = TimestepSettings("logit_normal", config.logit_mean, config.logit_std)
+    times = TimestepSettings("shifted", shift=config.shift)
     t = draw_timesteps(count, times, chance)
     dropped = torch.rand(count, generator=chance) < config.caption_dropout
     text = pool.text[torch.where(dropped, len(pool.text) - 1, pool.caption[chosen])]
     predicted = generator.velocity(interpolate(data, noise, t), t, text)
-    return velocity_error(predicted, velocity_target(data, noise))
+    root = pool.weight.sqrt()
+    return velocity_error(root * predicted, root * velocity_target(data, noise))
 
 
-def learning_rate(config: PretrainGeneratorConfig, step: int) -> float:
+def optimizers_of(
+    transformer: torch.nn.Module, config: PretrainGeneratorConfig
+) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of the layers, which halves the steps; AdamW for everything else."""
+    matrices: list[torch.nn.Parameter] = []
+    others: list[torch.nn.Parameter] = []
+    for name, weight in transformer.named_parameters():
+        inside = weight.ndim == 2 and name.startswith("blocks.")
+        (matrices if inside else others).append(weight)
+    chosen = [
+        torch.optim.AdamW(others, config.learning_rate, betas=BETAS, weight_decay=0.0),
+        Muon(matrices, lr=config.muon_learning_rate, weight_decay=0.0),
+    ]
+    for optimizer in chosen:
+        for group in optimizer.param_groups:
+            group["initial_lr"] = group["lr"]
+    return chosen
+
+
+def pace(config: PretrainGeneratorConfig, step: int) -> float:
     """Up in a few steps, then down in a straight line: sampling needs settled weights."""
     rising = (step + 1) / config.warmup_steps
     falling = (config.steps - step) / config.steps
-    return config.learning_rate * min(1.0, rising, falling)
+    return min(1.0, rising, falling)
 
 
 def _finished(
-    run: Supervised, generator: WanGenerator, config: PretrainGeneratorConfig, loss: float
+    run: Supervised,
+    generator: WanGenerator,
+    config: PretrainGeneratorConfig,
+    values: dict[str, float],
 ) -> Outcome:
     transformer = generator.transformer.eval()
     parameters = sum(each.numel() for each in transformer.parameters())
 
     def fill(folder: Path) -> None:
         generator.pipeline.save_pretrained(str(folder))
-        write_json(folder / "card.json", CARD, {"config": asdict(config), "loss": loss})
+        write_json(folder / "card.json", CARD, {"config": asdict(config), **values})
 
     sha256 = commit_folder(run.dir.outputs / "base", fill)
     meta = {"role": "generator", "name": "tiny-wan", "parameters": parameters}
     return Outcome(
         ExitCode.DONE,
         outputs=(Output(OutputKind.BASE_MODEL, "outputs/base", sha256, meta),),
-        summary={"steps": config.steps, "loss": loss, "parameters": parameters},
+        summary={"steps": config.steps, **values, "parameters": parameters},
     )
 
 
 def _save(
-    folder: Path, transformer: torch.nn.Module, optimizer: torch.optim.Optimizer, step: int
+    folder: Path,
+    transformer: torch.nn.Module,
+    optimizers: Sequence[torch.optim.Optimizer],
+    step: int,
 ) -> None:
     weights = {name: each.contiguous() for name, each in transformer.state_dict().items()}
     save_file(weights, folder / "transformer.safetensors")
-    save_file(dict(_moments(optimizer)), folder / "optimizer.safetensors")
+    for number, optimizer in enumerate(optimizers):
+        save_file(dict(_moments(optimizer)), folder / f"optimizer-{number}.safetensors")
     write_json(folder / "state.json", STATE, {"done_steps": step})
 
 
@@ -225,12 +267,15 @@ def _moments(optimizer: torch.optim.Optimizer) -> Iterator[tuple[str, torch.Tens
             yield f"{index}.{name}", torch.as_tensor(value).contiguous()
 
 
-def _load(folder: Path, transformer: torch.nn.Module, optimizer: torch.optim.Optimizer) -> int:
+def _load(
+    folder: Path, transformer: torch.nn.Module, optimizers: Sequence[torch.optim.Optimizer]
+) -> int:
     transformer.load_state_dict(load_file(folder / "transformer.safetensors"))
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for key, value in load_file(folder / "optimizer.safetensors").items():
-        index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = value
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": state, "param_groups": groups})
+    for number, optimizer in enumerate(optimizers):
+        state: dict[int, dict[str, torch.Tensor]] = {}
+        for key, value in load_file(folder / f"optimizer-{number}.safetensors").items():
+            index, name = key.split(".", 1)
+            state.setdefault(int(index), {})[name] = value
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": state, "param_groups": groups})
     return int(read_json(folder / "state.json", STATE)["done_steps"])

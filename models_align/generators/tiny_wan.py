@@ -34,7 +34,7 @@ class PlacedPatches(torch.nn.Conv3d):
 
     def __init__(self, grid: tuple[int, int, int], *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        self.place = torch.nn.Parameter(0.02 * torch.randn(1, self.out_channels, *grid))
+        self.place = torch.nn.Parameter(0.5 * torch.randn(1, self.out_channels, *grid))
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002
         return super().forward(input) + self.place
