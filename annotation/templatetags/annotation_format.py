@@ -16,7 +16,10 @@ def percent(share: float | None) -> str:
 @register.filter
 def coefficient(value: float | None) -> str:
     """0.6314 -> "0.63"; a true minus sign, so that figures line up."""
-    return UNDEFINED if value is None else f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
+    if value is None:
+        return UNDEFINED
+    # Adding 0 turns the minus zero of rounding into zero.
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 @register.filter

@@ -258,8 +258,8 @@ export class Transport {
   tick() {
     const { time, duration, frames } = this.playback;
     byId("timeline").value = duration > 0 ? Math.min(1, time / duration) : 0;
-    const [left, right] = frames.map((frame) => String(frame + 1).padStart(2, "\u2007"));
-    byId("clock").textContent = `${time.toFixed(2)} s · A ${left} · B ${right}`;
+    const shown = frames.map((frame, side) => ` · ${"AB"[side]} ${String(frame + 1).padStart(2, "\u2007")}`);
+    byId("clock").textContent = `${time.toFixed(2)} s${shown.join("")}`;
     for (const mark of document.querySelectorAll("[data-ended]")) {
       mark.hidden = !this.playback.hasEnded(Number(mark.dataset.ended));
     }

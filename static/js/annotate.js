@@ -14,6 +14,7 @@ import {
 
 const MOST_WAITING = 20; // votes in the outbox; beyond that no new pairs
 const LONGEST_WAITING = 10 * 60_000; // ms
+const FIRST_FLUSH = 3000; // ms that a new page waits for what an earlier one left
 const REOPEN_BACK = 10; // votes
 
 const byId = (id) => document.getElementById(id);
@@ -81,6 +82,8 @@ class VotingPage {
     this.#listenToWindow();
     this.#showKeyCaps();
     await this.outbox.open();
+    // The site would hand out again what it does not know to be answered.
+    await Promise.race([this.outbox.flush(), new Promise((go) => setTimeout(go, FIRST_FLUSH))]);
     this.tabs = await claimVoting(`tiebreak-vote-${user}`, {
       onHeld: () => this.advance(),
       onLost: () => this.#lost(),
@@ -175,12 +178,19 @@ class VotingPage {
     if (this.#tooMuchWaiting()) return;
     clearTimeout(this.slow);
     this.slow = setTimeout(() => turn === this.turn && this.#loading(), 250);
-    try {
+    await this.#guarded(turn, async () => {
       const next = await this.assignments.take();
       if (turn !== this.turn) return;
       if (next.empty) this.#empty(next);
       else await this.#stage((this.pair = next), this.#draftOf(next.lease));
       if (turn === this.turn) this.assignments.fill();
+    });
+  }
+
+  /** Does something that needs the site; says what is wrong where the site says no. */
+  async #guarded(turn, act) {
+    try {
+      await act();
     } catch (error) {
       if (error.name !== "ApiError") throw error;
       if (turn === this.turn) this.#refused(error);
@@ -282,19 +292,18 @@ class VotingPage {
     showProgress(this.progress);
   }
 
-  /** Object URLs of both clips; signs their addresses anew once; null when they do not come. */
+  /**
+   * Object URLs of both clips; null when they do not come although the site is there. Their
+   * addresses are signed anew once; ApiError when even that fails.
+   */
   async #clips(pair) {
     try {
       return await pair.media;
     } catch {
       if (this.edit) return null;
     }
-    try {
-      await this.assignments.sign(pair);
-      return await pair.media;
-    } catch {
-      return null;
-    }
+    await this.assignments.sign(pair);
+    return pair.media.catch(() => null);
   }
 
   async #play(assignment, clips, turn) {
@@ -326,8 +335,8 @@ class VotingPage {
     const pair = this.edit?.pair ?? this.pair;
     if (!pair) return;
     pair.fetchMedia();
-    this.turn += 1;
-    await this.#stage(pair, this.ballot.draft());
+    const turn = (this.turn += 1);
+    await this.#guarded(turn, () => this.#stage(pair, this.ballot.draft()));
   }
 
   // ---- the vote ----
@@ -381,6 +390,7 @@ class VotingPage {
       this.message.act();
       return;
     }
+    if (!this.pair && !this.edit) return; // the next one is on its way
     if (this.ballot.locked) {
       this.#sayWhyLocked();
       return;
@@ -390,14 +400,20 @@ class VotingPage {
       this.#showState();
       return;
     }
+    await this.#keep(this.edit ? this.#change() : this.#vote());
+    announce("Vote kept.");
+    await this.#leaveStage();
+  }
+
+  /** On disk before the next pair shows; until then nothing else is taken from this one. */
+  async #keep(entry) {
     this.busy = true;
     try {
-      await this.outbox.add(this.edit ? this.#change() : this.#vote());
-      announce("Vote kept.");
-      await this.#leaveStage();
+      await this.outbox.add(entry);
     } finally {
       this.busy = false;
     }
+    this.ballot.lock(true);
   }
 
   #timing() {
@@ -531,8 +547,9 @@ class VotingPage {
   async #closeEdit() {
     this.edit.pair.dispose();
     this.edit = null;
-    this.turn += 1;
-    if (this.pair) await this.#stage(this.pair, this.#draftOf(this.pair.lease));
+    const turn = (this.turn += 1);
+    const { pair } = this;
+    if (pair) await this.#guarded(turn, () => this.#stage(pair, this.#draftOf(pair.lease)));
     else await this.advance();
   }
 
@@ -540,7 +557,7 @@ class VotingPage {
     byId("skip").returnValue = "";
     if (!reason || !this.pair || this.edit) return;
     const { lease, assignment } = this.pair;
-    await this.outbox.add({
+    await this.#keep({
       key: lease,
       campaign,
       method: "POST",

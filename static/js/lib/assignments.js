@@ -4,7 +4,8 @@ const AHEAD = 2;
 const HEARTBEAT = 60; // s
 
 async function fetchClip(url) {
-  const response = await fetch(url, { credentials: "same-origin" });
+  // A log-in page in the place of a clip arrives as a redirect, which is not followed.
+  const response = await fetch(url, { credentials: "same-origin", redirect: "manual" });
   if (!response.ok) throw new Error(`The clip could not be fetched (${response.status}).`);
   return URL.createObjectURL(await response.blob());
 }
@@ -81,7 +82,7 @@ export class Assignments extends EventTarget {
     return this.current;
   }
 
-  /** The same lease again with fresh addresses of its clips, for media that were refused. */
+  /** The same lease again with fresh addresses of its clips, for clips that did not come. */
   async sign(pair) {
     const answer = await this.api.next(this.campaign, this.tab);
     if (answer.lease === pair.lease) pair.assignment = answer;

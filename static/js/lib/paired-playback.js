@@ -114,6 +114,8 @@ export class PairedPlayback extends EventTarget {
   unload() {
     this.pause();
     this.turn += 1;
+    this.clips = [];
+    this.#forget();
     for (const video of this.videos) {
       video.removeAttribute("src");
       video.load();
@@ -142,6 +144,7 @@ export class PairedPlayback extends EventTarget {
 
   /** Share of each clip's frames that was on the screen. */
   get coverage() {
+    if (this.clips.length === 0) return [0, 0];
     return this.clips.map(({ frames }, side) => Math.min(1, this.seen[side].size / frames));
   }
 
@@ -211,6 +214,7 @@ export class PairedPlayback extends EventTarget {
 
   /** After a pause both sides show the frame of the same moment. */
   #align() {
+    if (this.clips.length === 0) return;
     const leader = this.videos[this.leader];
     const follower = this.videos[1 - this.leader];
     if (follower.ended || follower.error || follower.readyState < 1) return;

@@ -1,0 +1,131 @@
+"""What a person did is never lost and never counted twice."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.e2e
+
+
+def test_a_vote_made_offline_survives_the_page_and_is_sent_exactly_once(
+    at_browser: Callable, alice: Any, make_campaign: Callable, voting: type
+) -> None:
+    from annotation.models import Vote
+
+    campaign = make_campaign(3)
+    page = at_browser(alice)
+    context = page.context
+    stage = voting(page, campaign).open()
+    prompt = stage.wait_for_pair()
+    page.wait_for_timeout(1000)  # the next pairs are fetched ahead
+    context.set_offline(True)
+    stage.press("q a z Enter")
+    stage.expect_badge("1 waiting")
+    stage.wait_for_pair(other_than=prompt)  # voting goes on with what was fetched ahead
+    page.close()
+    context.set_offline(False)
+    assert not Vote.objects.exists()
+
+    sent: list[str] = []
+    again = context.new_page()
+    again.on("request", lambda each: sent.append(each.url) if each.method == "POST" else None)
+    stage = voting(again, campaign).open()
+    stage.expect_badge("saved")
+    stage.wait_for_pair()
+    again.reload()
+    stage.wait_for_pair()
+    assert Vote.objects.get().triplet.prompt.text == prompt
+    assert len([url for url in sent if url.endswith("/api/votes")]) == 1
+
+
+def test_an_answer_lost_after_the_commit_does_not_make_a_second_vote(
+    at_browser: Callable, alice: Any, make_campaign: Callable, voting: type
+) -> None:
+    from annotation.models import Vote
+
+    campaign = make_campaign(2)
+    page = at_browser(alice)
+    answers: list[int] = []
+
+    def lose_the_first(route: Any) -> None:
+        answer = route.fetch()
+        answers.append(answer.status)
+        if len(answers) == 1:
+            route.abort()
+        else:
+            route.fulfill(response=answer)
+
+    page.route("**/api/votes", lose_the_first)
+    stage = voting(page, campaign).open()
+    stage.wait_for_pair()
+    stage.press("e d c Enter")
+    stage.expect_badge("waiting")
+    stage.expect_badge("saved")
+    assert answers == [200, 200]
+    assert Vote.objects.count() == 1
+
+
+def test_an_ended_log_in_keeps_the_vote_until_the_person_is_back(
+    at_browser: Callable, alice: Any, make_campaign: Callable, voting: type, password: str
+) -> None:
+    from annotation.models import Vote
+
+    campaign = make_campaign(2)
+    page = at_browser(alice)
+    stage = voting(page, campaign).open()
+    stage.wait_for_pair()
+    page.context.clear_cookies()
+    stage.press("q a z Enter")
+    stage.expect_badge("log in")
+    expect(page.locator("#notice")).to_contain_text("your votes are kept")
+    assert not Vote.objects.exists()
+    page.locator("#notice").get_by_role("button", name="Log in").click()
+    page.fill("[name=username]", "alice")
+    page.fill("[name=password]", password)
+    page.keyboard.press("Enter")
+    stage.wait_for_pair()
+    stage.expect_badge("saved")
+    assert Vote.objects.get().annotator == alice
+
+
+def test_a_refused_vote_is_shown_and_kept(
+    at_browser: Callable, alice: Any, make_campaign: Callable, voting: type
+) -> None:
+    campaign = make_campaign(6)
+    page = at_browser(alice)
+    refusal = '{"error": "The vote names other clips.", "code": "bad_vote"}'
+    page.route(
+        "**/api/votes",
+        lambda route: route.fulfill(status=422, content_type="application/json", body=refusal),
+    )
+    stage = voting(page, campaign).open()
+    stage.wait_for_pair()
+    stage.press("q a z Enter")
+    stage.expect_badge("1 problem")
+    expect(page.locator("#notice")).to_contain_text("The vote names other clips.")
+    page.unroute("**/api/votes")
+    page.reload()
+    stage.wait_for_pair()
+    stage.expect_badge("1 problem")  # it is still there, and is sent again when the person says so
+    page.click("#sync")
+    page.get_by_role("button", name="Send again now").click()
+    stage.expect_badge("saved")
+
+
+def test_a_clip_that_does_not_come_can_be_marked_as_broken(
+    at_browser: Callable, alice: Any, make_campaign: Callable, voting: type
+) -> None:
+    from annotation.models import Judgement
+
+    campaign = make_campaign(1, watch_gate=True)
+    page = at_browser(alice)
+    page.route("**/v/*", lambda route: route.fulfill(status=404))
+    stage = voting(page, campaign).open()
+    stage.wait_for_pair()  # the gate is open, although nothing was shown
+    expect(page.locator("#notice")).to_contain_text("could not be fetched")
+    stage.press("r 1 f 1 v 1 Enter")
+    stage.expect_badge("saved")
+    stage.expect_message("No pair for you right now")
+    assert set(Judgement.objects.values_list("reason", flat=True)) == {"broken"}
