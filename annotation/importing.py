@@ -4,7 +4,6 @@ A file is imported whole or not at all: all rows are checked and all clips decod
 row is written, and the rows are written in one transaction.
 """
 
-import hashlib
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ from django.db import transaction
 from django.db.models import F
 
 from annotation.campaigns import create_campaign
-from annotation.errors import CampaignError, ImportRefused, MediaError
+from annotation.duplicates import Duplicate, Opinion, Sides, distinct, opinion_of, refused, sides_of
+from annotation.errors import CampaignError, MediaError
 from annotation.media import KeptClip, keep_clip, register_clip
 from annotation.models import (
     Campaign,
@@ -34,7 +34,7 @@ from annotation.models import (
 from annotation.probing import Clip, probe
 from annotation.videoalign import Row, Sheet, read_sheet
 from formats.files import sha256_of
-from formats.labels import Label, mirrored
+from formats.labels import Label
 
 Pair = tuple[Prompt, Video, Video]
 _SHUFFLE: Final = 2**40
@@ -124,21 +124,6 @@ def _store_slots(campaign: Campaign, triplets: Sequence[Triplet]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Duplicate:
-    """A row that says what another one said already: skipped."""
-
-    line: int
-    repeats: int | None  # the line; None if the campaign had the pair before
-    mirrored: bool = False
-
-    def __str__(self) -> str:
-        what = "is in the campaign already"
-        if self.repeats is not None:
-            what = f"repeats line {self.repeats}"
-        return f"line {self.line} {what}{' with A and B swapped' if self.mirrored else ''}"
-
-
-@dataclass(frozen=True, slots=True)
 class ImportReport:
     campaign_id: int
     campaign: str
@@ -157,19 +142,6 @@ class ImportReport:
         yield from (f"warning: {each}" for each in self.warnings)
 
 
-@dataclass(frozen=True, slots=True)
-class _Sides:
-    """A pair by content: the digests of the prompt and of both clips."""
-
-    prompt: str
-    a: str
-    b: str
-
-    @property
-    def mirrored(self) -> "_Sides":
-        return _Sides(self.prompt, self.b, self.a)
-
-
 def import_videoalign(
     file: Path | str, campaign_name: str, user: User | None = None, *, clips: Path | None = None
 ) -> ImportReport:
@@ -183,8 +155,9 @@ def import_videoalign(
     sheet = read_sheet(file, _dimension_keys(campaign_name))
     folder = clips or file.parent
     digests = _digests(file, sheet, folder)
-    rows, duplicates = _distinct(file, sheet.rows, digests)
-    probed = {path: _probed(file, row, folder / path) for row in rows for path in _paths(row)}
+    rows, duplicates = distinct(file, sheet.rows, digests)
+    first_use = {path: row for row in reversed(rows) for path in _paths(row)}
+    probed = {path: _probed(file, row, folder / path) for path, row in first_use.items()}
     kept = {path: keep_clip(folder / path, clip) for path, clip in probed.items()}
     with transaction.atomic():
         campaign = _campaign(campaign_name, user)
@@ -224,57 +197,16 @@ def _digests(file: Path, sheet: Sheet, folder: Path) -> dict[str, str]:
         for path in _paths(row):
             if path not in digests:
                 if not (folder / path).is_file():
-                    raise _refused(file, row, f"the clip {folder / path} is missing")
+                    raise refused(file, row, f"the clip {folder / path} is missing")
                 digests[path] = sha256_of(folder / path)
     return digests
-
-
-def _sides(row: Row, digests: dict[str, str]) -> _Sides:
-    prompt = hashlib.sha256(row.prompt.encode()).hexdigest()
-    return _Sides(prompt, digests[row.path_a], digests[row.path_b])
-
-
-def _distinct(
-    file: Path, rows: Sequence[Row], digests: dict[str, str]
-) -> tuple[list[Row], list[Duplicate]]:
-    """The first row of each pair, and the rows that only say it again."""
-    first: dict[_Sides, Row] = {}
-    duplicates = []
-    for row in rows:
-        sides = _sides(row, digests)
-        if sides.a == sides.b:
-            raise _refused(file, row, "path_A and path_B are the same clip; expected two")
-        swap = sides.mirrored in first
-        earlier = first.setdefault(sides.mirrored if swap else sides, row)
-        if earlier is row:
-            continue
-        if _opinion(row, swap=swap) != _opinion(earlier):
-            how = ", with A and B swapped," if swap else ""
-            raise _refused(
-                file, row, f"the pair of line {earlier.line} comes again{how} with other labels"
-            )
-        duplicates.append(Duplicate(row.line, earlier.line, swap))
-    return list(first.values()), duplicates
-
-
-Opinion = tuple[dict[str, Label], dict[str, float], dict[str, float]]
-
-
-def _opinion(row: Row, *, swap: bool = False) -> Opinion:
-    if not swap:
-        return row.labels, row.scores_a, row.scores_b
-    return (
-        {key: mirrored(label) for key, label in row.labels.items()},
-        row.scores_b,
-        row.scores_a,
-    )
 
 
 def _probed(file: Path, row: Row, path: Path) -> Clip:
     try:
         return probe(path)
     except MediaError as error:
-        raise _refused(file, row, error.message) from None
+        raise refused(file, row, error.message) from None
 
 
 def _not_in(
@@ -284,24 +216,24 @@ def _not_in(
     there = _labelled_pairs(campaign)
     fresh, duplicates = [], []
     for row in rows:
-        sides = _sides(row, digests)
+        sides = sides_of(row, digests)
         swap = sides.mirrored in there
         earlier = there.get(sides.mirrored if swap else sides)
         if earlier is None:
             fresh.append(row)
-        elif earlier == _opinion(row, swap=swap):
+        elif earlier == opinion_of(row, swap=swap):
             duplicates.append(Duplicate(row.line, None, swap))
         else:
-            raise _refused(
+            raise refused(
                 file, row, f"the campaign {campaign.name!r} has this pair already, otherwise judged"
             )
     return fresh, duplicates
 
 
-def _labelled_pairs(campaign: Campaign) -> dict[_Sides, Opinion]:
+def _labelled_pairs(campaign: Campaign) -> dict[Sides, Opinion]:
     """What the imported triplets of a campaign say; a pair that is voted on says nothing."""
-    found: dict[int, tuple[_Sides, Opinion]] = {
-        pk: (_Sides(*digests), ({}, {}, {}))
+    found: dict[int, tuple[Sides, Opinion]] = {
+        pk: (Sides(*digests), ({}, {}, {}))
         for pk, *digests in campaign.triplets.values_list(
             "pk", "prompt__sha256", "video_a__sha256", "video_b__sha256"
         )
@@ -381,7 +313,3 @@ def _false_numbers(file: Path, rows: Sequence[Row], kept: dict[str, KeptClip]) -
                         f"{file}:{row.line}: {column}_{side} is {said:g}, but the clip {path}"
                         f" has {true:g}"
                     )
-
-
-def _refused(file: Path, row: Row, what: str) -> ImportRefused:
-    return ImportRefused(f"{file}:{row.line}: {what}", path=str(file), line=row.line)
