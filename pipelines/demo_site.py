@@ -49,15 +49,30 @@ _IN_LOOP: Final = ("reward_model", "generation", "alignment_flow_dpo", "alignmen
 Say = Callable[[str], None]
 
 
-def preset(name: str) -> dict[str, Any]:
-    """The numbers of one size of the demo: the preset and the sections that it is made of."""
+def preset(name: str, seed: int = 0) -> dict[str, Any]:
+    """The numbers of one size of the demo: the preset and the sections that it is made of.
+
+    `seed` moves every seed but those of the base models: another world, other votes, another
+    training, on the same bases.
+    """
     path = _PRESETS / f"{name}.json"
     if not path.exists():
         raise PipelineError(f"there is no preset {name!r}; expected a file {path}")
     values: dict[str, Any] = json.loads(path.read_text())
     for part in ("pretrain_vlm", "pretrain_generator", *_IN_LOOP):
         values[part] = json.loads((_PRESETS / f"{part}.{name}.json").read_text())
-    return values
+    moved = {key: _moved(value, 1000 * seed) for key, value in values.items()}
+    bases = {key: values[key] for key in ("pretrain_vlm", "pretrain_generator")}
+    return {**moved, **bases, "name": DEMO if seed == 0 else f"{DEMO}, seed {seed}"}
+
+
+def _moved(value: Any, by: int) -> Any:
+    """The same values with `by` added to each seed."""
+    if isinstance(value, dict):
+        return {
+            key: each + by if key == "seed" else _moved(each, by) for key, each in value.items()
+        }
+    return value
 
 
 def prepare(values: Mapping[str, Any]) -> None:
@@ -74,11 +89,12 @@ def prepare(values: Mapping[str, Any]) -> None:
 
 def fill(values: Mapping[str, Any], site: str, say: Say) -> LoopGroup:
     """The campaign of the loop, and the loop itself."""
-    campaign = Campaign.objects.filter(name=DEMO).first()
+    name = values["name"]
+    campaign = Campaign.objects.filter(name=name).first()
     if campaign is None or campaign.state == CampaignState.DRAFT:
         say("rendering the clips of the demo world …")
-        campaign = _campaign(DEMO, values["world"])
-        say(f"the campaign {DEMO!r} is open with {campaign.triplets.count()} triplets")
+        campaign = _campaign(name, values["world"])
+        say(f"the campaign {name!r} is open with {campaign.triplets.count()} triplets")
     group = LoopGroup.objects.filter(campaign=campaign).first()
     return group or _start_loop(campaign, values, site)
 
@@ -102,9 +118,9 @@ def _line(run: Run) -> str:
     return text + (f" ({run.message.splitlines()[-1]})" if run.message else "")
 
 
-def has_ended() -> bool:
-    """Whether the demo's loop has come to its end, well or badly."""
-    runs = Run.objects.filter(group__campaign__name=DEMO)
+def has_ended(group: LoopGroup) -> bool:
+    """Whether the loop has come to its end, well or badly."""
+    runs = Run.objects.filter(group=group)
     return runs.exists() and not runs.exclude(state__in=ENDED).exists()
 
 

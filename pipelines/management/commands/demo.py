@@ -13,6 +13,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from pipelines import demo_site
+from pipelines.models import LoopGroup
 from pipelines.processes import Children
 
 _POLL_SECONDS = 2.0
@@ -27,6 +28,7 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=8000)
         parser.add_argument("--preset", default="demo", help="demo or micro")
         parser.add_argument("--slots", type=int, default=2, help="runs at the same time")
+        parser.add_argument("--seed", type=int, default=0, help="another world, other votes")
         parser.add_argument(
             "--until-report", action="store_true", help="stop when the first report is there"
         )
@@ -35,7 +37,7 @@ class Command(BaseCommand):
         if settings.PRODUCTION:
             raise CommandError("the demo has public passwords and does not start in production")
         _stop_on_signals()
-        preset = demo_site.preset(options["preset"])
+        preset = demo_site.preset(options["preset"], options["seed"])
         self._prepare()
         port = _free_port_from(options["port"])
         site = f"http://127.0.0.1:{port}"
@@ -44,8 +46,9 @@ class Command(BaseCommand):
             demo_site.prepare(preset)
             self._bring_up(children, port, options["slots"])
             self._greet(site)
-            demo_site.fill(preset, site, self._say)
-            self._watch(children, until_report=options["until_report"])
+            group = demo_site.fill(preset, site, self._say)
+            self._say(f"the loop: {site}/loop/{group.pk}/")
+            self._watch(children, group if options["until_report"] else None)
         except KeyboardInterrupt:
             self._say("stopping …")
         finally:
@@ -75,15 +78,15 @@ class Command(BaseCommand):
                 f"  log in as {name!r} ({role.replace('_', ' ')}), password {demo_site.PASSWORD!r}"
             )
 
-    def _watch(self, children: Children, *, until_report: bool) -> None:
-        """Say each change of the loop, and start again what ends by itself."""
+    def _watch(self, children: Children, until: LoopGroup | None) -> None:
+        """Say each change of a run, and start again what ends by itself."""
         seen: dict[int, str] = {}
         while True:
             for name in children.revive():
                 self._say(f"started again, because it had ended: {name}")
             for line in demo_site.changes(seen):
                 self._say(line)
-            if until_report and demo_site.has_ended():
+            if until is not None and demo_site.has_ended(until):
                 return
             time.sleep(_POLL_SECONDS)
 
