@@ -78,7 +78,13 @@ def agreement_scale(row: DimensionAgreement) -> dict[str, Any]:
         Mark("ac1", "Gwet's AC1", row.ac1, place(row.ac1)),
     ]
     ticks = [(tick, place(tick)) for tick in (0.0, 0.25, 0.5, 0.75, 1.0)]
-    return {"row": row, "marks": [mark for mark in marks if mark.x is not None], "ticks": ticks}
+    return {
+        "row": row,
+        "marks": [mark for mark in marks if mark.x is not None],
+        "ticks": ticks,
+        "low": place(row.alpha_low),
+        "high": place(row.alpha_high),
+    }
 
 
 @register.simple_tag

@@ -47,7 +47,7 @@ def test_a_lead_sees_the_agreement_change_without_a_reload(
     campaign = make_campaign(4, votes_wanted=2)
     lead = at_browser(lee)
     lead.goto(f"/campaigns/{campaign.pk}/")
-    figure = lead.locator('[data-dimension="VQ"] [data-figure="alpha-ordinal"]')
+    figure = lead.locator('[data-dimension="VQ"] [data-figure="alpha"]')
     counted = lead.locator('[data-figure="counted"]')
     expect(figure).to_have_text("undefined")
     expect(counted).to_have_text("0")
