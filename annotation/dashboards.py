@@ -17,6 +17,7 @@ from annotation.agreement import (
     krippendorff_alpha,
     raw_agreement,
 )
+from annotation.carelessness import Carefulness, carefulness
 from annotation.models import Campaign, Consensus, Dimension, Skip, Vote, VoteState
 from annotation.opinions import INVALID, VALUES, A, B, Ints, Opinions, opinions_of
 from formats.labels import Label
@@ -198,13 +199,15 @@ class AnnotatorRow:
     left_p: float | None  # two-sided binomial test against one half
     tie_share: float | None
     median_seconds: float | None  # of active time per vote
+    random_share: float | None  # estimated share of random answers; None: too little to compare
+    careless: bool  # by the rule of `carelessness`, fixed beforehand
 
 
 def annotators_panel(campaign: Campaign) -> tuple[AnnotatorRow, ...]:
     """All who voted, most votes first."""
     opinions = opinions_of(campaign)
-    ids = [int(each) for each in np.unique(opinions.annotator)]
-    names = dict(User.objects.filter(pk__in=ids).values_list("pk", "username"))
+    ids, person = np.unique(opinions.annotator, return_inverse=True)
+    names = dict(User.objects.filter(pk__in=ids.tolist()).values_list("pk", "username"))
     votes = _votes_by_annotator(campaign)
     skips = dict(
         Skip.objects.filter(triplet__campaign=campaign)
@@ -213,16 +216,19 @@ def annotators_panel(campaign: Campaign) -> tuple[AnnotatorRow, ...]:
         .order_by()
     )
     settled = _settled(campaign)
+    valid = opinions.value != INVALID
+    judged = opinions.where(valid)
+    care = carefulness(judged.units(), person[valid], judged.classes(), len(ids))
     rows = [
         _annotator_row(
-            each,
             names[each],
             opinions.where(opinions.annotator == each),
             votes.get(each, []),
             skips.get(each, 0),
             settled,
+            care[index],
         )
-        for each in ids
+        for index, each in enumerate(ids.tolist())
     ]
     return tuple(sorted(rows, key=lambda row: (-row.votes, row.name)))
 
@@ -248,12 +254,12 @@ def _settled(campaign: Campaign) -> dict[tuple[int, int], int]:
 
 
 def _annotator_row(
-    annotator: int,
     name: str,
     opinions: Opinions,
     votes: Sequence[tuple[str, int | None]],
     skips: int,
     settled: dict[tuple[int, int], int],
+    care: Carefulness,
 ) -> AnnotatorRow:
     valid = opinions.valid()
     keys = zip(valid.triplet.tolist(), valid.dimension.tolist(), strict=True)
@@ -264,7 +270,7 @@ def _annotator_row(
     left = int(((sided.value == A) != (sided.swap == 1)).sum())
     active = [ms for _, ms in votes if ms is not None]
     return AnnotatorRow(
-        id=annotator,
+        id=int(opinions.annotator[0]),
         name=name,
         votes=len(votes),
         surplus=sum(state == VoteState.SURPLUS for state, _ in votes),
@@ -275,6 +281,8 @@ def _annotator_row(
         left_p=float(binomtest(left, len(sided)).pvalue) if len(sided) else None,
         tie_share=float(1 - len(sided) / len(valid)) if len(valid) else None,
         median_seconds=float(np.median(active)) / 1000 if active else None,
+        random_share=care.random_share,
+        careless=care.careless,
     )
 
 

@@ -35,6 +35,15 @@ class Opinions:
     def where(self, mask: NDArray[np.bool_]) -> "Opinions":
         return Opinions(*(getattr(self, name)[mask] for name in self.__slots__))
 
+    def classes(self) -> Ints:
+        """The values of valid judgements in the order of formats.labels.CLASSES: A, tie, B."""
+        return A - self.value
+
+    def units(self) -> Ints:
+        """A number for each (triplet, dimension), from 0."""
+        pairs = np.stack([self.triplet, self.dimension])
+        return np.unique(pairs, axis=1, return_inverse=True)[1].astype(np.int64).ravel()
+
     def counts(self) -> tuple[Ints, Ints]:
         """int [units, 4]: how often each value was given per triplet; and the units' prompts."""
         units, unit = np.unique(self.triplet, return_inverse=True)

@@ -8,12 +8,10 @@ from django.db import transaction
 
 from annotation.agreement import dawid_skene
 from annotation.models import Campaign, Consensus, ConsensusSource
-from annotation.opinions import TIE, A, B, Ints, Opinions, opinions_of
+from annotation.opinions import Opinions, opinions_of
 from formats.labels import CLASSES, Label
 
 _BATCH = 500
-# From the ordinal order of `opinions` to that of CLASSES: A, tie, B.
-_ORDER = (A, TIE, B)
 
 
 def refresh_posteriors(campaign: Campaign) -> int:
@@ -43,12 +41,6 @@ def _posteriors(opinions: Opinions) -> dict[int, list[float]]:
         return {}
     triplets, unit = np.unique(opinions.triplet, return_inverse=True)
     _, annotator = np.unique(opinions.annotator, return_inverse=True)
-    found = dawid_skene(unit, annotator, _as_classes(opinions.value), len(CLASSES))
+    found = dawid_skene(unit, annotator, opinions.classes(), len(CLASSES))
     rows = np.asarray(found.posterior).round(6).tolist()
     return dict(zip(triplets.tolist(), rows, strict=True))
-
-
-def _as_classes(value: Ints) -> Ints:
-    classes = np.zeros(3, dtype=np.int64)
-    classes[list(_ORDER)] = np.arange(3)
-    return classes[value]

@@ -118,3 +118,33 @@ def test_the_figures_are_for_leads_and_ml_engineers(voted, alice, lee, mia, anno
             assert answer.status_code == 200
             assert answer.json()["campaign"] == voted.pk
         assert annotator(lee).get(f"/api/campaigns/999999/{name}").status_code == 404
+
+
+def test_the_annotators_panel_applies_the_rule_on_carelessness(make_campaign, people):
+    """Four people vote on 60 triplets; the last one throws a die."""
+    import random
+    import uuid
+
+    from annotation.assigning import claim
+    from annotation.models import Dimension
+    from annotation.voting import Answer, Ballot, cast_vote
+
+    campaign = make_campaign(60, votes_wanted=4)
+    keys = list(
+        Dimension.objects.filter(dimension_set=campaign.dimension_set).values_list("key", flat=True)
+    )
+    chance = random.Random(5)
+    for user in people(4):
+        for _ in range(60):
+            lease = claim(campaign, user, uuid.uuid4()).lease
+            honest = "right" if lease.swap else "left"
+            careless = user.username == "annotator 3"
+            words = [chance.choice(["left", "right", "tie"]) if careless else honest for _ in keys]
+            answers = {key: Answer(word) for key, word in zip(keys, words, strict=True)}
+            cast_vote(lease.token, user, Ballot(str(lease.left_id), str(lease.right_id), answers))
+    found = {row.name: (row.careless, row.random_share) for row in annotators_panel(campaign)}
+    assert [careless for careless, _ in found.values()].count(True) == 1
+    assert found["annotator 3"][0] is True
+    # A die agrees with people who always say A like the die that the rule assumes.
+    assert found["annotator 3"][1] == pytest.approx(1, abs=0.2)
+    assert found["annotator 0"][1] == pytest.approx(0, abs=0.1)
