@@ -164,7 +164,7 @@ class RunAdmin(RecordAdmin):
         try:
             run = start_run(
                 spec.name, values["config"], form.inputs(),
-                user=request.user, name=values["name"], files=form.files() or None,
+                user=request.user, name=values["name"], files=form.given() or None,
             )  # fmt: skip
         except PipelineError as error:
             form.add_error(None, str(error))

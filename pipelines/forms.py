@@ -95,7 +95,7 @@ class StartRunForm(forms.Form):
                 found[f"{role.name}:{_suffix(row)}"] = row
         return found
 
-    def files(self) -> dict[str, list[PromptRecord]]:
+    def given(self) -> dict[str, list[PromptRecord]]:
         return {
             role.name: self._prompts(self.cleaned_data[role.name])
             for role in self.spec.roles

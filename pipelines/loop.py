@@ -176,8 +176,9 @@ class _Loop:
 
     def _pairs(self, reward_model: Run, backbone: Source, generator: Source) -> Run:
         config = self.config
+        values = self._made_by(config.generation_pairs)
         clips = self._run(
-            "generation", config.generation_pairs, {"generator": generator}, "Clips for pairs",
+            "generation", values, {"generator": generator}, "Clips for pairs",
             files={"prompts": self._prompts(config.prompts_pairs)},
         )  # fmt: skip
         scores = self._run(
@@ -189,6 +190,11 @@ class _Loop:
         return self._run(
             "pairing", config.pairing, {"generations": clips, "scores": scores}, "Pairs"
         )
+
+    def _made_by(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The config with the name that clips of the base carry on pages and in records."""
+        base = self.config.generator if isinstance(self.config.generator, str) else "pretrained"
+        return {**values, "generator": values.get("generator") or base}
 
     def _prompts(self, values: Mapping[str, Any]) -> list[PromptRecord]:
         wanted = Prompts.from_json(values)
@@ -216,12 +222,10 @@ class _Loop:
     ) -> None:
         """Clips, scores and truth of each side on the same prompts and seeds; then the figures."""
         prompts = self._prompts(self.config.prompts_eval)
-        made_by = self.config.generator if isinstance(self.config.generator, str) else "pretrained"
         sides: dict[str, dict[str, Run]] = {}
         for name in (BASE, *candidates):
             inputs: dict[str, Source] = {"generator": generator}
-            values = dict(self.config.generation_eval)
-            values["generator"] = values.get("generator") or made_by
+            values = self._made_by(self.config.generation_eval)
             if name in candidates:
                 inputs["adapter"] = candidates[name]
                 values["generator"] += f" + {name} (loop {self.group.pk})"

@@ -94,7 +94,7 @@ def waiting_for(run: Run, awaited: list[Run], served: set[str], now: datetime) -
     if run.not_before is not None and run.not_before > now:
         return f"Tries again in {duration(run.not_before - now)}: {run.message}"
     if run.queue not in served:
-        return f"No worker serves the queue {run.queue!r}; start one with: python manage.py worker"
+        return f"No worker serves the queue {run.queue}; start one with: python manage.py worker"
     return "Waits for a free worker."
 
 

@@ -1,4 +1,4 @@
-"""A loop played in this process: real rows, files, hashes and Django-bound steps; pretended training.
+"""A loop played in this process: real rows, files, hashes, Django-bound steps; no training.
 
 What a trainer would leave is made up here (clips of a flat grey, scores from the prompt's hash), so
 that pages, reports and lineage are tested in a second.
@@ -32,7 +32,8 @@ def write_clip(path: Path, shade: int, size: int = 32, frames: int = 4) -> Path:
         stream.pix_fmt = "yuv420p"
         for number in range(frames):
             pixels = np.full((size, size, 3), shade % 200, dtype=np.uint8)
-            pixels[number * 4 : number * 4 + 6, (shade // 200) % 26 :][:, :6] = 255
+            left = shade % 26
+            pixels[number * 4 : number * 4 + 6, left : left + 6] = 255
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(stream.encode(None))
     return path
@@ -42,13 +43,14 @@ def number_of(*parts: object) -> int:
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:4], "big")
 
 
-def make_campaign(name: str = "Demo world", pairs: int = 24, user: Any = None) -> Any:
+def make_campaign(name: str = "Demo world", pairs: int = 14, user: Any = None) -> Any:
     """A campaign whose triplets are settled by import: half A, a third ties, one invalid."""
+    from django.conf import settings
+
     from annotation.campaigns import create_campaign, ensure_built_in_sets
     from annotation.importing import create_triplets
     from annotation.media import store_video
     from annotation.models import Consensus, Dimension, Generator, Prompt, Triplet
-    from django.conf import settings
 
     ensure_built_in_sets()
     campaign = create_campaign(name, "videoalign", votes_wanted=3, created_by=user)
@@ -60,7 +62,7 @@ def make_campaign(name: str = "Demo world", pairs: int = 24, user: Any = None) -
             store_video(
                 write_clip(
                     Path(settings.MEDIA_ROOT) / "incoming" / f"{name}-{number}{side}.mp4",
-                    2 * number + (side == "b"),
+                    4 * number + 101 * (side == "b"),
                 ),
                 prompt=prompt,
                 generator=generator,
@@ -100,7 +102,7 @@ def loop_config(**changes: Any) -> dict[str, Any]:
         "name": "Little loop",
         **base_models(),
         "snapshot": {"split": {"train": 0.5, "validation": 0.1, "test": 0.4}},
-        "generation_pairs": {"clips_per_prompt": 3},
+        "generation_pairs": {"clips_per_prompt": 2},
         "alignments": {"Flow-DPO": {"method": "flow_dpo"}, "GAPO": {"method": "gapo"}},
         "truth_eval": {},
         **changes,
@@ -118,9 +120,7 @@ def play(run: Any) -> Any:
     folder = launching.prepare(run)
     assert lifecycle.move(run, RunState.RUNNING)
     spec = kinds.get(run.kind)
-    outcome = (
-        spec.perform(Supervised(folder)) if spec.perform else PRETEND[run.kind](run, folder)
-    )
+    outcome = spec.perform(Supervised(folder)) if spec.perform else PRETEND[run.kind](run, folder)
     Progress(run, folder).advance()
     folder.finish(outcome)
     assert registering.commit(run, outcome)

@@ -1,0 +1,250 @@
+"""A whole loop, its training pretended: rows, lineage, judges, the report and its rules."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+
+from formats.files import write_jsonl
+from formats.labels import Label
+from formats.records import PairRecord, PreferenceRecord, VideoRef
+from pipelines.ceiling import ceilings, share_above_chance
+from pipelines.errors import InvalidRunConfig
+from pipelines.loop import start_loop
+from pipelines.loop_configs import config_of, first_config
+from pipelines.models import LoopGroup, Run
+from pipelines.registry import lineage, path_of, stands_on
+from pipelines.reporting import most_independent, newest, read_report, recommend, verdict
+from tests.pipelines.loop_world import loop_config, make_campaign, play_all
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def played(mia: Any) -> LoopGroup:
+    group = start_loop(make_campaign(user=mia), loop_config(), mia)
+    play_all(group)
+    return group
+
+
+def test_a_loop_is_written_at_once_and_each_run_names_what_it_waits_for(mia: Any) -> None:
+    group = start_loop(make_campaign(user=mia), loop_config(), mia)
+    kinds = list(group.runs.order_by("pk").values_list("kind", flat=True))
+    assert kinds[:7] == [
+        "snapshot", "reward_model", "generation", "scoring", "pairing", "alignment", "alignment",
+    ]  # fmt: skip
+    assert kinds[-1] == "report"
+    waiting = group.runs.get(kind="report").inputs.values_list("role", "producer__kind")
+    assert sorted(waiting) == [
+        ("evaluation:Flow-DPO", "evaluation"),
+        ("evaluation:GAPO", "evaluation"),
+    ]
+
+
+def test_base_and_candidates_are_asked_the_same_test_prompts_with_the_same_seeds(mia: Any) -> None:
+    group = start_loop(make_campaign(user=mia), loop_config(), mia)
+    pairs, *test = group.runs.filter(kind="generation").order_by("pk")
+    addresses = {run.inputs.get(role="prompts").sha256 for run in test}
+    assert len(addresses) == 1
+    assert pairs.inputs.get(role="prompts").sha256 not in addresses
+    assert len({(run.config["seed"], run.config["clips_per_prompt"]) for run in test}) == 1
+    assert len({run.config["generator"] for run in test}) == 3
+
+
+def test_the_same_nonce_gives_the_same_loop(mia: Any) -> None:
+    campaign = make_campaign(user=mia)
+    first = start_loop(campaign, loop_config(), mia, nonce="n")
+    assert start_loop(campaign, loop_config(), mia, nonce="n") == first
+    assert LoopGroup.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"alignmnts": {}}, "unknown key 'alignmnts'; did you mean 'alignments'"),
+        ({"backbone": "gpt"}, "there is no backbone named 'gpt'; there are: tiny-vlm"),
+        ({"reward_model": {"theta": 1.0}}, "theta must be above 1, got 1.0"),
+        ({"alignments": {"x": {"method": "magic"}}}, "method must be one of"),
+        ({"prompts_eval": {"suite": "none"}}, "there is no suite 'none'"),
+    ],
+)
+def test_a_loop_that_cannot_work_leaves_no_row(mia: Any, changes: Any, sentence: str) -> None:
+    campaign = make_campaign(user=mia, pairs=6)
+    with pytest.raises(InvalidRunConfig, match=sentence):
+        start_loop(campaign, loop_config(**changes), mia)
+    assert not Run.objects.exists()
+    assert not LoopGroup.objects.exists()
+
+
+def test_the_next_loop_can_begin_with_the_config_of_this_one(played: LoopGroup, mia: Any) -> None:
+    config = first_config()
+    assert config["alignments"]["GAPO"]["method"] == "gapo"
+    assert config["prompts_eval"]["split"] == "test"
+    again = start_loop(played.campaign, config, mia)
+    assert [run.config for run in again.runs.filter(kind="reward_model")] == [
+        run.config for run in played.runs.filter(kind="reward_model")
+    ]
+    assert config_of(again)["generation_pairs"] == config["generation_pairs"]
+
+
+def test_a_report_reaches_down_to_the_votes(played: LoopGroup) -> None:
+    report = read_report(newest())
+    assert json.loads(path_of(newest()).read_text())["schema"] == "report/1"
+    assert report["lineage"][0]["kind"] == "snapshot"
+    assert report["snapshots"][0]["campaign"] == played.campaign_id
+    assert report["snapshots"][0]["counts"]["pairs"] == 14
+    known = {out["artifact"] for row in report["lineage"] for out in row["outputs"]}
+    used = {
+        link["artifact"]
+        for row in report["lineage"]
+        for link in row["inputs"]
+        if "artifact" in link
+    }
+    assert used <= known
+
+
+def test_every_output_of_the_loop_stands_on_the_snapshot(
+    played: LoopGroup, django_assert_max_num_queries: Any
+) -> None:
+    # Queries grow with the depth of the lineage, not with its runs.
+    with django_assert_max_num_queries(12):
+        steps = lineage([played.runs.get(kind="report").pk])
+    assert len(steps) == played.runs.count()
+    snapshot = played.runs.get(kind="snapshot").artifacts.get()
+    for run in played.runs.filter(kind__in=("alignment", "evaluation", "report")):
+        assert snapshot.pk in stands_on(run.artifacts.get())
+
+
+def test_the_judge_that_trained_the_candidate_is_named(played: LoopGroup) -> None:
+    report = read_report(newest())
+    flags = {
+        judge["judge"]: judge["was_training_reward"]
+        for evaluation in report["evaluations"]
+        for judge in evaluation["judges"]
+    }
+    assert flags == {"reward": True, "truth": False}
+
+
+def test_an_independent_reward_model_is_no_training_reward(mia: Any) -> None:
+    config = loop_config(judge={"seed": 7}, alignments={"Flow-DPO": {}}, truth_eval=None)
+    group = start_loop(make_campaign(user=mia), config, mia)
+    play_all(group)
+    (evaluation,) = read_report(newest())["evaluations"]
+    flags = {judge["judge"]: judge["was_training_reward"] for judge in evaluation["judges"]}
+    assert flags == {"reward": True, "judge": False}
+
+
+def test_generated_clips_become_videos_and_pairs_find_them_there(
+    played: LoopGroup, settings: Any
+) -> None:
+    from annotation.models import Video
+
+    run = played.runs.filter(kind="generation").last()
+    videos = Video.objects.filter(meta__run=run.pk).select_related("generator")
+    assert videos.count() == run.summary["clips"]
+    assert {video.generator.name for video in videos} == {run.config["generator"]}
+
+    records = PairRecord.read(path_of(played.runs.get(kind="pairing").artifacts.get()))
+    assert records
+    for record in records:
+        assert (Path(settings.MEDIA_ROOT) / record.chosen.path).is_file()
+        assert record.split == "train"
+
+
+def test_the_figures_are_printed(played: LoopGroup, capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("demo_report")
+    text = capsys.readouterr().out
+    assert "Take Flow-DPO" in text
+    assert "first loss 0.6931472" in text
+    order = [text.index(f"  truth      {key}") for key in ("overall", "VQ", "MQ", "TA")]
+    assert order == sorted(order)
+
+
+# The ceiling.
+
+
+def _pair(label: str, a: str = "a", b: str = "b") -> PreferenceRecord:
+    clips = [VideoRef(x, f"{x}.mp4", x, 8.0, 9) for x in (a, b)]
+    return PreferenceRecord("id", "p", "test", *clips, {"VQ": Label(label)})
+
+
+def test_the_ceiling_is_the_accuracy_of_the_truth() -> None:
+    # a is truly better: right on A, wrong on B; ties and unknown clips say nothing.
+    quality = {"a": {"VQ": 2.0}, "b": {"VQ": 1.0}}
+    rows = [_pair("A"), _pair("A"), _pair("A"), _pair("B"), _pair("tie"), _pair("A", "x", "y")]
+    found = ceilings(rows, quality, ["VQ", "MQ"])
+    assert found["VQ"].to_json() == {"accuracy": 0.75, "pairs": 4}
+    assert "MQ" not in found
+    # 0.2 of 0.25 above chance
+    assert share_above_chance(0.7, 0.75) == pytest.approx(0.8)
+    assert share_above_chance(0.7, 0.5) is None
+
+
+def test_the_report_knows_the_share_of_the_ceiling_from_the_recipes(
+    mia: Any, settings: Any, tmp_path: Path
+) -> None:
+    from annotation.models import Consensus
+
+    settings.VAR = tmp_path
+    campaign = make_campaign(user=mia)
+    triplets = campaign.triplets.select_related("video_a", "video_b")
+    rows = [
+        {"sha256": video.sha256, "quality": dict.fromkeys(("VQ", "MQ", "TA"), quality)}
+        for triplet in triplets
+        for video, quality in ((triplet.video_a, 1.0), (triplet.video_b, 0.0))
+    ]
+    write_jsonl(tmp_path / "recipes.jsonl", "recipes/1", rows)
+    Consensus.objects.filter(triplet__campaign=campaign, label="B").update(label="A")
+    config = loop_config(report={"recipes": "recipes.jsonl"}, alignments={"Flow-DPO": {}})
+    play_all(start_loop(campaign, config, mia))
+    (model,) = read_report(newest())["reward_models"]
+    assert model["dimensions"]["VQ"]["ceiling"]["accuracy"] == 1.0
+    # 0.38 of 0.5 above chance
+    assert model["dimensions"]["VQ"]["share_of_ceiling"] == pytest.approx(0.76)
+
+
+def test_a_report_opens_no_file_outside_its_folder(mia: Any) -> None:
+    with pytest.raises(InvalidRunConfig, match="recipes must lie below"):
+        start_loop(make_campaign(pairs=6), loop_config(report={"recipes": "/etc/passwd"}), mia)
+
+
+# The rules.
+
+
+def _judge(name: str, low: float, high: float, *, trained: bool = False) -> dict[str, Any]:
+    rate = {"rate": (low + high) / 2, "low": low, "high": high}
+    return {"judge": name, "was_training_reward": trained, "dimensions": {"overall": rate}}
+
+
+def _verdict(candidate: str, *judges: dict[str, Any]) -> dict[str, Any]:
+    return verdict({"candidate": candidate, "judges": list(judges)})
+
+
+def test_the_truth_is_asked_before_any_reward_model() -> None:
+    judges = [_judge("reward", 0.9, 1, trained=True), _judge("z", 0.5, 1), _judge("truth", 0, 1)]
+    assert most_independent(judges)["judge"] == "truth"
+    assert most_independent(judges[:2])["judge"] == "z"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "word"),
+    [(0.51, 0.8, "better"), (0.2, 0.49, "worse"), (0.5, 0.9, "undecided")],
+)
+def test_the_interval_decides(low: float, high: float, word: str) -> None:
+    assert _verdict("x", _judge("truth", low, high))["verdict"] == word
+
+
+def test_the_recommendation_takes_the_best_that_is_better_beyond_doubt() -> None:
+    both = [_verdict("x", _judge("truth", 0.6, 0.9)), _verdict("y", _judge("truth", 0.7, 0.8))]
+    assert recommend(both).startswith("Take y: it beats the base by the judge truth")
+    none = [_verdict("x", _judge("truth", 0.3, 0.9))]
+    assert recommend(none).startswith("Keep the base for now")
+    worse = [_verdict("x", _judge("truth", 0.1, 0.3))]
+    assert recommend(worse) == "Keep the base: every candidate is worse than it."
+
+
+def test_its_own_training_reward_convinces_nobody() -> None:
+    only = [_verdict("x", _judge("reward", 0.8, 0.9, trained=True))]
+    assert recommend(only).startswith("Do not take x on this evidence alone")
