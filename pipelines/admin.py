@@ -31,6 +31,7 @@ from pipelines.run_cards import kind_title
 from pipelines.run_pages import pretty
 from pipelines.starting import cancel_run, retry_run, start_run
 from pipelines.step_configs import StepConfigError
+from pipelines.views.access import person
 
 
 class Records:
@@ -146,7 +147,7 @@ class RunAdmin(RecordAdmin):
         """First the kind, then its form; a good form starts the run and shows it live."""
         if not self.has_add_permission(request):
             raise PermissionDenied
-        like = Run.objects.filter(pk=_id(request, "like")).first()
+        like = Run.objects.filter(pk=_id(request, "like") or 0).first()
         kind = like.kind if like else request.GET.get("kind", "")
         if kind not in kinds.names():
             return self._page(request, "choose_kind.html", title="Start a run", kinds=_kinds())
@@ -164,7 +165,7 @@ class RunAdmin(RecordAdmin):
         try:
             run = start_run(
                 spec.name, values["config"], form.inputs(),
-                user=request.user, name=values["name"], files=form.given() or None,
+                user=person(request), name=values["name"], files=form.given() or None,
             )  # fmt: skip
         except PipelineError as error:
             form.add_error(None, str(error))
@@ -229,7 +230,7 @@ class LoopGroupAdmin(RecordAdmin):
         if form.is_valid():
             try:
                 group = start_loop(
-                    form.cleaned_data["campaign"], form.cleaned_data["config"], request.user
+                    form.cleaned_data["campaign"], form.cleaned_data["config"], person(request)
                 )
             except (PipelineError, StepConfigError) as error:
                 form.add_error(None, str(error))

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import transaction
 
 from annotation.models import Campaign
@@ -79,7 +79,7 @@ class LoopConfig(StepConfig):
 def start_loop(
     campaign: Campaign,
     config: Mapping[str, Any],
-    user: AbstractBaseUser,
+    user: User,
     *,
     nonce: str | None = None,
 ) -> LoopGroup:
@@ -100,7 +100,7 @@ def _read(config: Mapping[str, Any]) -> LoopConfig:
         raise InvalidRunConfig(f"loop: {error}") from error
 
 
-def _known(user: AbstractBaseUser, nonce: str) -> LoopGroup | None:
+def _known(user: User, nonce: str) -> LoopGroup | None:
     run = Run.objects.filter(created_by=user.pk, nonce=_nonce_of(nonce, "snapshot")).first()
     return None if run is None else run.group
 
@@ -116,7 +116,7 @@ class _Loop:
     group: LoopGroup
     campaign: Campaign
     config: LoopConfig
-    user: AbstractBaseUser
+    user: User
     nonce: str | None
 
     def start(self) -> None:

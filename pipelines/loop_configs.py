@@ -7,7 +7,8 @@ from django.conf import settings
 
 from formats.records import PromptRecord
 from pipelines import kinds
-from pipelines.models import Artifact, BaseModel, LoopGroup, Run, RunInput
+from pipelines.models import BaseModel, LoopGroup, Run, RunInput
+from pipelines.registry import source_of
 
 
 def first_config() -> dict[str, Any]:
@@ -50,12 +51,17 @@ def _one(runs: list[Run], kind: str) -> Run:
 
 def _model_of(run: Run, role: str) -> str | dict[str, int]:
     """The base model's name; where a run is still to leave it, that run."""
-    row = RunInput.objects.select_related("base_model").get(run=run, role=role)
+    row = RunInput.objects.select_related("base_model", "artifact").get(run=run, role=role)
     if row.base_model is not None:
         return row.base_model.name
-    model = BaseModel.objects.filter(artifact=row.artifact_id).first() if row.artifact_id else None
-    maker = row.producer_id or Artifact.objects.get(pk=row.artifact_id).run_id
-    return model.name if model is not None else {"run": maker}
+    model = None
+    if row.artifact is not None:
+        model = BaseModel.objects.filter(artifact=row.artifact).first()
+    if model is not None:
+        return model.name
+    maker = source_of(row)
+    assert maker is not None  # neither a base model nor a file: a run has left it, or will
+    return {"run": maker}
 
 
 def _prompts_of(run: Run) -> dict[str, Any]:

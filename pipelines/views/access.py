@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponseBase
 from annotation.permissions import is_lead, is_ml_engineer
 
 P = ParamSpec("P")
+# Views are called by position: the name of their first parameter is their own business.
 View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
 
 
@@ -30,7 +31,7 @@ def person(request: HttpRequest) -> User:
 
 def _guarded(view: View[P], may: Callable[[User], bool]) -> View[P]:
     @wraps(view)
-    def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+    def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         if not may(person(request)):
             raise PermissionDenied
         return view(request, *args, **kwargs)

@@ -21,13 +21,13 @@ from pipelines.suites import suite_prompts
 _OBJECT = OpenApiTypes.OBJECT
 _SOURCES: dict[str, type[Source]] = {"artifact": Artifact, "base_model": BaseModel, "run": Run}
 _LATEST = 50
-_STATUS = {InvalidRunConfig: 422, WrongState: 409, NotAllowed: 403}
+_STATUS: dict[type[Exception], int] = {WrongState: 409, NotAllowed: 403}  # all others: 422
 
 
 def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
     """`{"error": sentence, "code": word}`; None for a fault of ours."""
     if isinstance(error, PipelineError | FormatError):
-        code = _STATUS.get(type(error), 422)  # type: ignore[call-overload]
+        code = _STATUS.get(type(error), 422)
         return Response({"error": str(error), "code": type(error).__name__}, status=code)
     response = exception_handler(error, context)
     if response is None:
