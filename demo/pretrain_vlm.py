@@ -2,8 +2,8 @@
 
 From random weights a reward model of this size learns nothing about look and text (DESIGN 6). So
 the base first learns to see: it writes captions of procedural clips, which name what is shown and
-how it looks and moves in coarse words, and it answers whether a text fits a clip. It never meets
-a vote, a reward or a held-out prompt.
+how it looks and moves in coarse words, and it answers questions: how a clip looks, how it moves,
+whether a text fits it. It never meets a vote, a reward or a held-out prompt.
 """
 
 import math
@@ -21,7 +21,14 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from demo.muon import Muon
-from demo.recipes import Facts, caption
+from demo.recipes import (
+    Profile,
+    Recipe,
+    appearance_words,
+    caption,
+    random_facts,
+    random_recipe,
+)
 from demo.tiny_tokenizer import tiny_tokenizer
 from demo.tiny_vlm import tiny_vlm
 from demo.world import FPS, Clip, mismatched, training_clips
@@ -38,10 +45,9 @@ from models_rm.prompts import RatingTemplate
 from models_rm.video import FrameRule, clip_of_array
 
 MODEL: Final = "Qwen2-VL"
-QUESTION: Final = "\nDoes the clip show this?"
 IGNORE: Final = -100
-LOSSES: Final = ("caption", "matching", "seen_words", "read_words")
-ANSWERS: Final = ("caption", "matching")
+LOSSES: Final = ("caption", "answers", "seen_words", "read_words")
+RIGHT: Final = ("caption", "answers", "matching")
 FAMILY: Final = QWEN2_VL
 
 
@@ -57,16 +63,25 @@ class PretrainVlmConfig:
     warmup_steps: int = 50
     pool: int = 6000  # different clips
     through_vae: float = 0.35  # share of the pool that went through the generator's autoencoder
-    matching: float = 1.0  # weight of the yes-or-no questions beside the captions
+    answers: float = 1.0  # weight of the questions beside the captions
     words: float = 5.0  # weight of naming the words of the caption all at once
     seed: int = 0
     threads: int = 1
     log_every: int = 20
     save_every: int = 200
+    exam_clips: int = 256  # fresh ones, at the end
     held_out: tuple[str, ...] = ()  # prompts whose captions are never shown
 
     def __post_init__(self) -> None:
-        whole = ("steps", "clips_per_step", "pool", "threads", "log_every", "save_every")
+        whole = (
+            "steps",
+            "clips_per_step",
+            "pool",
+            "threads",
+            "log_every",
+            "save_every",
+            "exam_clips",
+        )
         for name in whole:
             if getattr(self, name) < 1:
                 raise BadConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -151,7 +166,7 @@ class School:
             np.random.default_rng([config.seed, 1, step]), config.clips_per_step
         )
         losses = self.lessons.losses(self.pupil, lesson)
-        total = losses["caption"] + config.matching * losses["matching"]
+        total = losses["caption"] + config.answers * losses["answers"]
         total = total + config.words * (losses["seen_words"] + losses["read_words"])
         self.pupil.zero_grad(set_to_none=True)
         total.backward()
@@ -163,7 +178,7 @@ class School:
             optimizer.param_groups[0]["lr"] = rate * factor
             optimizer.step()
         report = {f"loss/{name}": losses[name].item() for name in LOSSES}
-        return report | {f"accuracy/{name}": losses[f"{name}_right"].item() for name in ANSWERS}
+        return report | {f"accuracy/{name}": losses[f"{name}_right"].item() for name in RIGHT}
 
     def state(self) -> dict[str, torch.Tensor]:
         """Everything that changes, by name, for a checkpoint."""
@@ -201,11 +216,19 @@ def rate_factor(step: int, config: PretrainVlmConfig) -> float:
 
 def demo_tokenizer() -> Any:
     """The tokenizer of the tiny base: words of the world, of the built-in dimensions, any bytes."""
-    captions = [clip.caption for clip in training_clips(400, 0, described=True)]
-    texts = [QUESTION, " yes", " no", "\nuser\n", "\nassistant\n", "Rate the clip."]
+    captions = list(_captions(400, np.random.default_rng(0)))
+    texts = [" yes", " no", "\nuser\n", "\nassistant\n", "Rate the clip: Does it fit?"]
     for dimensions in BUILT_IN.values():
         texts += [RatingTemplate.of(dimensions, name).text("") for name in ("guideline", "brief")]
     return tiny_tokenizer([*captions, *texts * 20])
+
+
+def _captions(count: int, rng: np.random.Generator) -> Iterator[str]:
+    """Captions as `training_clips` writes them, without drawing the clips."""
+    for _ in range(count):
+        facts = random_facts(rng)
+        recipe = random_recipe(rng, facts, Profile("training", wrong=(1.0, 0.0, 0.0)))
+        yield caption(facts, *appearance_words(recipe, rng))
 
 
 def _clips(config: PretrainVlmConfig) -> Iterator[Clip]:
@@ -233,11 +256,11 @@ def _progress(run: Supervised, config: PretrainVlmConfig) -> Callable[[int], Non
 
 @dataclass(frozen=True, slots=True)
 class ClipPool:
-    """Clips as the base sees them: frames uint8 [N, 8, 3, 56, 56], captions, facts."""
+    """Clips as the base sees them: frames uint8 [N, 8, 3, 56, 56], captions, recipes."""
 
     frames: torch.Tensor
     captions: tuple[str, ...]
-    facts: tuple[Facts, ...]
+    recipes: tuple[Recipe, ...]
 
     @classmethod
     def drawn(
@@ -245,17 +268,17 @@ class ClipPool:
     ) -> Self:
         rule = frame_rule(side_factor)
         frames: torch.Tensor | None = None
-        captions, facts = [], []
+        captions, recipes = [], []
         for index, clip in enumerate(clips):
             small = clip_of_array(clip.frames, rule, fps=float(FPS)).frames
             if frames is None:
                 frames = torch.empty((count, *small.shape), dtype=torch.uint8)
             frames[index] = small
             captions.append(clip.caption)
-            facts.append(clip.recipe.shown)
+            recipes.append(clip.recipe)
             report(index)
         assert frames is not None
-        return cls(frames, tuple(captions), tuple(facts))
+        return cls(frames, tuple(captions), tuple(recipes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +322,7 @@ class Lessons:
         front = self._tokens(f"{self._opening}<|vision_start|>{marks}<|vision_end|>")
         answers = [self._tokens(f"\n{self._pool.captions[index]}") for index in chosen]
         rows = [self._row(front, (*answer, self.tokenizer.eos_token_id)) for answer in answers]
-        rows += [self._question(front, self._pool.facts[index], rng) for index in chosen]
+        rows += [self._questions(front, self._pool.recipes[index], rng) for index in chosen]
         length = max(len(ids) for ids, _ in rows)
         pad = self.tokenizer.pad_token_id
         words = torch.tensor(self.words)
@@ -316,16 +339,25 @@ class Lessons:
         """Ids, and at each place the id that is to be said next."""
         return [*given, *asked], [*[IGNORE] * (len(given) - 1), *asked, IGNORE]
 
-    def _question(
-        self, front: Sequence[int], facts: Facts, rng: np.random.Generator
+    def _questions(
+        self, front: Sequence[int], recipe: Recipe, rng: np.random.Generator
     ) -> tuple[list[int], list[int]]:
-        """Half of the texts fit; of the others most are wrong in one fact."""
+        """How it looks, how it moves, whether a text fits: in the order of a rating text.
+
+        Half of the texts fit; of the others most are wrong in one fact.
+        """
+        look, motion = appearance_words(recipe, rng)
         fits = bool(rng.random() < 0.5)
-        text = caption(facts)
+        text = caption(recipe.shown)
         if not fits:
-            text, _ = mismatched(facts, rng, 1 if rng.random() < 0.75 else 2)
-        question = [*front, *self._tokens(f"\n{text}{QUESTION}")]
-        return self._row(question, self._tokens(" yes" if fits else " no"))
+            text, _ = mismatched(recipe.shown, rng, 1 if rng.random() < 0.75 else 2)
+        asked = ("\nVisual quality:", "\nMotion quality:", f"\n{text}\nText alignment:")
+        said = (f" {look}", f" {motion}", " yes" if fits else " no")
+        ids, targets = [*front], [IGNORE] * (len(front) - 1)
+        for question, answer in zip(asked, said, strict=True):
+            ids += [*self._tokens(question), *self._tokens(answer)]
+            targets += [*[IGNORE] * len(self._tokens(question)), *self._tokens(answer)]
+        return ids, [*targets, IGNORE]
 
     def losses(self, pupil: Pupil, lesson: Lesson) -> dict[str, torch.Tensor]:
         body, count = pupil.model.model, len(lesson.grid)
@@ -345,16 +377,24 @@ class Lessons:
         each = F.cross_entropy(logits, lesson.targets[asked], reduction="none")
         right = (logits.argmax(-1) == lesson.targets[asked]).float()
         question = (torch.arange(2 * count) >= count)[:, None].expand_as(asked)[asked]
+        last = (lesson.attention_mask.sum(1) - 2)[count:]  # where yes or no is said
+        fits = (
+            lesson.targets[count:].gather(1, last[:, None]),
+            hidden[count:][torch.arange(count), last],
+        )
         # All fronts are equal, so the clip ends at one place in all rows.
         end = int((lesson.input_ids[0] == self._end).nonzero()[0])
         read = pupil.read_words(hidden[:count, end])
         return {
             "caption": each[~question].mean(),
-            "matching": each[question].mean(),
+            "answers": each[question].mean(),
             "seen_words": _binary(pupil.seen_words(pooled), lesson.words),
             "read_words": _binary(read, lesson.words),
             "caption_right": right[~question].mean(),
-            "matching_right": right[question].mean(),
+            "answers_right": right[question].mean(),
+            "matching_right": (pupil.model.lm_head(fits[1]).argmax(-1) == fits[0][:, 0])
+            .float()
+            .mean(),
         }
 
     def _positions(self, body: Any, lesson: Lesson) -> torch.Tensor:  # [3, 2 K, L]
@@ -413,9 +453,9 @@ def _leave(run: Supervised, school: School) -> Outcome:
 
 
 @torch.no_grad()
-def examine(school: School, count: int = 256) -> dict[str, float]:
+def examine(school: School) -> dict[str, float]:
     """Captions and answers on clips that were not in the pool."""
-    config = school.config
+    config, count = school.config, school.config.exam_clips
     fresh = training_clips(
         count, 999_000 + config.seed, described=True, exclude=frozenset(config.held_out)
     )

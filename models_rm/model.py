@@ -44,12 +44,17 @@ class RewardNetwork(nn.Module):
         self.rope_mode = rope_mode
         self._order = [list(token_keys).index(key) for key in keys]
         width = backbone.config.text_config.hidden_size
-        words = backbone.get_input_embeddings().weight.detach().float()
-        noise = torch.randn(len(self.keys), width) * words.std()
-        self.tokens = nn.Parameter(words.mean(0) + noise.to(words.device))  # [D, H]
+        spread = backbone.get_input_embeddings().weight.detach().float().std().cpu()
+        self.tokens = nn.Parameter(torch.randn(len(self.keys), width) * spread)  # [D, H]
         self.heads = nn.Parameter(
             torch.randn(1 if shared_head else len(self.keys), width) / width**0.5
         )
+
+    @torch.no_grad()
+    def start_tokens_as(self, token_id: int) -> None:
+        """Give every reward token the vector of a word of the backbone."""
+        word = self.backbone.get_input_embeddings().weight[token_id]
+        self.tokens.copy_(word.float().expand_as(self.tokens))
 
     def forward(self, batch: Batch) -> torch.Tensor:  # [N, D]
         positions = batch.reward_positions[:, self._order]

@@ -3,6 +3,9 @@
 Dimensions that do not see the prompt stand before it, each closed by its reward token; then comes
 the prompt; then the others. With causal attention the first kind cannot depend on the prompt
 (VideoAlign, prompt_template.py, has the same order).
+
+A reward token stands where a colon would: behind "Visual quality" a backbone would go on with what
+it thinks of the clip, and that is the state that we want to read.
 """
 
 import hashlib
@@ -98,8 +101,8 @@ def _shown(part: Part, prompt: str) -> str:
 
 def _guideline(dimension: Dimension) -> str:
     lines = "".join(f"\n- {line}" for line in dimension.guideline)
-    return f"\n{dimension.title}:{lines}\nRating of {dimension.title.lower()}:"
+    return f"\n{dimension.title}:{lines}\nRating of {dimension.title.lower()}"
 
 
 def _brief(dimension: Dimension) -> str:
-    return f"\n{dimension.title}:"
+    return f"\n{dimension.title}"

@@ -330,6 +330,7 @@ def _set_up(run: Supervised, config: RewardModelConfig) -> Trainer:
     except ConfigError as error:
         raise BadConfigError(str(error)) from error
     network, template = checkpoints.build_network(backbone, snapshot.dimensions, config)
+    network.start_tokens_as(tokenizer(":", add_special_tokens=False)["input_ids"][0])
     use_for_vision(network.backbone.visual)
     network.to(torch.device("cuda" if torch.cuda.is_available() else "cpu")).train()
     trainer = Trainer(
