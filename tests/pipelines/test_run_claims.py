@@ -180,6 +180,23 @@ def test_a_lease_that_ran_out_is_taken_away(
 
 
 @pytest.mark.django_db
+def test_a_renewal_that_comes_between_the_look_and_the_grip_of_the_reaper_wins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = expired(owner="elsewhere:1:1", fence=1)
+    release = lifecycle._release
+
+    def renewed_meanwhile(row: Run, **still: Any) -> bool:
+        assert lifecycle.renew(row)
+        return release(row, **still)
+
+    monkeypatch.setattr(lifecycle, "_release", renewed_meanwhile)
+    assert lifecycle.reap() == []
+    run.refresh_from_db()
+    assert run.state == RunState.RUNNING
+
+
+@pytest.mark.django_db
 def test_an_owner_that_is_known_to_be_dead_is_not_waited_for() -> None:
     later = timezone.now() + timedelta(minutes=1)
     gone = subprocess.Popen([sys.executable, "-c", "pass"])

@@ -3,13 +3,16 @@
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from pipelines import launching
 from pipelines.models import Artifact, Metric, Run, RunState
+from pipelines.progress import Progress
 from pipelines.starting import cancel_run, retry_run
 from tests.pipelines.conftest import steps_of, wait_until
 
@@ -128,13 +131,20 @@ def test_a_hang_is_found_and_its_stacks_are_kept(
     assert launching.leftovers(run) == []
 
 
+def is_alive(pid: int) -> bool:
+    """Not gone, and not dead and waiting for its parent to notice."""
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
 def test_a_process_that_left_the_session_of_the_child_is_found_and_killed(
     queue_count: Queue, attempt: Attempt
 ) -> None:
     queue_count(steps=3, fault="spawn", at=2)
     run = attempt()
     assert run.state == RunState.SUCCEEDED
-    assert "spawn" in {line["what"] for line in steps_of(run)}
+    grandchild = int((launching.run_dir(run).root / "grandchild").read_text())
+    assert not is_alive(grandchild)
     assert launching.leftovers(run) == []
 
 
@@ -259,6 +269,24 @@ def test_lines_that_no_trainer_should_write_do_not_stop_the_import(
     assert after.state == RunState.SUCCEEDED
     names = set(Metric.objects.values_list("name", flat=True))
     assert names == {"value", "long" + "g" * 96}
+
+
+def test_a_value_of_a_newer_fence_is_never_replaced_by_an_older_one(
+    short_times: Any, db: None
+) -> None:
+    lease = timezone.now() + timedelta(minutes=1)
+    run = Run.objects.create(
+        kind="x", config={}, config_sha="", state="running", fence=1, lease_until=lease
+    )
+    folder = launching.run_dir(run)
+    folder.root.mkdir(parents=True)
+    Metric.objects.create(run=run, name="loss", step=1, value=0.5, fence=2)
+    Metric.objects.create(run=run, name="loss", step=2, value=0.4, fence=0)
+    folder.log_metrics(1, 2, {"loss": 9.0})
+    folder.log_metrics(2, 2, {"loss": 9.0})
+    assert Progress(run, folder).advance() is True
+    values = Metric.objects.order_by("step").values_list("value", "fence")
+    assert list(values) == [(0.5, 2), (9.0, 1)]
 
 
 def test_the_child_knows_its_fence_and_a_deadline_before_the_lease_ends(

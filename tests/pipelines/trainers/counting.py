@@ -77,7 +77,9 @@ def note(run: Supervised, what: str, step: int) -> None:
 def misbehave(config: dict, step: int, run: Supervised) -> None:
     if step == config.get("at") and "fault" in config:
         note(run, config["fault"], step)
-        FAULTS[config["fault"]]()
+        child = FAULTS[config["fault"]]()
+        if child is not None:
+            (run.dir.root / "grandchild").write_text(str(child.pid))
 
 
 def crash() -> None:
