@@ -43,7 +43,8 @@ from demo.templates import (
 )
 
 FIGURE_SHARE: Final = 0.03  # of the pixels: less than any figure covers, so all of it is figure
-INSIDE_BLOCKS: Final = np.arange(SIDE - 1) % 8 != 7  # steps that do not cross a border of 8 pixels
+# Steps at half resolution that do not cross a border of a block of 8 pixels.
+INSIDE_BLOCKS: Final = np.arange(SIDE // 2 - 1) % 4 != 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ def look(frames: Frames) -> Sight:
     facts = Facts(colour, figure.shape, figure.count, background, track.direction)
     return Sight(
         facts=facts,
-        detail_lost=_unit(_sharpness(scene, track, facts, washed), floor=0.84, slope=-0.65),
+        detail_lost=_unit(_sharpness(scene, track, facts, washed), floor=0.96, slope=-0.78),
         noise=_unit(_stains(scene, track, figure, facts) / BLOTCH_LEVELS, floor=0.05, slope=0.9),
         washed=_unit(washed / WASHED_SHARE),
         jitter=_unit(track.shake / JITTER_PIXELS, floor=0.06, slope=0.9),
@@ -205,7 +206,9 @@ def _as_generated(mask: Field, difference: Field) -> Field:  # [T, H, W]
     return (drawn @ (difference / size)).astype(np.float32, copy=False)
 
 
-def _steepest(mask: Field, count: int = 250) -> Field:  # [T]
+def _steepest(mask: Field, count: int = 80) -> Field:  # [T]
+    # At half resolution: files keep colour at half resolution, and would add steps of their own.
+    mask = np.stack([halved(frame) for frame in mask])
     across = np.diff(mask, axis=2)[:, :, INSIDE_BLOCKS].reshape(len(mask), -1)
     down = np.diff(mask, axis=1)[:, INSIDE_BLOCKS].reshape(len(mask), -1)
     steps = np.sort(np.abs(np.concatenate([across, down], axis=1)), axis=1)[:, -count:]
