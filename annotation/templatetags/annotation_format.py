@@ -9,8 +9,8 @@ UNDEFINED = "undefined"
 
 @register.filter
 def percent(share: float | None) -> str:
-    """0.634 -> "63 %"."""
-    return UNDEFINED if share is None else f"{100 * share:.0f} %"
+    """0.634 -> "63 %", which never breaks into two lines."""
+    return UNDEFINED if share is None else f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
 
 
 @register.filter

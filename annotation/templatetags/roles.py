@@ -7,7 +7,7 @@ from django.conf import settings
 from django.template.context import RequestContext
 from django.urls import reverse
 
-from annotation.permissions import is_annotator, is_lead, is_ml_engineer
+from annotation.permissions import Person, is_annotator, is_lead, is_ml_engineer
 
 register = template.Library()
 
@@ -23,7 +23,7 @@ class NavLink:
     current: bool
 
 
-def _wanted(user: object) -> list[tuple[str, str]]:
+def _wanted(user: Person) -> list[tuple[str, str]]:
     """Titles and URL names for this user, in the order of the loop: vote, campaigns, runs."""
     looks_behind = is_lead(user) or is_ml_engineer(user)
     wanted = [("Vote", "annotation:home")] if is_annotator(user) or not looks_behind else []

@@ -174,7 +174,7 @@ export class Guideline {
   }
 }
 
-const counted = (n, one, many) => `${n} ${n === 1 ? one : many}`;
+export const counted = (n, one, many) => `${n} ${n === 1 ? one : many}`;
 
 /** The badge "saved" / "2 waiting" / "1 problem", and the list behind it. */
 export class SyncView {

@@ -9,7 +9,7 @@ import { neighbourSpeed, p95, PairedPlayback } from "./lib/paired-playback.js";
 import { commandOf } from "./lib/shortcuts.js";
 import { VoteTimer } from "./lib/vote-timer.js";
 import {
-  announce, Guideline, Message, Notice, PromptView, showAsTiny, showProgress, SyncView, Transport,
+  announce, counted, Guideline, Message, Notice, PromptView, showAsTiny, showProgress, SyncView, Transport,
 } from "./annotate-views.js";
 
 const MOST_WAITING = 20; // votes in the outbox; beyond that no new pairs
@@ -70,7 +70,8 @@ class VotingPage {
     this.progress = null;
     this.turn = 0; // rises with every change of what is on the stage
     this.busy = false;
-    this.leaving = false;
+    this.toLogin = false; // on the way there the outbox is no reason to ask
+    this.reloading = false;
     this.letters = kept.get("letters") ?? true;
   }
 
@@ -140,12 +141,15 @@ class VotingPage {
     });
     document.addEventListener("visibilitychange", () => this.#visibility());
     addEventListener("beforeunload", (event) => {
-      if (this.outbox.entries.length > 0 && !this.leaving) event.preventDefault();
+      if (this.outbox.entries.length > 0 && !this.toLogin) event.preventDefault();
+    });
+    globalThis.navigation?.addEventListener("navigate", ({ navigationType }) => {
+      this.reloading = navigationType === "reload";
     });
     addEventListener("pagehide", () => {
-      // The pair on screen stays leased, so that a reload shows it again; going away returns it.
-      const untouched = this.ballot.answered === 0;
-      this.assignments.release({ all: this.leaving && untouched });
+      // A return to a half-filled ballot finds it again; a pair that nobody has touched goes back
+      // to the others at once, except where the browser says that this is a reload.
+      this.assignments.release({ all: !this.reloading && this.ballot.answered === 0 });
     });
     addEventListener("pageshow", (event) => event.persisted && location.reload());
   }
@@ -226,7 +230,7 @@ class VotingPage {
     }
     this.offline = error.isPassing;
     const { waiting } = this.outbox.state;
-    const safe = waiting > 0 ? ` ${waiting} of your votes are kept in this browser.` : "";
+    const safe = waiting > 0 ? ` ${counted(waiting, "vote is", "votes are")} kept in this browser.` : "";
     this.message.show({
       title: error.isPassing ? "No connection to the site" : "No pair can be given out",
       text: `${error.message}${safe}`,
@@ -237,7 +241,7 @@ class VotingPage {
   }
 
   #goToLogin() {
-    this.leaving = true;
+    this.toLogin = true;
     location.assign(login);
   }
 
@@ -248,7 +252,7 @@ class VotingPage {
     this.pair = null;
     this.message.show({
       title: "Waiting for the site",
-      text: `${waiting} of your votes are kept in this browser and not sent yet. New pairs come when they are.`,
+      text: `${counted(waiting, "vote is", "votes are")} kept in this browser and not sent yet. New pairs come after that.`,
       action: () => this.outbox.retry().then(() => this.advance()),
       button: "Send them now",
     });
@@ -574,7 +578,6 @@ class VotingPage {
   // ---- commands ----
 
   #clicked(event) {
-    if (event.target.closest("[data-leave]")) this.leaving = true;
     const button = event.target.closest("[data-command]");
     if (!button) return;
     this.run({ name: button.dataset.command, by: Number(button.dataset.by ?? 0) });

@@ -119,4 +119,4 @@ def test_figures_are_written_for_people() -> None:
     assert coefficient(None) == "undefined"
     assert coefficient(-0.001) == "0.00"
     assert coefficient(-0.25) == "\N{MINUS SIGN}0.25"
-    assert percent(0.634) == "63 %"
+    assert percent(0.634) == "63\N{NO-BREAK SPACE}%"

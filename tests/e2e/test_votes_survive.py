@@ -129,3 +129,32 @@ def test_a_clip_that_does_not_come_can_be_marked_as_broken(
     stage.expect_badge("saved")
     stage.expect_message("No pair for you right now")
     assert set(Judgement.objects.values_list("reason", flat=True)) == {"broken"}
+
+
+def test_a_reload_shows_the_same_pair_and_what_was_chosen_on_it(
+    at_browser: Callable, alice: Any, make_campaign: Callable, voting: type
+) -> None:
+    stage = voting(at_browser(alice), make_campaign(6)).open()
+    prompt = stage.wait_for_pair()
+    stage.press("w d")
+    stage.page.reload()
+    assert stage.wait_for_pair() == prompt
+    for dimension, label in (("VQ", "tie"), ("MQ", "right")):
+        chosen = stage.page.locator(f'[data-dimension="{dimension}"] [data-label="{label}"]')
+        expect(chosen).to_have_attribute("aria-checked", "true")
+    expect(stage.page.locator("#submit")).to_contain_text("2 of 3 answered")
+
+
+def test_leaving_gives_untouched_pairs_back_to_the_others(
+    at_browser: Callable, alice: Any, make_campaign: Callable, voting: type
+) -> None:
+    from annotation.models import Slot
+
+    page = at_browser(alice)
+    stage = voting(page, make_campaign(6)).open()
+    stage.wait_for_pair()
+    page.wait_for_timeout(1000)
+    assert Slot.objects.filter(state="leased").count() == 3  # one shown, two fetched ahead
+    page.goto("/")
+    page.wait_for_timeout(1000)
+    assert not Slot.objects.filter(state="leased").exists()
