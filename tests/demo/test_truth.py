@@ -41,9 +41,19 @@ def unseen(count: int, seed: int) -> list[Recipe]:
     ]
 
 
-def test_it_follows_the_known_quality_through_the_generators_autoencoder() -> None:
-    recipes = unseen(400, seed=2024)
+def through_file(clip: NDArray[np.uint8], path: Path) -> NDArray[np.uint8]:
+    write_clip(path, clip, 8)
+    return read_clip(path)
+
+
+@pytest.mark.parametrize("from_file", [False, True])
+def test_it_follows_the_known_quality_through_the_generators_autoencoder(
+    from_file: bool, tmp_path: Path
+) -> None:
+    recipes = unseen(300, seed=2024)
     clips = round_trip(np.stack([render(recipe) for recipe in recipes]))
+    if from_file:
+        clips = np.stack([through_file(clip, tmp_path / "clip.mp4") for clip in clips])
     found = [
         measure(clip, caption(recipe.asked)) for clip, recipe in zip(clips, recipes, strict=True)
     ]
@@ -51,16 +61,6 @@ def test_it_follows_the_known_quality_through_the_generators_autoencoder() -> No
     for key in DIMENSIONS:
         rho = spearmanr([row[key] for row in found], [row[key] for row in known]).statistic
         assert rho >= 0.9, f"{key}: {rho:.3f}"
-
-
-def test_the_video_file_changes_little(tmp_path: Path) -> None:
-    recipe = unseen(1, seed=5)[0]
-    clip = round_trip(render(recipe))
-    path = tmp_path / "clip.mp4"
-    write_clip(path, clip, 8)
-    before, after = (measure(each, caption(recipe.asked)) for each in (clip, read_clip(path)))
-    assert after["TA"] == before["TA"]
-    assert after == pytest.approx(before, abs=0.4)
 
 
 @pytest.mark.parametrize("kind", [*VISUAL, *MOTION])
