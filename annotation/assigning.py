@@ -77,7 +77,8 @@ def claim(
     """Give the annotator a pair.
 
     A live lease of this tab is given again, so a reload never burns a pair; `prefetch` asks for a
-    further one. At most TIEBREAK_LEASES_PER_ANNOTATOR are live; a tab beyond that gets the oldest.
+    further one. At most TIEBREAK_LEASES_PER_ANNOTATOR are live; a tab beyond that gets the oldest,
+    and who comes from another campaign gives the oldest of there back.
     """
     if campaign.state != CampaignState.OPEN:
         return Empty(f"This campaign is {campaign.state}; no pairs are given out.", 60)
@@ -86,8 +87,12 @@ def claim(
     full = len(live) >= settings.TIEBREAK_LEASES_PER_ANNOTATOR
     if not prefetch and (again := _to_show_again(live, campaign, tab, full=full)):
         return Assignment(again, again.slot.lease_expires or now, cursor.votes)
-    if full:
+    if full and prefetch:
         return Empty("You hold as many pairs as one person may; finish one of them first.")
+    if full:
+        # All are of other campaigns: who comes here now does not work there.
+        oldest = live.pop(0)
+        Slot.objects.filter(pk=oldest.slot_id, lease_token=oldest.token).update(**_OPEN_AGAIN)
     if expired:
         Slot.objects.filter(pk__in=expired, holder=user).update(**_OPEN_AGAIN)
     slot = _next_slot(campaign, user, cursor, now)

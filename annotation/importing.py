@@ -17,7 +17,7 @@ from django.db.models import F
 from annotation.campaigns import create_campaign
 from annotation.duplicates import Duplicate, Opinion, Sides, distinct, opinion_of, refused, sides_of
 from annotation.errors import CampaignError, MediaError
-from annotation.media import KeptClip, keep_clip, register_clip
+from annotation.media import KeptClip, keep_clip, measured, register_clip
 from annotation.models import (
     Campaign,
     CampaignState,
@@ -31,7 +31,7 @@ from annotation.models import (
     TripletState,
     Video,
 )
-from annotation.probing import Clip, probe
+from annotation.probing import Clip
 from annotation.videoalign import Row, Sheet, read_sheet
 from formats.files import sha256_of
 from formats.labels import Label
@@ -204,7 +204,7 @@ def _digests(file: Path, sheet: Sheet, folder: Path) -> dict[str, str]:
 
 def _probed(file: Path, row: Row, path: Path) -> Clip:
     try:
-        return probe(path)
+        return measured(path)
     except MediaError as error:
         raise refused(file, row, error.message) from None
 

@@ -220,6 +220,7 @@ class Video(models.Model):
             models.CheckConstraint(condition=Q(num_frames__gte=1), name="video_has_frames"),
             models.CheckConstraint(condition=Q(fps__gt=0), name="video_has_a_rate"),
         ]
+        indexes = [models.Index(fields=["sha256"], name="video_by_content")]
 
     def __str__(self) -> str:
         return str(self.id)

@@ -121,7 +121,7 @@ def test_the_figures_are_for_leads_and_ml_engineers(voted, alice, lee, mia, anno
 
 
 def test_the_annotators_panel_applies_the_rule_on_carelessness(make_campaign, people):
-    """Four people vote on 60 triplets; the last one throws a die."""
+    """Four people vote on 24 triplets; the last one throws a die."""
     import random
     import uuid
 
@@ -129,13 +129,13 @@ def test_the_annotators_panel_applies_the_rule_on_carelessness(make_campaign, pe
     from annotation.models import Dimension
     from annotation.voting import Answer, Ballot, cast_vote
 
-    campaign = make_campaign(60, votes_wanted=4)
+    campaign = make_campaign(24, votes_wanted=4)
     keys = list(
         Dimension.objects.filter(dimension_set=campaign.dimension_set).values_list("key", flat=True)
     )
     chance = random.Random(5)
     for user in people(4):
-        for _ in range(60):
+        for _ in range(24):
             lease = claim(campaign, user, uuid.uuid4()).lease
             honest = "right" if lease.swap else "left"
             careless = user.username == "annotator 3"
@@ -146,5 +146,5 @@ def test_the_annotators_panel_applies_the_rule_on_carelessness(make_campaign, pe
     assert [careless for careless, _ in found.values()].count(True) == 1
     assert found["annotator 3"][0] is True
     # A die agrees with people who always say A like the die that the rule assumes.
-    assert found["annotator 3"][1] == pytest.approx(1, abs=0.2)
+    assert found["annotator 3"][1] == pytest.approx(1, abs=0.3)
     assert found["annotator 0"][1] == pytest.approx(0, abs=0.1)

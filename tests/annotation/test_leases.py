@@ -113,6 +113,18 @@ def test_leases_are_named_by_their_token(make_campaign, people):
         assigning.renew(given.lease.token, user)
 
 
+def test_who_changes_the_campaign_is_not_kept_waiting(make_campaign, people, annotator):
+    first, second = make_campaign(3), make_campaign(1)
+    browser = annotator(people(1)[0])
+    oldest = browser.next(first)
+    for _ in range(2):
+        browser.next(first, prefetch=True)
+    assert browser.next(second)["campaign"] == second.pk
+    assert Slot.objects.filter(state="leased").count() == 3
+    # What was given back can still be voted on.
+    assert browser.vote(oldest).json()["state"] == "counted"
+
+
 def test_a_sweep_reopens_what_expired(make_campaign, people):
     campaign, user = make_campaign(3), people(1)[0]
     leases = [claim(campaign, user, uuid.uuid4(), prefetch=True).lease for _ in range(2)]
