@@ -174,7 +174,10 @@ class Worker:
         except Error as error:
             logger.warning("the database does not answer: %s", error)
             connection.close()
-            return False
+        except Exception:
+            # One slot fewer would go unnoticed for days.
+            logger.exception("a run could not be supervised; the reaper will find it")
+        return False
 
     def _work(self) -> bool:
         run = lifecycle.claim(self.queues, self.owner)

@@ -18,6 +18,7 @@ from pipelines import doorbell, launching, tasks
 from pipelines.models import Artifact, Run, RunState, WorkerHeartbeat
 from pipelines.starting import start_run
 from tests.pipelines.conftest import child_environment, steps_of, wait_until
+from tools import services
 
 ROOT = Path(__file__).parents[2]
 NOBODY_LISTENS = "redis://127.0.0.1:9/0"
@@ -99,7 +100,7 @@ def start_celery(
 ) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(*words: str) -> subprocess.Popen[bytes]:
+    def start(*words: str, broker: str = redis_url) -> subprocess.Popen[bytes]:
         with (tmp_path / f"celery-{len(started)}.log").open("wb") as log:
             process = subprocess.Popen(
                 [
@@ -107,7 +108,7 @@ def start_celery(
                     *("worker", "-Q", "default,gpu", "-n", f"w{len(started)}@%h", "-l", "INFO"),
                     *words,
                 ],
-                env=child_environment(short_times, database_url, CELERY_BROKER_URL=redis_url),
+                env=child_environment(short_times, database_url, CELERY_BROKER_URL=broker),
                 cwd=ROOT,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -211,3 +212,24 @@ def test_a_celery_worker_that_is_asked_to_leave_does_not_wait_for_the_end_of_a_t
     run.refresh_from_db()
     assert (run.state, run.reason, run.attempt) == (RunState.QUEUED, "worker_left", 0)
     assert launching.leftovers(run) == []
+
+
+@pytest.mark.redis
+@pytest.mark.faults
+@pytest.mark.django_db(transaction=True)
+def test_a_run_does_not_notice_that_redis_has_died(
+    start_celery: Any, queue_count: Any, settings: Any
+) -> None:
+    import redis
+
+    with services.redis() as url:
+        settings.CELERY_BROKER_URL = url
+        run = queue_count(steps=100, pause=0.02)
+        start_celery("--pool", "threads", "-c", "2", broker=url)
+        wait_until(lambda: len(steps_of(run)) > 5, "5 steps", 30)
+        with contextlib.suppress(redis.ConnectionError), redis.Redis.from_url(url) as client:
+            client.shutdown(nosave=True)
+        wait_until(lambda: Run.objects.get(pk=run.pk).state == "succeeded", "it succeeds", 30)
+        run.refresh_from_db()
+        assert (run.fence, run.attempt) == (1, 1)
+        assert len([line for line in steps_of(run) if line["what"] == "start"]) == 1

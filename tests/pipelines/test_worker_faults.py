@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection, transaction
 
-from pipelines import launching
+from pipelines import launching, worker
 from pipelines.models import Artifact, Metric, Run, RunState, WorkerHeartbeat
+from pipelines.worker import Worker
 from tests.pipelines.conftest import steps_of, wait_until
 
 pytestmark = [pytest.mark.faults, pytest.mark.django_db(transaction=True)]
@@ -94,12 +95,12 @@ def test_kill_9_of_the_worker_takes_a_django_bound_child_along_too(
     start_worker: Start, queue_count: Any
 ) -> None:
     run = queue_count(kind="performing", steps=200, pause=0.02)
-    worker = start_worker()
+    process = start_worker()
     wait_until(lambda: Metric.objects.exists() or Run.objects.get(pk=run.pk).step > 3, "steps", 20)
     run.refresh_from_db()
     assert len(launching.leftovers(run)) == 1
-    worker.kill()
-    worker.wait()
+    process.kill()
+    process.wait()
     wait_until(lambda: launching.leftovers(run) == [], "the child is gone", 1.0)
 
 
@@ -107,8 +108,8 @@ def test_a_django_bound_run_is_performed_by_its_function(
     start_worker: Start, queue_count: Any
 ) -> None:
     run = queue_count(kind="performing", steps=2)
-    worker = start_worker("--once")
-    assert worker.wait(30) == 0
+    process = start_worker("--once")
+    assert process.wait(30) == 0
     run.refresh_from_db()
     assert run.state == RunState.SUCCEEDED, run.message
     assert run.summary["kind"] == "performing"
@@ -119,12 +120,12 @@ def test_a_worker_that_is_asked_to_leave_puts_its_runs_back_and_leaves_nothing(
     start_worker: Start, queue_count: Any, number: signal.Signals
 ) -> None:
     runs = [queue_count(steps=2000, pause=0.01, save_every=10_000) for _ in range(2)]
-    worker = start_worker("--slots", "2")
+    process = start_worker("--slots", "2")
     for run in runs:
         wait_until(counted(run, 5), "5 steps")
     assert WorkerHeartbeat.objects.get().slots == 2
-    worker.send_signal(number)
-    assert worker.wait(10) == 0
+    process.send_signal(number)
+    assert process.wait(10) == 0
     for run in runs:
         run.refresh_from_db()
         assert (run.state, run.reason, run.attempt) == (RunState.QUEUED, "worker_left", 0)
@@ -133,17 +134,17 @@ def test_a_worker_that_is_asked_to_leave_puts_its_runs_back_and_leaves_nothing(
     assert_nothing_is_left(*runs)
 
 
-def freeze(worker: subprocess.Popen[bytes], run: Run) -> None:
+def freeze(process: subprocess.Popen[bytes], run: Run) -> None:
     """Stop a process between two transactions.
 
     In the middle of one it would keep its lock until PostgreSQL ends the session after 30 s
     (settings), which is the longest that a frozen worker can delay its successor.
     """
     while True:
-        worker.send_signal(signal.SIGSTOP)
+        process.send_signal(signal.SIGSTOP)
         if is_unlocked(run):
             return
-        worker.send_signal(signal.SIGCONT)
+        process.send_signal(signal.SIGCONT)
         time.sleep(0.03)
 
 
@@ -222,8 +223,28 @@ def test_a_poison_run_stops_itself_and_the_others_finish(
 ) -> None:
     poison = queue_count(steps=5, fault="segfault", at=1)
     healthy = [queue_count(steps=3) for _ in range(4)]
-    worker = start_worker("--until-idle")
-    assert worker.wait(40) == 0
+    process = start_worker("--until-idle")
+    assert process.wait(40) == 0
     poison.refresh_from_db()
     assert (poison.state, poison.reason, poison.attempt) == (RunState.FAILED, "killed", 3)
     assert {state_of(run) for run in healthy} == {"succeeded"}
+
+
+def test_a_slot_survives_what_nobody_thought_of(
+    queue_count: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = queue_count(steps=1), queue_count(steps=1)
+    real = worker.supervise
+
+    def supervise(run: Run, *arguments: Any, **named: Any) -> None:
+        if run.pk == first.pk and run.fence == 1:
+            raise ZeroDivisionError
+        real(run, *arguments, **named)
+
+    monkeypatch.setattr(worker, "supervise", supervise)
+    Worker(["default"], slots=1).run(until_idle=True)
+    # Nobody supervised the first one, so its lease ran out and it was claimed again.
+    assert [(state_of(run), Run.objects.get(pk=run.pk).fence) for run in (first, second)] == [
+        ("succeeded", 2),
+        ("succeeded", 1),
+    ]
