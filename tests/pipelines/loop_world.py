@@ -4,7 +4,9 @@ What a trainer would leave is made up here (clips of a flat grey, scores from th
 that pages, reports and lineage are tested in a second.
 """
 
+import functools
 import hashlib
+import io
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +25,17 @@ DIMENSIONS = ("VQ", "MQ", "TA")
 LIFT = {"Flow-DPO": 0.6, "GAPO": -0.1}
 
 
-def write_clip(path: Path, shade: int, size: int = 32, frames: int = 4) -> Path:
+def write_clip(path: Path, shade: int) -> Path:
     """A tiny H.264 clip whose bytes depend on `shade`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w", format="mp4") as container:
+    path.write_bytes(_clip(shade))
+    return path
+
+
+@functools.cache
+def _clip(shade: int, size: int = 32, frames: int = 4) -> bytes:
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=8)
         stream.width = stream.height = size
         stream.pix_fmt = "yuv420p"
@@ -36,14 +45,14 @@ def write_clip(path: Path, shade: int, size: int = 32, frames: int = 4) -> Path:
             pixels[number * 4 : number * 4 + 6, left : left + 6] = 255
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(stream.encode(None))
-    return path
+    return buffer.getvalue()
 
 
 def number_of(*parts: object) -> int:
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:4], "big")
 
 
-def make_campaign(name: str = "Demo world", pairs: int = 14, user: Any = None) -> Any:
+def make_campaign(name: str = "Demo world", pairs: int = 10, user: Any = None) -> Any:
     """A campaign whose triplets are settled by import: half A, a third ties, one invalid."""
     from django.conf import settings
 

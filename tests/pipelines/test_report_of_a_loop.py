@@ -78,7 +78,8 @@ def test_a_loop_that_cannot_work_leaves_no_row(mia: Any, changes: Any, sentence:
     assert not LoopGroup.objects.exists()
 
 
-def test_the_next_loop_can_begin_with_the_config_of_this_one(played: LoopGroup, mia: Any) -> None:
+def test_the_next_loop_can_begin_with_the_config_of_this_one(mia: Any) -> None:
+    played = start_loop(make_campaign(user=mia), loop_config(), mia)
     config = first_config()
     assert config["alignments"]["GAPO"]["method"] == "gapo"
     assert config["prompts_eval"]["split"] == "test"
@@ -89,12 +90,14 @@ def test_the_next_loop_can_begin_with_the_config_of_this_one(played: LoopGroup, 
     assert config_of(again)["generation_pairs"] == config["generation_pairs"]
 
 
-def test_a_report_reaches_down_to_the_votes(played: LoopGroup) -> None:
+def test_a_report_reaches_down_to_the_votes(
+    played: LoopGroup, capsys: pytest.CaptureFixture[str]
+) -> None:
     report = read_report(newest())
     assert json.loads(path_of(newest()).read_text())["schema"] == "report/1"
     assert report["lineage"][0]["kind"] == "snapshot"
     assert report["snapshots"][0]["campaign"] == played.campaign_id
-    assert report["snapshots"][0]["counts"]["pairs"] == 14
+    assert report["snapshots"][0]["counts"]["pairs"] == 10
     known = {out["artifact"] for row in report["lineage"] for out in row["outputs"]}
     used = {
         link["artifact"]
@@ -103,6 +106,20 @@ def test_a_report_reaches_down_to_the_votes(played: LoopGroup) -> None:
         if "artifact" in link
     }
     assert used <= known
+    # The judge that trained the candidate is named as such.
+    flags = {
+        judge["judge"]: judge["was_training_reward"]
+        for evaluation in report["evaluations"]
+        for judge in evaluation["judges"]
+    }
+    assert flags == {"reward": True, "truth": False}
+    # The same figures on the terminal, dimensions in the order of their set.
+    call_command("demo_report")
+    text = capsys.readouterr().out
+    assert "Take Flow-DPO" in text
+    assert "first loss 0.6931472" in text
+    order = [text.index(f"  truth      {key}") for key in ("overall", "VQ", "MQ", "TA")]
+    assert order == sorted(order)
 
 
 def test_every_output_of_the_loop_stands_on_the_snapshot(
@@ -115,16 +132,6 @@ def test_every_output_of_the_loop_stands_on_the_snapshot(
     snapshot = played.runs.get(kind="snapshot").artifacts.get()
     for run in played.runs.filter(kind__in=("alignment", "evaluation", "report")):
         assert snapshot.pk in stands_on(run.artifacts.get())
-
-
-def test_the_judge_that_trained_the_candidate_is_named(played: LoopGroup) -> None:
-    report = read_report(newest())
-    flags = {
-        judge["judge"]: judge["was_training_reward"]
-        for evaluation in report["evaluations"]
-        for judge in evaluation["judges"]
-    }
-    assert flags == {"reward": True, "truth": False}
 
 
 def test_an_independent_reward_model_is_no_training_reward(mia: Any) -> None:
@@ -151,15 +158,6 @@ def test_generated_clips_become_videos_and_pairs_find_them_there(
     for record in records:
         assert (Path(settings.MEDIA_ROOT) / record.chosen.path).is_file()
         assert record.split == "train"
-
-
-def test_the_figures_are_printed(played: LoopGroup, capsys: pytest.CaptureFixture[str]) -> None:
-    call_command("demo_report")
-    text = capsys.readouterr().out
-    assert "Take Flow-DPO" in text
-    assert "first loss 0.6931472" in text
-    order = [text.index(f"  truth      {key}") for key in ("overall", "VQ", "MQ", "TA")]
-    assert order == sorted(order)
 
 
 # The ceiling.

@@ -13,6 +13,7 @@ from pipelines import launching, lifecycle
 from pipelines.loop import start_loop
 from pipelines.models import Artifact, LoopGroup, Run, RunState, WorkerHeartbeat
 from pipelines.progress import Progress
+from pipelines.registry import path_of
 from pipelines.run_cards import cards, duration
 from pipelines.run_pages import cell, figures, thinned
 from pipelines.starting import start_run
@@ -161,7 +162,9 @@ def test_a_nonsense_offset_reads_the_tail(mia: Any, queued: Run, nonsense: str) 
     assert _as(mia).get(path, {"log": nonsense, "since": nonsense}).status_code == 200
 
 
-def test_no_page_has_inline_script_or_style(mia: Any, played: LoopGroup) -> None:
+def test_pages_have_no_inline_script_and_ask_a_fixed_number_of_queries(
+    mia: Any, played: LoopGroup, django_assert_max_num_queries: Any
+) -> None:
     report = Artifact.objects.get(kind="report")
     paths = [
         "/runs/",
@@ -177,12 +180,6 @@ def test_no_page_has_inline_script_or_style(mia: Any, played: LoopGroup) -> None
         assert "<style" not in html, path
         assert "<script>" not in html, path
         assert "onclick" not in html, path
-
-
-def test_lists_ask_a_fixed_number_of_queries(
-    mia: Any, played: LoopGroup, django_assert_max_num_queries: Any
-) -> None:
-    client = _as(mia)
     ids = list(played.runs.values_list("pk", flat=True))
     with django_assert_max_num_queries(8):
         client.get("/runs/")
@@ -207,9 +204,7 @@ def test_a_loop_shows_its_steps_in_the_order_of_the_story(mia: Any, played: Loop
     assert places == sorted(places)
     assert f"of {played.runs.count()} runs done" in html
     assert "Open the report" in html
-
-
-def test_a_generation_shows_clips_that_play(mia: Any, played: LoopGroup) -> None:
+    # A generation shows clips that play.
     run = played.runs.filter(kind="generation").first()
     html = _as(mia).get(f"/runs/{run.pk}/").content.decode()
     assert html.count("<video") == min(8, run.summary["clips"])
@@ -228,12 +223,7 @@ def test_the_report_page_says_what_it_found(mia: Any, played: LoopGroup) -> None
     assert html.count("<video") >= 12
     for run in played.runs.exclude(kind="report"):
         assert f"/runs/{run.pk}/" in html
-
-
-def test_a_report_that_is_damaged_is_not_shown(mia: Any, played: LoopGroup) -> None:
-    from pipelines.registry import path_of
-
-    artifact = Artifact.objects.get(kind="report")
+    # A damaged report is not shown.
     path_of(artifact).write_text('{"schema": "report/0"}')
     answer = _as(mia).get(f"/reports/{artifact.pk}/")
     assert answer.status_code == 410
