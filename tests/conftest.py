@@ -39,6 +39,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure() -> None:
+    """Settings were read before this file: nothing of a test may land in the checkout's own var/."""
+    from django.conf import settings
+
+    settings.VAR = _SCRATCH
+    settings.STATIC_ROOT = _SCRATCH / "static"
+    settings.STATIC_ROOT.mkdir(exist_ok=True)  # WhiteNoise wants it when a live server starts
+
+
 def pytest_unconfigure() -> None:
     shutil.rmtree(_SCRATCH, ignore_errors=True)
 
@@ -99,8 +108,6 @@ def database_url(db: None) -> str:
 def _own_folders(tmp_path: Path, settings: Any) -> None:
     settings.MEDIA_ROOT = tmp_path / "media"
     settings.RUNS_ROOT = tmp_path / "runs"
-    settings.STATIC_ROOT = tmp_path / "static"  # WhiteNoise warns where there is no folder
-    settings.STATIC_ROOT.mkdir()
     settings.STORAGES = {
         **settings.STORAGES,
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},

@@ -52,7 +52,9 @@ def pages_of(page: Any, site: str, person: str) -> Iterator[tuple[str, str]]:
     page.goto(f"{site}/runs/")
     if link := first_link(page, r"/runs/\d+/"):
         yield "run", link
-    yield "report", "/reports/newest/"
+    page.goto(f"{site}/loop/")
+    if link := first_link(page, r"/reports/\d+/"):
+        yield "report", link
     yield "admin", "/admin/"
     yield "admin-run", "/admin/pipelines/run/add/"
 

@@ -17,14 +17,6 @@ import pytest
 from tests.conftest import PASSWORD
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _folder_of_static_files(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The live server starts before the folders of a single test are there."""
-    from django.conf import settings
-
-    settings.STATIC_ROOT = tmp_path_factory.mktemp("static")
-
-
 MakeClip = Callable[..., Path]
 PATIENCE = 20_000  # ms; CI machines are slow
 
@@ -166,6 +158,20 @@ class Voting:
         from playwright.sync_api import expect
 
         expect(self.page.locator("#sync")).to_have_text(re.compile(text), timeout=PATIENCE)
+
+
+@pytest.fixture
+def until() -> Callable[..., None]:
+    """`until(page, condition)`: goes on as soon as the condition holds, fails after a while."""
+
+    def wait(page: Any, condition: Callable[[], bool]) -> None:
+        for _ in range(PATIENCE // 100):
+            if condition():
+                return
+            page.wait_for_timeout(100)  # Playwright's own loop goes on meanwhile
+        pytest.fail(f"it did not come true within {PATIENCE // 1000} s")
+
+    return wait
 
 
 @pytest.fixture

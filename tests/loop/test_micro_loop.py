@@ -66,7 +66,7 @@ def assert_every_arrow_carried_something(group: LoopGroup) -> None:
     }  # fmt: skip
     engineer = Client()
     engineer.force_login(User.objects.get(username="engineer"))
-    page = engineer.get("/reports/newest/", follow=True)
+    page = engineer.get(f"/reports/{report.pk}/")
     assert page.status_code == 200
     assert b"Flow-DPO" in page.content
 
