@@ -234,6 +234,8 @@ def _start_loop(campaign: Campaign, values: Mapping[str, Any], site: str) -> Loo
             "annotators": _annotators(values),
         },
         "reward_model": values["reward_model"],
+        # The truth is known here, so the report can say what a perfect judge would reach.
+        "report": {"recipes": str(recipes / "recipes.jsonl")},
         "generation_pairs": {**values["generation"], **values["loop"].get("generation_pairs", {})},
         "generation_eval": {**values["generation"], **values["loop"].get("generation_eval", {})},
         "alignments": {
