@@ -130,7 +130,7 @@ def _summary(step: Step) -> dict[str, Any]:
 
 
 def _reward_model(step: Step, steps: Sequence[Step], config: ReportConfig) -> dict[str, Any]:
-    test = step.run.summary.get("test", {})
+    test = step.run.summary.get("evaluation", {}).get(TEST, {})
     known = _ceilings(step, config)
     dimensions = {}
     for key, figures in test.items():

@@ -20,6 +20,7 @@ from pipelines.registry import source_of
 POINTS: Final = 1000  # per curve: more than a screen has columns
 LOG_BLOCK: Final = 64 * 1024
 CLIPS: Final = 8
+_WIDEST: Final = 8  # columns that a page has room for
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +181,8 @@ def figures(summary: dict[str, Any], title: str = "Figures") -> list[Table]:
 
     The trainers decide what they report; this page needs no release to show a new figure.
     """
-    plain = [(_label(key), [cell(value)]) for key, value in summary.items() if _is_plain(value)]
-    tables = [Table(title, ["value"], plain)] if plain else []
+    plain = {key: value for key, value in summary.items() if _is_plain(value)}
+    tables = [_column(title, plain)] if plain else []
     for key, value in summary.items():
         if isinstance(value, dict) and value:
             tables += _tables_of(_label(key), value)
@@ -189,18 +190,29 @@ def figures(summary: dict[str, Any], title: str = "Figures") -> list[Table]:
 
 
 def _tables_of(title: str, value: dict[str, Any]) -> list[Table]:
-    if not all(isinstance(row, dict) for row in value.values()):
-        flat = {key: each for key, each in value.items() if _is_plain(each)}
-        deeper = {key: each for key, each in value.items() if isinstance(each, dict) and each}
-        rows = [(_label(key), [cell(each)]) for key, each in flat.items()]
-        tables = [Table(title, ["value"], rows)] if rows else []
-        for key, each in deeper.items():
-            tables += _tables_of(f"{title}: {_label(key)}", each)
-        return tables
-    columns = list(dict.fromkeys(name for row in value.values() for name in row))
-    shown = [name for name in columns if any(_is_plain(row.get(name)) for row in value.values())]
-    rows = [(key, [cell(row.get(name)) for name in shown]) for key, row in value.items()]
-    return [Table(title, [_label(name) for name in shown], rows)]
+    """Flat values as a column; objects of flat values as a matrix; what is deeper, one by one."""
+    flat = {key: each for key, each in value.items() if _is_plain(each)}
+    deep = {key: each for key, each in value.items() if isinstance(each, dict) and each}
+    tables = [_column(title, flat)] if flat else []
+    if deep and not any(isinstance(each, dict) for row in deep.values() for each in row.values()):
+        return [*tables, _matrix(title, deep)]
+    for key, each in deep.items():
+        tables += _tables_of(f"{title}: {_label(key)}", each)
+    return tables
+
+
+def _column(title: str, values: dict[str, Any]) -> Table:
+    return Table(title, ["value"], [(_label(key), [cell(each)]) for key, each in values.items()])
+
+
+def _matrix(title: str, value: dict[str, dict[str, Any]]) -> Table:
+    """One row per object; turned round where that would be wider than a page."""
+    names = list(dict.fromkeys(name for row in value.values() for name in row))
+    if len(names) > _WIDEST:
+        rows = [(_label(name), [cell(row.get(name)) for row in value.values()]) for name in names]
+        return Table(title, list(value), rows)
+    rows = [(key, [cell(row.get(name)) for name in names]) for key, row in value.items()]
+    return Table(title, [_label(name) for name in names], rows)
 
 
 def _is_plain(value: object) -> bool:
@@ -210,8 +222,8 @@ def _is_plain(value: object) -> bool:
 def _is_short_list(value: object) -> bool:
     return (
         isinstance(value, list)
-        and 0 < len(value) <= 4
-        and all(isinstance(each, int | float) for each in value)
+        and 0 < len(value) <= _WIDEST
+        and all(isinstance(each, int | float | str) for each in value)
     )
 
 

@@ -166,7 +166,7 @@ def _reward_model(run: Any, folder: RunDir) -> Outcome:
         for key, accuracy in zip(DIMENSIONS, (0.88, 0.84, 0.71), strict=True)
     }
     output = Output(OutputKind.REWARD_MODEL, "outputs/model", sha)
-    return Outcome(0, outputs=(output,), summary={"steps": 30, "test": test})
+    return Outcome(0, outputs=(output,), summary={"steps": 30, "evaluation": {"test": test}})
 
 
 def _touch(path: Path, content: object) -> None:

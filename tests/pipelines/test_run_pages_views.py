@@ -241,6 +241,13 @@ def test_a_summary_becomes_tables_by_itself() -> None:
     assert table.rows == [("VQ", ["0.500", "[0.400, 0.600]"])]
 
 
+def test_a_summary_of_any_depth_is_shown_and_a_wide_one_is_turned_round() -> None:
+    many = {f"figure {n}": float(n) for n in range(12)}
+    (table,) = figures({"evaluation": {"test": {"VQ": many, "TA": many}}})
+    assert (table.title, table.columns) == ("evaluation: test", ["VQ", "TA"])
+    assert table.rows[3] == ("figure 3", ["3.000", "3.000"])
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [(None, "–"), (True, "yes"), (12345, "12,345"), (0.00001, "1e-05"), (-0.25, "-0.250")],
