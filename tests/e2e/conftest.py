@@ -16,7 +16,6 @@ import pytest
 
 from tests.conftest import PASSWORD
 
-
 MakeClip = Callable[..., Path]
 PATIENCE = 20_000  # ms; CI machines are slow
 

@@ -10,16 +10,18 @@ pytestmark = pytest.mark.e2e
 
 
 def test_a_vote_made_offline_survives_the_page_and_is_sent_exactly_once(
-    at_browser: Callable, alice: Any, make_campaign: Callable, voting: type
+    at_browser: Callable, alice: Any, make_campaign: Callable, voting: type, until: Callable
 ) -> None:
     from annotation.models import Vote
 
     campaign = make_campaign(3)
     page = at_browser(alice)
     context = page.context
+    fetched: list[str] = []
+    page.on("requestfinished", lambda each: fetched.append(each.url) if "/v/" in each.url else None)
     stage = voting(page, campaign).open()
     prompt = stage.wait_for_pair()
-    page.wait_for_timeout(1000)  # the next pairs are fetched ahead
+    until(page, lambda: len(fetched) == 6)  # three pairs: two of them ahead
     context.set_offline(True)
     stage.press("q a z Enter")
     stage.expect_badge("1 waiting")
@@ -146,15 +148,14 @@ def test_a_reload_shows_the_same_pair_and_what_was_chosen_on_it(
 
 
 def test_leaving_gives_untouched_pairs_back_to_the_others(
-    at_browser: Callable, alice: Any, make_campaign: Callable, voting: type
+    at_browser: Callable, alice: Any, make_campaign: Callable, voting: type, until: Callable
 ) -> None:
     from annotation.models import Slot
 
     page = at_browser(alice)
     stage = voting(page, make_campaign(6)).open()
     stage.wait_for_pair()
-    page.wait_for_timeout(1000)
-    assert Slot.objects.filter(state="leased").count() == 3  # one shown, two fetched ahead
+    leased = Slot.objects.filter(state="leased")
+    until(page, lambda: leased.count() == 3)  # one shown, two fetched ahead
     page.goto("/")
-    page.wait_for_timeout(1000)
-    assert not Slot.objects.filter(state="leased").exists()
+    until(page, lambda: leased.count() == 0)
