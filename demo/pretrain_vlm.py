@@ -46,8 +46,8 @@ from models_rm.video import FrameRule, clip_of_array
 
 MODEL: Final = "Qwen2-VL"
 IGNORE: Final = -100
-LOSSES: Final = ("caption", "answers", "seen_words", "read_words")
-RIGHT: Final = ("caption", "answers", "matching")
+RIGHT: Final = ("caption", "appearance", "matching")
+LOSSES: Final = (*RIGHT, "seen_words", "read_words")
 FAMILY: Final = QWEN2_VL
 
 
@@ -63,8 +63,9 @@ class PretrainVlmConfig:
     warmup_steps: int = 50
     pool: int = 6000  # different clips
     through_vae: float = 0.35  # share of the pool that went through the generator's autoencoder
-    answers: float = 1.0  # weight of the questions beside the captions
-    words: float = 5.0  # weight of naming the words of the caption all at once
+    appearance: float = 1.0  # weights beside the captions: how it looks and moves;
+    matching: float = 1.0  # whether a text fits;
+    words: float = 5.0  # the words of the caption all at once
     seed: int = 0
     threads: int = 1
     log_every: int = 20
@@ -166,7 +167,8 @@ class School:
             np.random.default_rng([config.seed, 1, step]), config.clips_per_step
         )
         losses = self.lessons.losses(self.pupil, lesson)
-        total = losses["caption"] + config.answers * losses["answers"]
+        total = losses["caption"] + config.appearance * losses["appearance"]
+        total = total + config.matching * losses["matching"]
         total = total + config.words * (losses["seen_words"] + losses["read_words"])
         self.pupil.zero_grad(set_to_none=True)
         total.backward()
@@ -306,6 +308,7 @@ class Lessons:
             lambda text: tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
         )
         self._opening = opening_of(tokenizer)
+        self._yes_or_no = torch.tensor([*self._tokens(" yes"), *self._tokens(" no")])
         self.words = words or self._telling_words()
 
     def _telling_words(self) -> tuple[int, ...]:
@@ -373,29 +376,25 @@ class Lessons:
             use_cache=False,
         ).last_hidden_state
         asked = lesson.targets != IGNORE
-        logits = pupil.model.lm_head(hidden[asked])
-        each = F.cross_entropy(logits, lesson.targets[asked], reduction="none")
-        right = (logits.argmax(-1) == lesson.targets[asked]).float()
-        question = (torch.arange(2 * count) >= count)[:, None].expand_as(asked)[asked]
-        last = (lesson.attention_mask.sum(1) - 2)[count:]  # where yes or no is said
-        fits = (
-            lesson.targets[count:].gather(1, last[:, None]),
-            hidden[count:][torch.arange(count), last],
-        )
+        logits, wanted = pupil.model.lm_head(hidden[asked]), lesson.targets[asked]
+        nll = F.cross_entropy(logits, wanted, reduction="none")
+        right = (logits.argmax(-1) == wanted).float()
+        parts = self._parts(asked, wanted)
         # All fronts are equal, so the clip ends at one place in all rows.
         end = int((lesson.input_ids[0] == self._end).nonzero()[0])
-        read = pupil.read_words(hidden[:count, end])
         return {
-            "caption": each[~question].mean(),
-            "answers": each[question].mean(),
+            **{name: nll[part].mean() for name, part in parts.items()},
+            **{f"{name}_right": right[part].mean() for name, part in parts.items()},
             "seen_words": _binary(pupil.seen_words(pooled), lesson.words),
-            "read_words": _binary(read, lesson.words),
-            "caption_right": right[~question].mean(),
-            "answers_right": right[question].mean(),
-            "matching_right": (pupil.model.lm_head(fits[1]).argmax(-1) == fits[0][:, 0])
-            .float()
-            .mean(),
+            "read_words": _binary(pupil.read_words(hidden[:count, end]), lesson.words),
         }
+
+    def _parts(self, asked: torch.Tensor, wanted: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Which of the asked tokens belong to captions, to look and motion, to yes or no."""
+        half = len(asked) // 2
+        question = (torch.arange(len(asked)) >= half)[:, None].expand_as(asked)[asked]
+        fit = question & torch.isin(wanted, self._yes_or_no)
+        return {"caption": ~question, "appearance": question & ~fit, "matching": fit}
 
     def _positions(self, body: Any, lesson: Lesson) -> torch.Tensor:  # [3, 2 K, L]
         row = lesson.input_ids[:1]
