@@ -106,6 +106,7 @@ def step(orders: dict, report: dict):
         report["empty"] += 1
         time.sleep(orders.get("patience", 0.1))
         return None
+    report["empty"] = 0
     if chance.random() < orders.get("abandon", 0):
         orders["tab"] = uuid.uuid4()  # as if the browser had died
         return None
