@@ -5,6 +5,9 @@ import sys
 
 # Before any import of the libraries: nothing is ever downloaded by a run.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# log.txt is read by people: our lines, and what goes wrong.
+os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 from formats.outcome import Outcome
 from formats.run_dir import RunDir

@@ -107,9 +107,10 @@ class TextStates:
         self.negative = self.of([negative_prompt])
 
     def of(self, prompts: Sequence[str]) -> torch.Tensor:  # [B, L, D]
-        new = [each for each in dict.fromkeys(prompts) if each not in self._states]
-        if new:
-            self._states.update(zip(new, self._generator.encode_prompts(new), strict=True))
+        for each in prompts:
+            if each not in self._states:
+                # One by one: in a batch, the last bits would depend on its size.
+                self._states[each] = self._generator.encode_prompts([each])[0]
         return torch.stack([self._states[each] for each in prompts])
 
 
