@@ -1,14 +1,21 @@
 """What runs have left: where it lies, and where it comes from, down to the votes."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from django.conf import settings
 
+from formats.files import sha256_of
 from formats.outcome import Outcome, OutputKind
+from pipelines.errors import PipelineError
 from pipelines.models import Artifact, BaseModel, Run, RunInput
+
+_HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+_COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,27 @@ def stands_on(artifact: Artifact) -> set[int]:
     for step in lineage([artifact.run_id]):
         ids |= {row.artifact_id for row in step.inputs if row.artifact_id is not None}
     return ids
+
+
+def add_base_model(name: str, role: str, source: str, revision: str = "") -> BaseModel:
+    """Allow a base model: a folder of this machine, or a public id with its pinned revision."""
+    if role not in BaseModel.Role.values:
+        raise PipelineError(f"unknown role {role!r}; expected {' or '.join(BaseModel.Role.values)}")
+    if BaseModel.objects.filter(name=name).exists():
+        raise PipelineError(f"there is a base model {name!r} already")
+    sha256 = ""
+    if source.startswith("/"):
+        if not Path(source).is_dir():
+            raise PipelineError(f"there is no folder {source}")
+        manifest = Path(source) / "manifest.json"
+        sha256 = sha256_of(manifest) if manifest.is_file() else ""
+    elif not _HUB_ID.fullmatch(source):
+        raise PipelineError(f"expected owner/name or an absolute folder, got {source!r}")
+    elif not _COMMIT.fullmatch(revision):
+        raise PipelineError(f"a public id needs the commit (40 hex digits), got {revision!r}")
+    return BaseModel.objects.create(
+        name=name, role=role, source=source, revision=revision, sha256=sha256
+    )
 
 
 def register_base_model(run: Run, _outcome: Outcome, artifacts: list[Artifact]) -> None:

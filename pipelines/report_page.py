@@ -150,7 +150,7 @@ def _candidate(
         pairs=[
             pair
             for sample in evaluation["samples"]
-            if (pair := _sample_pair(sample, clips, user)) is not None
+            if (pair := _sample_pair(sample, report, clips, user)) is not None
         ],
     )
 
@@ -203,7 +203,10 @@ def _clips(evaluations: Iterable[Mapping[str, Any]]) -> dict[tuple[str, int | No
 
 
 def _sample_pair(
-    sample: Mapping[str, Any], clips: Mapping[tuple[str, int | None], Video], user: User
+    sample: Mapping[str, Any],
+    report: Mapping[str, Any],
+    clips: Mapping[tuple[str, int | None], Video],
+    user: User,
 ) -> SamplePair | None:
     sides = {
         side: clips.get((sample[side]["sha256"], sample[side]["seed"]))
@@ -217,14 +220,14 @@ def _sample_pair(
         seed=sample["seed"],
         base=playable(base, user, f"base: {sample['prompt']}"),
         candidate=playable(candidate, user, f"candidate: {sample['prompt']}"),
-        base_scores=_scores(sample["base"]["scores"]),
-        candidate_scores=_scores(sample["candidate"]["scores"]),
+        base_scores=_scores(sample["base"]["scores"], report),
+        candidate_scores=_scores(sample["candidate"]["scores"], report),
     )
 
 
-def _scores(by_judge: Mapping[str, Mapping[str, float]]) -> str:
+def _scores(by_judge: Mapping[str, Mapping[str, float]], report: Mapping[str, Any]) -> str:
     return "; ".join(
-        f"{judge}: " + ", ".join(f"{key} {value:.2f}" for key, value in scores.items())
+        f"{judge}: " + ", ".join(f"{key} {scores[key]:.2f}" for key in in_order(scores, report))
         for judge, scores in by_judge.items()
     )
 

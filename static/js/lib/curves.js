@@ -22,7 +22,7 @@ export function ticks(low, high, count = 3) {
   const raw = (high - low) / count;
   const power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map((each) => each * power).find((each) => each >= raw);
-  const first = Math.ceil(low / step - 1e-9);
+  const first = Math.ceil(low / step - 1e-9) || 0; // not minus zero
   const found = [];
   for (let k = first; k * step <= high + step * 1e-9; k += 1) found.push(k * step);
   return found;
