@@ -61,7 +61,7 @@ def cards(runs: Iterable[Run], user: Person) -> list[RunCard]:
     may_steer = is_ml_engineer(user)
     now = timezone.now()
     return [
-        _card(run, waiting_for(run, awaited.get(run.pk, []), served, now), may_steer, now)
+        _card(run, why_waiting(run, awaited.get(run.pk, []), served, now), may_steer, now)
         for run in rows
     ]
 
@@ -83,8 +83,11 @@ def _served_queues() -> set[str]:
     return {queue for worker in live_workers() for queue in worker.queues}
 
 
-def waiting_for(run: Run, awaited: list[Run], served: set[str], now: datetime) -> str:
-    """Why a queued run does not run yet; nothing for any other state."""
+def why_waiting(run: Run, awaited: list[Run], served: set[str], now: datetime) -> str:
+    """Why a queued run does not run yet; nothing for any other state.
+
+    `pipelines.waiting` asks the same of one run; a list of runs may not ask once per row.
+    """
     if run.state != RunState.QUEUED:
         return ""
     if awaited:
