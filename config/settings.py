@@ -173,6 +173,8 @@ USE_TZ = True
 
 # Voting. Times are settings so that fault tests can scale them.
 TIEBREAK_LEASE_SECONDS = env.float("TIEBREAK_LEASE_SECONDS", default=15 * 60)
+# The log-in page of the demo names the demo accounts.
+TIEBREAK_DEMO = env.bool("TIEBREAK_DEMO", default=False) and not PRODUCTION
 TIEBREAK_LEASES_PER_ANNOTATOR = 3  # one shown, two prefetched
 TIEBREAK_MEDIA_URL_SECONDS = env.float("TIEBREAK_MEDIA_URL_SECONDS", default=30 * 60)
 
