@@ -63,11 +63,12 @@ class DemoAccount:
 @register.simple_tag
 def demo_accounts() -> list[DemoAccount]:
     """The accounts of the demo, named on the log-in page of the demo and nowhere else."""
-    if not getattr(settings, "TIEBREAK_DEMO", False):
+    if not settings.TIEBREAK_DEMO:
         return []
-    password = getattr(settings, "TIEBREAK_DEMO_PASSWORD", "tiebreak-demo")
+    password = "tiebreak-demo"  # noqa: S105 - public, and only for the demo on loopback
     return [
         DemoAccount("annotator", password, "votes on pairs"),
+        DemoAccount("annotator2", password, "votes beside the first"),
         DemoAccount("lead", password, "watches progress and agreement"),
         DemoAccount("engineer", password, "starts and compares runs"),
     ]

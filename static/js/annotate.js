@@ -3,6 +3,7 @@
 import { Api, cookie } from "./lib/api.js";
 import { Assignments, Pair } from "./lib/assignments.js";
 import { Ballot } from "./lib/ballot.js";
+import { changeEntry, skipEntry, voteEntry } from "./lib/entries.js";
 import { claimVoting } from "./lib/one-tab.js";
 import { Outbox, OutboxStore } from "./lib/outbox.js";
 import { neighbourSpeed, p95, PairedPlayback } from "./lib/paired-playback.js";
@@ -283,6 +284,7 @@ class VotingPage {
     });
     if (assignment.progress) this.#progressed(assignment.progress);
     this.timer.start();
+    announce(`${this.edit ? "Earlier vote" : "New pair"}: ${assignment.prompt.text}`);
     this.#setLock(Boolean(assignment.watch_gate && clips && !this.edit));
     this.#showState();
     if (clips) await this.#play(assignment, clips, turn);
@@ -404,7 +406,8 @@ class VotingPage {
       this.#showState();
       return;
     }
-    await this.#keep(this.edit ? this.#change() : this.#vote());
+    const said = { judgements: this.ballot.judgements(), timing: this.#timing() };
+    await this.#keep(this.edit ? changeEntry(this.edit, said) : voteEntry(this.pair, said));
     announce("Vote kept.");
     await this.#leaveStage();
   }
@@ -426,47 +429,6 @@ class VotingPage {
     const drift = p95(this.playback.drifts);
     const timing = this.timer.report(this.playback, screen);
     return { ...timing, drift_p95_ms: drift === null ? null : Math.round(drift * 1000) };
-  }
-
-  #titleOf({ prompt }) {
-    return prompt.text.length > 60 ? `${prompt.text.slice(0, 59)}…` : prompt.text;
-  }
-
-  #ballotOf({ left, right }) {
-    return {
-      left_video: left.id,
-      right_video: right.id,
-      judgements: this.ballot.judgements(),
-      timing: this.#timing(),
-    };
-  }
-
-  #vote() {
-    const { lease, assignment } = this.pair;
-    return {
-      key: lease,
-      campaign,
-      method: "POST",
-      path: "/api/votes",
-      headers: { "Idempotency-Key": lease },
-      body: { lease, ...this.#ballotOf(assignment) },
-      title: this.#titleOf(assignment),
-      vote: true,
-    };
-  }
-
-  #change() {
-    const { vote, pair } = this.edit;
-    return {
-      key: `${vote.vote}:${vote.revision}`,
-      campaign,
-      method: "PUT",
-      path: `/api/votes/${vote.vote}`,
-      headers: { "If-Match": String(vote.revision) },
-      body: this.#ballotOf(pair.assignment),
-      title: `Change: ${this.#titleOf(pair.assignment)}`,
-      vote: true,
-    };
   }
 
   async #leaveStage() {
@@ -510,7 +472,7 @@ class VotingPage {
     if (answer?.state === "surplus") {
       this.notice.show("Your vote was saved as extra: the pair had all its votes already.");
     }
-    if (entry.method === "POST" && entry.vote && !answer?.replay && this.progress) {
+    if (entry.isNewVote && !answer?.replay && this.progress) {
       this.progress.mine += 1;
       showProgress(this.progress);
     }
@@ -560,17 +522,7 @@ class VotingPage {
   async #skip(reason) {
     byId("skip").returnValue = "";
     if (!reason || !this.pair || this.edit) return;
-    const { lease, assignment } = this.pair;
-    await this.#keep({
-      key: lease,
-      campaign,
-      method: "POST",
-      path: `/api/leases/${lease}/skip`,
-      headers: {},
-      body: { reason },
-      title: `Skip: ${this.#titleOf(assignment)}`,
-      vote: false,
-    });
+    await this.#keep(skipEntry(this.pair, reason));
     announce("Skipped.");
     await this.#leaveStage();
   }

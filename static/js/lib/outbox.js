@@ -17,7 +17,7 @@ const done = (request) =>
     request.onerror = () => reject(request.error);
   });
 
-/** The entries on disk. An entry: {key, user, campaign, method, path, headers, body, title, made}. */
+/** The entries on disk. An entry: see entries.js, with its user and times. */
 export class OutboxStore {
   static async open(name = "tiebreak") {
     const request = indexedDB.open(name, 1);
