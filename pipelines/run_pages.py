@@ -189,6 +189,11 @@ def figures(summary: dict[str, Any], title: str = "Figures") -> list[Table]:
     return tables
 
 
+def most_telling(tables: list[Table]) -> list[Table]:
+    """What was found on held-out prompts stands first, whatever else was measured."""
+    return sorted(tables, key=lambda table: "test" not in table.title.split())
+
+
 def _tables_of(title: str, value: dict[str, Any]) -> list[Table]:
     """Flat values as a column; objects of flat values as a matrix; what is deeper, one by one."""
     flat = {key: each for key, each in value.items() if _is_plain(each)}

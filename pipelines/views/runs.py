@@ -16,6 +16,7 @@ from pipelines.views.access import for_engineers, for_viewers, person
 
 _PER_PAGE = 50
 _MANY = 200
+_TABLES = 3  # that stand open on the page of a run
 
 
 @require_GET
@@ -56,6 +57,7 @@ def run_page(request: HttpRequest, run_id: int) -> HttpResponse:
     """One run, live."""
     run = get_object_or_404(Run.objects.select_related("group", "created_by"), pk=run_id)
     user = person(request)
+    figures = run_pages.most_telling(run_pages.figures(run.summary))
     context = {
         "run": run,
         "card": cards([run], user)[0],
@@ -63,7 +65,8 @@ def run_page(request: HttpRequest, run_id: int) -> HttpResponse:
         "outputs": list(run.artifacts.all()),
         "events": list(run.events.all()),
         "config": run_pages.pretty(run.config),
-        "figures": run_pages.figures(run.summary),
+        "figures": figures[:_TABLES],
+        "more_figures": figures[_TABLES:],
         "clips": run_pages.sample_clips(run, user),
         "may_admin": user.is_staff,
     }

@@ -33,6 +33,8 @@ function placeOf(name) {
 
 function draw(names) {
   for (const name of names) {
+    // One point is no curve: it stands in the table of the latest values.
+    if (series.get(name).points.length < 2) continue;
     if (!curves.has(name)) {
       const curve = new Curve(name);
       curves.set(name, curve);
@@ -42,7 +44,7 @@ function draw(names) {
     }
     curves.get(name).draw(series.get(name).points, Number(smoothing.value));
   }
-  panel.hidden = curves.size === 0;
+  panel.hidden = series.size === 0;
 }
 
 function tabulate() {
