@@ -230,7 +230,9 @@ def reopen_expired(campaign: Campaign) -> int:
     from waiting until the open ones are through.
     """
     expired = Slot.objects.filter(campaign=campaign, state=SlotState.LEASED)
-    return expired.filter(lease_expires__lte=Now()).update(**_OPEN_AGAIN)
+    expired = expired.filter(lease_expires__lte=Now())
+    # A plain read first: with nothing to do, SQLite's write lock is left to those who vote.
+    return expired.update(**_OPEN_AGAIN) if expired.exists() else 0
 
 
 def _own_lease(token: uuid.UUID, user: User) -> Lease:

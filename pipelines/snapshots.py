@@ -18,6 +18,7 @@ from django.db.models import QuerySet
 
 from annotation.exporting import pair_id
 from annotation.models import Campaign, Consensus, Judgement, Triplet, Video, Vote
+from annotation.posteriors import refresh_posteriors
 from formats.errors import FormatError
 from formats.labels import Label
 from formats.outcome import ExitCode, Outcome, Output, OutputKind
@@ -74,7 +75,8 @@ def perform(run: Supervised) -> Outcome:
     config = run.dir.config()
     campaign = Campaign.objects.select_related("dimension_set").get(pk=config["campaign"])
     split = Split.from_json(config["split"])
-    run.dir.log_metrics(0, 3, stage="reading votes")
+    run.dir.log_metrics(0, 3, stage="weighing annotators")
+    refresh_posteriors(campaign)
     taken = take(campaign, split)
     if not taken.records:
         raise FormatError(

@@ -18,6 +18,8 @@ from django.conf import settings
 from django.db import Error, close_old_connections, connection
 from django.db.models.functions import Now
 
+from annotation.assigning import reopen_expired
+from annotation.models import Campaign, CampaignState
 from pipelines import lifecycle
 from pipelines.models import ACTIVE, Run, RunState, WorkerHeartbeat
 from pipelines.supervisor import supervise
@@ -64,13 +66,15 @@ def is_dead(owner: str) -> bool:
 
 
 def tidy() -> None:
-    """Take runs from dead owners, fail the runs that wait for nothing."""
+    """Take runs from dead owners, fail the runs that wait for nothing, put back forgotten pairs."""
     for owner in lifecycle.active_owners():
         if is_dead(owner):
             _report(lifecycle.reap_owner(owner))
     _report(lifecycle.reap())
     for run_id in lifecycle.fail_without_inputs():
         logger.warning("run %s failed: what it waits for will not come", run_id)
+    for campaign in Campaign.objects.filter(state=CampaignState.OPEN):
+        reopen_expired(campaign)
 
 
 def _report(run_ids: list[int]) -> None:
