@@ -21,7 +21,8 @@ from formats.supervised import Supervised, supervise
 from models_rm import training
 from models_rm.config import RewardModelConfig
 from models_rm.data import PairOrder, pairs_of
-from models_rm.training import Trainer, rate_factor, train
+from models_rm.objective import rate_factor
+from models_rm.training import Trainer, train
 
 Make = Callable[..., RunDir]
 
