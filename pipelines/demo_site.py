@@ -44,7 +44,7 @@ TRY: Final = "Try it yourself"
 DEMO: Final = "Demo world"
 _PRESETS: Final = Path(settings.BASE_DIR) / "demo" / "presets"
 _BATCH: Final = 40
-_IN_LOOP: Final = ("reward_model", "generation", "alignment_flow_dpo", "alignment_gapo")
+_IN_LOOP: Final = ("reward_model", "generation", "scoring", "alignment_flow_dpo", "alignment_gapo")
 
 Say = Callable[[str], None]
 
@@ -238,6 +238,8 @@ def _start_loop(campaign: Campaign, values: Mapping[str, Any], site: str) -> Loo
         "report": {"recipes": str(recipes / "recipes.jsonl")},
         "generation_pairs": {**values["generation"], **values["loop"].get("generation_pairs", {})},
         "generation_eval": {**values["generation"], **values["loop"].get("generation_eval", {})},
+        "scoring_pairs": values["scoring"],
+        "scoring_eval": values["scoring"],
         "alignments": {
             "Flow-DPO": values["alignment_flow_dpo"],
             "GAPO": values["alignment_gapo"],
