@@ -18,9 +18,7 @@ env = environ.Env()
 
 MODE = env.str("TIEBREAK_MODE", default="development")
 if MODE not in {"development", "production"}:
-    raise ImproperlyConfigured(
-        f"TIEBREAK_MODE is {MODE!r}; expected development or production"
-    )
+    raise ImproperlyConfigured(f"TIEBREAK_MODE is {MODE!r}; expected development or production")
 PRODUCTION = MODE == "production"
 DEBUG = env.bool("TIEBREAK_DEBUG", default=False)
 
@@ -30,7 +28,9 @@ RUNS_ROOT = Path(env.str("RUNS_ROOT", default=str(VAR / "runs")))
 STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(VAR / "static")))
 
 SECRET_KEY = env.str("SECRET_KEY", default="" if PRODUCTION else "development-only-" + "x" * 48)
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[] if PRODUCTION else ["127.0.0.1", "localhost", "[::1]", "testserver"])
+ALLOWED_HOSTS = env.list(
+    "ALLOWED_HOSTS", default=[] if PRODUCTION else ["127.0.0.1", "localhost", "[::1]", "testserver"]
+)
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 if PRODUCTION:
@@ -108,7 +108,8 @@ else:
     DATABASES["default"]["CONN_MAX_AGE"] = 60
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     DATABASES["default"]["OPTIONS"] = {
-        "options": "-c lock_timeout=5s -c statement_timeout=30s -c idle_in_transaction_session_timeout=30s"
+        "options": "-c lock_timeout=5s -c statement_timeout=30s"
+        " -c idle_in_transaction_session_timeout=30s"
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -185,7 +186,9 @@ TIEBREAK_RUN_RENEW_SECONDS = env.float("TIEBREAK_RUN_RENEW_SECONDS", default=10)
 TIEBREAK_RUN_POLL_SECONDS = env.float("TIEBREAK_RUN_POLL_SECONDS", default=1)
 TIEBREAK_RUN_GRACE_SECONDS = env.float("TIEBREAK_RUN_GRACE_SECONDS", default=30)
 TIEBREAK_RUN_HANG_SECONDS = env.float("TIEBREAK_RUN_HANG_SECONDS", default=15 * 60)
-TIEBREAK_RUN_BACKOFF_SECONDS = env.list("TIEBREAK_RUN_BACKOFF_SECONDS", cast=float, default=[10, 60, 300])
+TIEBREAK_RUN_BACKOFF_SECONDS = env.list(
+    "TIEBREAK_RUN_BACKOFF_SECONDS", cast=float, default=[10, 60, 300]
+)
 TIEBREAK_TRAINER_THREADS = env.int("TIEBREAK_TRAINER_THREADS", default=0)  # 0: share the cores
 
 # Celery: early acknowledgement, because the Run row is the queue and the message a doorbell.

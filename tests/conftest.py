@@ -40,7 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """Settings were read before this file: nothing of a test may land in the checkout's own var/."""
+    """Settings were read before this file: nothing of a test may land in the own var/."""
     from django.conf import settings
 
     settings.VAR = _SCRATCH
@@ -143,9 +143,10 @@ def redis_url() -> Iterator[str]:
 
 
 def _person(name: str, *groups: str, **flags: bool) -> Any:
-    from annotation.permissions import ensure_groups
     from django.contrib.auth import get_user_model
     from django.contrib.auth.models import Group
+
+    from annotation.permissions import ensure_groups
 
     ensure_groups()
     user = get_user_model().objects.create_user(name, password=PASSWORD, **flags)
