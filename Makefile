@@ -35,7 +35,8 @@ format: set-up-test ## rewrite the code in the house format
 bench: bench-careless ## all benchmarks that fit a laptop; tables go to docs/benchmarks.md
 
 bench-careless: set-up-test ## careless annotators found and honest ones accused, 20 seeds
-	@$(VENV)/python -m bench.careless
+	@$(VENV)/python -m bench.careless --json docs/benchmarks/careless.json
+	@$(VENV)/python -m bench.tables
 
 demo-report: set-up ## the figures of the newest report of the demo
 	@$(VENV)/python manage.py demo_report
