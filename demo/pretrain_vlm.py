@@ -47,7 +47,7 @@ from models_rm.video import FrameRule, clip_of_array
 MODEL: Final = "Qwen2-VL"
 IGNORE: Final = -100
 RIGHT: Final = ("caption", "appearance", "matching")
-LOSSES: Final = (*RIGHT, "seen_words", "read_words")
+LOSSES: Final = (*RIGHT, "seen_words", "read_words", "word_fits")
 FAMILY: Final = QWEN2_VL
 
 
@@ -66,6 +66,7 @@ class PretrainVlmConfig:
     appearance: float = 1.0  # weights beside the captions: how it looks and moves;
     matching: float = 1.0  # whether a text fits;
     words: float = 5.0  # the words of the caption all at once
+    grounding: float = 2.0  # which word of a text does not fit
     seed: int = 0
     threads: int = 1
     log_every: int = 20
@@ -125,11 +126,13 @@ def pretrain(run: Supervised) -> Outcome:
 
 
 class Pupil(nn.Module):
-    """The base and two heads that are thrown away: the words of the caption, all at once.
+    """The base and three heads that are thrown away.
 
-    One reads them from what the vision tower sees, as CLIP and image taggers learn; the other from
-    the first token behind the clip. Without them the base needs thousands of steps until its text
-    looks at the clip at all.
+    Two say the words of the caption all at once: one from what the vision tower sees, as CLIP and
+    image taggers learn, the other from the first token behind the clip. Without them the base needs
+    thousands of steps until its text looks at the clip at all. The third says of each word of a
+    text whether the clip shows it, as phrase grounding does: one yes or no for a whole text leaves
+    open which word was meant.
     """
 
     def __init__(self, model: Any, words: int):
@@ -139,6 +142,7 @@ class Pupil(nn.Module):
         self.model = model
         self.seen_words = nn.Linear(width, words)
         self.read_words = nn.Linear(width, words)
+        self.word_fits = nn.Linear(width, 1)
 
 
 class School:
@@ -170,6 +174,7 @@ class School:
         total = losses["caption"] + config.appearance * losses["appearance"]
         total = total + config.matching * losses["matching"]
         total = total + config.words * (losses["seen_words"] + losses["read_words"])
+        total = total + config.grounding * losses["word_fits"]
         self.pupil.zero_grad(set_to_none=True)
         total.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.pupil.parameters(), 1.0)
@@ -293,6 +298,7 @@ class Lesson:
     attention_mask: torch.Tensor  # [2 K, L]
     targets: torch.Tensor  # [2 K, L], IGNORE where nothing is asked
     words: torch.Tensor  # [K, words], 1 where the caption has the word
+    fits: torch.Tensor  # [2 K, L], 1 where the clip shows the word, 0 where not, IGNORE elsewhere
 
 
 class Lessons:
@@ -310,6 +316,9 @@ class Lessons:
         self._opening = opening_of(tokenizer)
         self._yes_or_no = torch.tensor([*self._tokens(" yes"), *self._tokens(" no")])
         self.words = words or self._telling_words()
+        self._facts = frozenset(
+            t for each in pool.recipes for t in self._tokens(f"\n{caption(each.shown)}")
+        ) & frozenset(self.words)
 
     def _telling_words(self) -> tuple[int, ...]:
         """Tokens that some captions have and others have not."""
@@ -329,6 +338,10 @@ class Lessons:
         length = max(len(ids) for ids, _ in rows)
         pad = self.tokenizer.pad_token_id
         words = torch.tensor(self.words)
+        fits = [[IGNORE] * len(ids) for ids, _ in rows[:count]]
+        for index, (ids, _) in zip(chosen, rows[count:], strict=True):
+            shown = self._tokens(f"\n{caption(self._pool.recipes[index].shown)}")
+            fits.append(self._fits(ids, len(front), frozenset(shown)))
         return Lesson(
             patches=patches,
             grid=torch.tensor([grid] * count),
@@ -336,7 +349,15 @@ class Lessons:
             attention_mask=torch.tensor([[1] * len(i) + [0] * (length - len(i)) for i, _ in rows]),
             targets=torch.tensor([[*t, *[IGNORE] * (length - len(t))] for _, t in rows]),
             words=torch.stack([torch.isin(words, torch.tensor(a)) for a in answers]).float(),
+            fits=torch.tensor([[*f, *[IGNORE] * (length - len(f))] for f in fits]),
         )
+
+    def _fits(self, ids: Sequence[int], start: int, shown: frozenset[int]) -> list[int]:
+        """Behind the clip: of each word for a fact, whether the clip shows it."""
+        return [
+            int(each in shown) if place >= start and each in self._facts else IGNORE
+            for place, each in enumerate(ids)
+        ]
 
     def _row(self, given: Sequence[int], asked: Sequence[int]) -> tuple[list[int], list[int]]:
         """Ids, and at each place the id that is to be said next."""
@@ -387,6 +408,10 @@ class Lessons:
             **{f"{name}_right": right[part].mean() for name, part in parts.items()},
             "seen_words": _binary(pupil.seen_words(pooled), lesson.words),
             "read_words": _binary(pupil.read_words(hidden[:count, end]), lesson.words),
+            "word_fits": _binary(
+                pupil.word_fits(hidden[lesson.fits != IGNORE]).squeeze(-1),
+                lesson.fits[lesson.fits != IGNORE].float(),
+            ),
         }
 
     def _parts(self, asked: torch.Tensor, wanted: torch.Tensor) -> dict[str, torch.Tensor]:
