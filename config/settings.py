@@ -16,21 +16,26 @@ django_stubs_ext.monkeypatch()
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 
-MODE = env.str("TIEBREAK_MODE", default="development")
+
+def given(name: str, default: str) -> str:
+    """A text of the environment; empty, as in .env.example, means not given."""
+    return env.str(name, default="") or default
+
+
+MODE = given("TIEBREAK_MODE", "development")
 if MODE not in {"development", "production"}:
     raise ImproperlyConfigured(f"TIEBREAK_MODE is {MODE!r}; expected development or production")
 PRODUCTION = MODE == "production"
 DEBUG = env.bool("TIEBREAK_DEBUG", default=False)
 
-VAR = Path(env.str("TIEBREAK_VAR", default=str(BASE_DIR / "var")))
-MEDIA_ROOT = Path(env.str("MEDIA_ROOT", default=str(VAR / "media")))
-RUNS_ROOT = Path(env.str("RUNS_ROOT", default=str(VAR / "runs")))
-STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(VAR / "static")))
+VAR = Path(given("TIEBREAK_VAR", str(BASE_DIR / "var")))
+MEDIA_ROOT = Path(given("MEDIA_ROOT", str(VAR / "media")))
+RUNS_ROOT = Path(given("RUNS_ROOT", str(VAR / "runs")))
+STATIC_ROOT = Path(given("STATIC_ROOT", str(VAR / "static")))
 
-SECRET_KEY = env.str("SECRET_KEY", default="" if PRODUCTION else "development-only-" + "x" * 48)
-ALLOWED_HOSTS = env.list(
-    "ALLOWED_HOSTS", default=[] if PRODUCTION else ["127.0.0.1", "localhost", "[::1]", "testserver"]
-)
+SECRET_KEY = given("SECRET_KEY", "" if PRODUCTION else "development-only-" + "x" * 48)
+_LOOPBACK = ["127.0.0.1", "localhost", "[::1]", "testserver"]
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[]) or ([] if PRODUCTION else _LOOPBACK)
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 if PRODUCTION:
@@ -94,7 +99,8 @@ TEMPLATES = [
 
 # Database. SQLite needs IMMEDIATE, or writers see "database is locked"; FULL, or an acknowledged
 # vote can be lost at a power cut (RELIABILITY 0.3).
-DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{VAR / 'tiebreak.sqlite3'}")}
+_SQLITE = f"sqlite:///{VAR / 'tiebreak.sqlite3'}"
+DATABASES = {"default": environ.Env.db_url_config(given("DATABASE_URL", _SQLITE))}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     Path(DATABASES["default"]["NAME"]).parent.mkdir(parents=True, exist_ok=True)
     DATABASES["default"]["OPTIONS"] = {
@@ -209,5 +215,5 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "root": {"handlers": ["console"], "level": env.str("TIEBREAK_LOG_LEVEL", default="INFO")},
+    "root": {"handlers": ["console"], "level": given("TIEBREAK_LOG_LEVEL", "INFO")},
 }
