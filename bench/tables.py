@@ -75,8 +75,8 @@ def demo(runs: list[dict[str, Any]]) -> str:
         "## The whole loop on the demo world\n\n`make run`, then `make demo-report`; seeds by"
         f" `manage.py demo --seed N` on the same tiny bases; {cores} cores. Win rates are of the"
         " true quality of samples for held-out prompts, candidate against base on the same seeds,"
-        " a tie counting one half, with the prompt-bootstrap 95 % interval. GAPO's first loss is"
-        f" ln 2 times the mean factor of its pairs.\n\n{table(head, rows)}\n"
+        " a tie counting one half, with the prompt-bootstrap 95 % interval. GAPO's factors are"
+        f" normalised to mean 1, so its first loss is ln 2 too.\n\n{table(head, rows)}\n"
     )
 
 
