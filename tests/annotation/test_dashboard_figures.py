@@ -120,7 +120,7 @@ def test_the_figures_are_for_leads_and_ml_engineers(voted, alice, lee, mia, anno
         assert annotator(lee).get(f"/api/campaigns/999999/{name}").status_code == 404
 
 
-def test_the_annotators_panel_applies_the_rule_on_carelessness(make_campaign, people):
+def test_the_annotators_panel_applies_the_rule_on_carelessness(make_campaign, people, lee, client):
     """Four people vote on 24 triplets; the last one throws a die."""
     import random
     import uuid
@@ -148,3 +148,6 @@ def test_the_annotators_panel_applies_the_rule_on_carelessness(make_campaign, pe
     # A die agrees with people who always say A like the die that the rule assumes.
     assert found["annotator 3"][1] == pytest.approx(1, abs=0.3)
     assert found["annotator 0"][1] == pytest.approx(0, abs=0.1)
+    client.force_login(lee)
+    page = client.get(f"/campaigns/{campaign.pk}/").content.decode()
+    assert page.count(">careless</span>") == 1
