@@ -3,7 +3,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command 
 VENV := .venv/bin
 export PYTHONDONTWRITEBYTECODE ?= 1
 
-.PHONY: help set-up set-up-test run test test-fast lint format types bench bench-annotation bench-careless demo-report screenshot migrate clean distclean
+.PHONY: help set-up set-up-test run test test-fast lint format types bench bench-careless bench-truth demo-report screenshot migrate clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -32,10 +32,14 @@ lint: set-up-test ## style, import contracts, types, templates, missing migratio
 format: set-up-test ## rewrite the code in the house format
 	@$(VENV)/ruff check --fix-only . ; $(VENV)/ruff format .
 
-bench: bench-careless ## all benchmarks that fit a laptop; tables go to docs/benchmarks.md
+bench: bench-careless bench-truth ## all benchmarks that fit a laptop; tables go to docs/benchmarks.md
 
 bench-careless: set-up-test ## careless annotators found and honest ones accused, 20 seeds
 	@$(VENV)/python -m bench.careless --json docs/benchmarks/careless.json
+	@$(VENV)/python -m bench.tables
+
+bench-truth: set-up-test ## how closely the measured truth of the demo world follows the known one
+	@$(VENV)/python -m bench.truth --json docs/benchmarks/truth.json
 	@$(VENV)/python -m bench.tables
 
 demo-report: set-up ## the figures of the newest report of the demo
