@@ -49,8 +49,8 @@ def truth(figures: dict[str, Any]) -> str:
     ]
     head = ["coefficients", "dB", *(f"{key} (≥ 0.9)" for key in DIMENSIONS)]
     return (
-        "## The truth of the demo world\n\n`make bench-truth`: Spearman's rho of `demo.truth` against"
-        f" the known quality of {figures['clips']} unseen recipes behind the generator's"
+        "## The truth of the demo world\n\n`make bench-truth`: Spearman's rho of `demo.truth`"
+        f" against the known quality of {figures['clips']} unseen recipes behind the generator's"
         f" autoencoder, which keeps 32 coefficients in the demo.\n\n{table(head, rows)}\n"
     )
 

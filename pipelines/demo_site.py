@@ -8,6 +8,7 @@ reached as processes (`python -m demo`); nothing of `demo` is imported.
 import hashlib
 import json
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -260,17 +261,19 @@ def _base_model(
 
 
 def _annotators(values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """People as they come: each has an own noise, tie threshold and side bias."""
     wanted = values["annotators"]
+    chance = random.Random(wanted["seed"])
     names = _simulated(values)
     return [
         {
             "user": name,
             "password": PASSWORD,
             "seed": wanted["seed"] + number,
-            "noise": wanted["noise"],
-            "tie": wanted["tie"],
-            "side_bias": wanted["side_bias"],
-            "careless": number < wanted["careless"],
+            "noise": chance.uniform(*wanted["noise"]),
+            "tie": chance.uniform(*wanted["tie"]),
+            "side_bias": chance.gauss(0, wanted["side_bias"]),
+            "careless": number >= len(names) - wanted["careless"],
         }
         for number, name in enumerate(names)
     ]
