@@ -45,6 +45,7 @@ TRY: Final = "Try it yourself"
 DEMO: Final = "Demo world"
 _PRESETS: Final = Path(settings.BASE_DIR) / "demo" / "presets"
 _BATCH: Final = 40
+_NAMES: Final = {BaseModel.Role.VLM: "Tiny VLM", BaseModel.Role.GENERATOR: "Tiny generator"}
 _IN_LOOP: Final = ("reward_model", "generation", "scoring", "alignment_flow_dpo", "alignment_gapo")
 
 Say = Callable[[str], None]
@@ -253,9 +254,7 @@ def _base_model(
     role: BaseModel.Role, config: Mapping[str, Any], user: User
 ) -> str | dict[str, int]:
     """The base model that this config has left before, or the run that will leave it."""
-    run = start_run(
-        "pretrain", config, user=user, name=f"Pretrain the tiny {role}", nonce=sha_of(config)[:40]
-    )
+    run = start_run("pretrain", config, user=user, name=_NAMES[role], nonce=sha_of(config)[:40])
     found = BaseModel.objects.filter(artifact__run=run).first()
     return found.name if found else {"run": run.pk}
 
