@@ -18,7 +18,7 @@ _COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped)")
 
 
 def workers() -> str:
-    return os.environ.get("TIEBREAK_TEST_WORKERS", str(min(4, os.cpu_count() or 2)))
+    return os.environ.get("TIEBREAK_TEST_WORKERS", str(min(4, len(os.sched_getaffinity(0)))))
 
 
 def run(
