@@ -20,11 +20,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            report = newest()
-            content = read_report(report)
+            content = read_report(newest())
         except FormatError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(as_text(content), ending="")
         if options["json"]:
-            figures = figures_of(report, content, options["seed"])
+            figures = figures_of(content, options["seed"])
             options["json"].write_text(json.dumps(figures, indent=1) + "\n")
