@@ -92,6 +92,7 @@ def cast_vote(token: uuid.UUID, user: User, ballot: Ballot) -> Receipt:
     vote = Vote.objects.create(
         annotator=user,
         triplet=triplet,
+        campaign_id=triplet.campaign_id,
         slot=slot,
         lease=lease,
         swap=lease.swap,
@@ -102,7 +103,7 @@ def cast_vote(token: uuid.UUID, user: User, ballot: Ballot) -> Receipt:
         state=VoteState.SURPLUS if slot is None else VoteState.COUNTED,
     )
     _write_judgements(vote, judgements)
-    Cursor.objects.filter(pk=cursor.pk).update(votes=F("votes") + 1)
+    Cursor.objects.filter(pk=cursor.pk).update(votes=F("votes") + 1, questions=F("questions") + 1)
     if slot is not None:
         _fill(slot, user)
         if all(each.state == SlotState.VOTED for each in slots):
@@ -135,6 +136,7 @@ def revise_vote(vote_id: uuid.UUID, user: User, revision: int, ballot: Ballot) -
     vote = Vote.objects.create(
         annotator=user,
         triplet=triplet,
+        campaign_id=triplet.campaign_id,
         slot_id=slot_id,
         lease=known.lease,
         swap=old.swap,

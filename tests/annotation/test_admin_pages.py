@@ -79,7 +79,9 @@ def test_what_was_asked_cannot_be_changed_afterwards(voted, client, lee):
 def test_a_lead_makes_a_campaign(client, lee):
     client.force_login(lee)
     anime = DimensionSet.objects.get(name="anime")
-    data = {"name": "by hand", "dimension_set": anime.pk, "votes_wanted": 2, "open_to_all": "on"}
+    form = client.get("/admin/annotation/campaign/add/").context["adminform"].form
+    filled = {name: field.initial for name, field in form.fields.items() if field.initial}
+    data = {**filled, "name": "by hand", "dimension_set": anime.pk, "votes_wanted": 2}
     assert client.post("/admin/annotation/campaign/add/", data).status_code == 302
     made = Campaign.objects.get(name="by hand")
     assert (made.created_by, made.state, made.votes_wanted) == (lee, "draft", 2)

@@ -1,0 +1,108 @@
+"""Who judges what: campaigns, clips, triplets, and the votes on them.
+
+Who writes: `campaigns`, `importing` and `media` write what is shown, `assigning` leases slots,
+`voting` alone writes votes and settles triplets, `probes` writes probes and their answers.
+"""
+
+from annotation.models.assignments import (
+    Lease,
+    Skip,
+    Slot,
+    SlotState,
+    Triplet,
+    TripletQuerySet,
+    TripletState,
+)
+from annotation.models.campaigns import (
+    Campaign,
+    CampaignKind,
+    CampaignQuerySet,
+    CampaignState,
+    Cursor,
+    Dimension,
+    DimensionSet,
+    Showing,
+    Stage,
+)
+from annotation.models.clips import (
+    Generator,
+    Prompt,
+    PromptQuerySet,
+    ReferenceImage,
+    Video,
+    prompt_sha256,
+)
+from annotation.models.guidelines import Guideline, GuidelineAcceptance
+from annotation.models.people import Consent, Invitation, InvitedRole, Language, Profile
+from annotation.models.quality import (
+    Adjudication,
+    Flag,
+    FlagKind,
+    FlagState,
+    Probe,
+    ProbeAnswer,
+    ProbeKind,
+    ProbeLease,
+    ProbeLeaseState,
+    SplitReason,
+)
+from annotation.models.votes import (
+    Consensus,
+    ConsensusSource,
+    Judgement,
+    Outbox,
+    Vote,
+    VoteQuerySet,
+    VoteState,
+    Word,
+)
+
+__all__ = [
+    "Adjudication",
+    "Campaign",
+    "CampaignKind",
+    "CampaignQuerySet",
+    "CampaignState",
+    "Consensus",
+    "ConsensusSource",
+    "Consent",
+    "Cursor",
+    "Dimension",
+    "DimensionSet",
+    "Flag",
+    "FlagKind",
+    "FlagState",
+    "Generator",
+    "Guideline",
+    "GuidelineAcceptance",
+    "Invitation",
+    "InvitedRole",
+    "Judgement",
+    "Language",
+    "Lease",
+    "Outbox",
+    "Probe",
+    "ProbeAnswer",
+    "ProbeKind",
+    "ProbeLease",
+    "ProbeLeaseState",
+    "Profile",
+    "Prompt",
+    "PromptQuerySet",
+    "ReferenceImage",
+    "Showing",
+    "Skip",
+    "Slot",
+    "SlotState",
+    "SplitReason",
+    "Stage",
+    "Triplet",
+    "TripletQuerySet",
+    "TripletState",
+    "Video",
+    "Vote",
+    "VoteQuerySet",
+    "VoteState",
+    "Word",
+    "prompt_sha256",
+]
