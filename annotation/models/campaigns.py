@@ -167,6 +167,9 @@ class Campaign(models.Model):
     consent = models.TextField(
         blank=True, help_text="What annotators agree to before their first pair; empty for nothing."
     )
+    must_accept = models.PositiveIntegerField(
+        default=0, editable=False, help_text="The guideline version that people must have accepted."
+    )
     open_to_all = models.BooleanField(default=True, help_text="Every annotator may vote.")
     members: models.ManyToManyField[User, models.Model] = models.ManyToManyField(
         USER, blank=True, related_name="campaigns"
@@ -229,6 +232,9 @@ class Cursor(models.Model):
     last_probe = models.PositiveIntegerField(
         default=0, help_text="`questions` when the last probe was given: never two in a row."
     )
+    # Copied here so that a claim asks one row whether the door stands open.
+    accepted = models.PositiveIntegerField(default=0, help_text="Version of the guideline.")
+    consented = models.CharField(max_length=64, blank=True, help_text="sha256 of the text.")
     day = models.DateField(null=True, blank=True)
     active_ms_today = models.PositiveIntegerField(default=0)
 

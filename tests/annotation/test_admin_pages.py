@@ -80,7 +80,8 @@ def test_a_lead_makes_a_campaign(client, lee):
     client.force_login(lee)
     anime = DimensionSet.objects.get(name="anime")
     form = client.get("/admin/annotation/campaign/add/").context["adminform"].form
-    filled = {name: field.initial for name, field in form.fields.items() if field.initial}
+    filled = {name: field.initial for name, field in form.fields.items()}
+    filled = {name: value for name, value in filled.items() if value is not None}
     data = {**filled, "name": "by hand", "dimension_set": anime.pk, "votes_wanted": 2}
     assert client.post("/admin/annotation/campaign/add/", data).status_code == 302
     made = Campaign.objects.get(name="by hand")
