@@ -20,6 +20,7 @@ from annotation.errors import CampaignError, MediaError
 from annotation.media import KeptClip, keep_clip, measured, register_clip
 from annotation.models import (
     Campaign,
+    CampaignKind,
     CampaignState,
     Consensus,
     ConsensusSource,
@@ -36,7 +37,7 @@ from annotation.videoalign import Row, Sheet, read_sheet
 from formats.files import sha256_of
 from formats.labels import Label
 
-Pair = tuple[Prompt, Video, Video]
+Pair = tuple[Prompt, Video, Video | None]  # no second clip in a campaign of single clips
 _SHUFFLE: Final = 2**40
 _BATCH: Final = 1000
 
@@ -55,8 +56,8 @@ def create_triplets(
     prompt.
     """
     pairs = list(pairs)
-    for prompt, video_a, video_b in pairs:
-        _check_pair(prompt, video_a, video_b)
+    for pair in pairs:
+        _check_pair(campaign, pair)
     with transaction.atomic():
         # Serialises imports into one campaign, so that `known` stays true until the end.
         Campaign.objects.select_for_update(no_key=True).get(pk=campaign.pk)
@@ -80,10 +81,15 @@ def create_triplets(
     return [together[key] for key in dict.fromkeys(map(_pair_key, wanted))]
 
 
-def _check_pair(prompt: Prompt, video_a: Video, video_b: Video) -> None:
-    if video_a.pk == video_b.pk:
+def _check_pair(campaign: Campaign, pair: Pair) -> None:
+    prompt, video_a, video_b = pair
+    single = campaign.kind == CampaignKind.SINGLE
+    if single != (video_b is None):
+        expected = "one clip per question" if single else "two clips per question"
+        raise CampaignError(f"the campaign {campaign.name!r} asks about {expected}")
+    if video_b is not None and video_a.pk == video_b.pk:
         raise CampaignError(f"a pair needs two clips, but both are {video_a.pk}")
-    for video in (video_a, video_b):
+    for video in (video_a, video_b or video_a):
         if video.prompt_id != prompt.pk:
             raise CampaignError(f"the clip {video.pk} was not made for the prompt {prompt!s:.60}")
 
