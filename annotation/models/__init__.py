@@ -46,6 +46,7 @@ from annotation.models.quality import (
     ProbeLeaseState,
     SplitReason,
 )
+from annotation.models.tokens import ApiToken, StoredAnswer
 from annotation.models.votes import (
     Consensus,
     ConsensusSource,
@@ -59,6 +60,7 @@ from annotation.models.votes import (
 
 __all__ = [
     "Adjudication",
+    "ApiToken",
     "Campaign",
     "CampaignKind",
     "CampaignQuerySet",
@@ -96,6 +98,7 @@ __all__ = [
     "SlotState",
     "SplitReason",
     "Stage",
+    "StoredAnswer",
     "Triplet",
     "TripletQuerySet",
     "TripletState",

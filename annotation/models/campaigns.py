@@ -174,6 +174,12 @@ class Campaign(models.Model):
     members: models.ManyToManyField[User, models.Model] = models.ManyToManyField(
         USER, blank=True, related_name="campaigns"
     )
+    pool: models.ManyToManyField[models.Model, models.Model] = models.ManyToManyField(
+        "annotation.Video",
+        blank=True,
+        related_name="+",
+        help_text="Clips that pairs may be made of, beside those that are asked about already.",
+    )
     created_by = models.ForeignKey(
         USER, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
