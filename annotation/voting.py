@@ -35,6 +35,7 @@ from annotation.models import (
     Vote,
     VoteState,
 )
+from annotation.shorthand import said
 from annotation.transactions import retried
 from formats.labels import InvalidReason, Label
 
@@ -100,6 +101,7 @@ def cast_vote(token: uuid.UUID, user: User, ballot: Ballot) -> Receipt:
         active_ms=ballot.active_ms,
         timing=dict(ballot.timing),
         req_hash=req_hash,
+        said=said(judgements),
         state=VoteState.SURPLUS if slot is None else VoteState.COUNTED,
     )
     _write_judgements(vote, judgements)
@@ -144,6 +146,7 @@ def revise_vote(vote_id: uuid.UUID, user: User, revision: int, ballot: Ballot) -
         active_ms=ballot.active_ms,
         timing=dict(ballot.timing),
         req_hash=req_hash,
+        said=said(judgements),
         revision=revision + 1,
         supersedes=old,
         state=state,
