@@ -3,7 +3,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command 
 VENV := .venv/bin
 export PYTHONDONTWRITEBYTECODE ?= 1
 
-.PHONY: help set-up set-up-test run test test-fast lint format types bench bench-careless bench-truth demo-report screenshot migrate clean distclean
+.PHONY: help set-up set-up-test run test test-fast lint format types bench bench-careless bench-truth demo-report messages screenshot migrate clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ bench-careless: set-up-test ## careless annotators found and honest ones accused
 bench-truth: set-up-test ## how closely the measured truth of the demo world follows the known one
 	@$(VENV)/python -m bench.truth --json docs/benchmarks/truth.json
 	@$(VENV)/python -m bench.tables
+
+messages: set-up-test ## read the texts of the source into locale/, for translators
+	@$(VENV)/python -m tools.messages update
 
 demo-report: set-up ## the figures of the newest report of the demo
 	@$(VENV)/python manage.py demo_report

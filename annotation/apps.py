@@ -1,6 +1,8 @@
 from typing import Any
 
 from django.apps import AppConfig
+from django.contrib.auth.signals import user_logged_in
+from django.core import checks
 from django.db.models.signals import post_migrate
 
 
@@ -10,7 +12,12 @@ class AnnotationConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        # Models can only be imported when all apps are loaded.
+        from annotation.languages import check_catalogs, read_profile_at_login
+
         post_migrate.connect(_ensure_what_every_site_has, sender=self)
+        user_logged_in.connect(read_profile_at_login)
+        checks.register(check_catalogs, checks.Tags.translation)
 
 
 def _ensure_what_every_site_has(**_kwargs: Any) -> None:

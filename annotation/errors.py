@@ -81,3 +81,24 @@ class ImportRefused(AnnotationError):
 
     status = 422
     code = "bad_file"
+
+
+class BadProfile(AnnotationError):
+    """A setting of a person that cannot be."""
+
+    status = 422
+    code = "bad_profile"
+
+
+class BadAccount(AnnotationError):
+    """An account, an invitation or a link that cannot be made or used like this."""
+
+    status = 422
+    code = "bad_account"
+
+
+class BadGuideline(AnnotationError):
+    """A guideline that cannot be published or accepted like this."""
+
+    status = 422
+    code = "bad_guideline"

@@ -1,6 +1,6 @@
 from django.urls import URLPattern, URLResolver, path
 
-from annotation.views import api, figures, media, pages
+from annotation.views import api, figures, languages, media, pages
 
 app_name = "annotation"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -9,6 +9,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("campaigns/", pages.campaigns, name="campaigns"),
     path("campaigns/<int:campaign_id>/", pages.dashboard, name="dashboard"),
     path("campaigns/<int:campaign_id>/export.csv", pages.export, name="export"),
+    path("language/", languages.switch, name="language"),
+    path(
+        "jsi18n/<slug:language>.<slug:digest>.js",
+        languages.ScriptTexts.as_view(),
+        name="script-texts",
+    ),
     path("v/<uuid:video_id>", media.clip, name="clip"),
     path("api/campaigns", api.CampaignsView.as_view(), name="api-campaigns"),
     path("api/campaigns/<int:campaign_id>/next", api.NextView.as_view(), name="api-next"),

@@ -5,6 +5,7 @@ WORKDIR /srv/tiebreak
 COPY requirements requirements
 RUN pip install -r requirements/web.txt -r requirements/ml.txt
 COPY . .
+RUN python -m tools.messages compile
 # The trainers run isolated (python -I): they find our packages because they are installed.
 RUN pip install --no-deps --no-build-isolation -e . \
  && useradd --system --create-home tiebreak && install -d -o tiebreak /var/lib/tiebreak

@@ -5,6 +5,7 @@ WORKDIR /srv/tiebreak
 COPY requirements/web.txt requirements/web.txt
 RUN pip install -r requirements/web.txt
 COPY . .
+RUN python -m tools.messages compile
 RUN useradd --system --create-home tiebreak && install -d -o tiebreak /var/lib/tiebreak
 USER tiebreak
 EXPOSE 8000

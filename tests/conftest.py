@@ -43,6 +43,10 @@ def pytest_configure() -> None:
     """Settings were read before this file: nothing of a test may land in the own var/."""
     from django.conf import settings
 
+    from tools.messages import compile_all
+
+    compile_all()  # of the translations, where one was changed
+
     settings.VAR = _SCRATCH
     settings.STATIC_ROOT = _SCRATCH / "static"
     settings.STATIC_ROOT.mkdir(exist_ok=True)  # WhiteNoise wants it when a live server starts

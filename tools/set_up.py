@@ -98,6 +98,16 @@ def install(group: str) -> None:
     say(f"packages are there after {time.monotonic() - started:.0f} s")
 
 
+def compile_texts() -> None:
+    """The translations, where one was changed since; the site reads compiled catalogs only."""
+    sources = (ROOT / "locale").glob("*/LC_MESSAGES/*.po")
+    pairs = [(source, source.with_suffix(".mo")) for source in sources]
+    if all(made.exists() and made.stat().st_mtime >= po.stat().st_mtime for po, made in pairs):
+        return
+    if subprocess.run([PYTHON, "-m", "tools.messages", "compile"]).returncode != 0:
+        stop("the translations in locale/ could not be compiled; the reason stands above")
+
+
 def find_browser() -> None:
     names = ("chromium", "chromium-browser", "google-chrome")
     if os.environ.get("TIEBREAK_CHROMIUM") or any(shutil.which(name) for name in names):
@@ -116,6 +126,7 @@ def main() -> None:
     group = sys.argv[1]
     os.chdir(ROOT)
     install(group)
+    compile_texts()
     if group == "test":
         find_browser()
 
