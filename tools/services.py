@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 # A server must not outlive a test run that was killed.
-_DIES_WITH_ITS_PARENT = ["setpriv", "--pdeathsig", "SIGTERM"]
+DIES_WITH_ITS_PARENT = ["setpriv", "--pdeathsig", "SIGTERM"]
 
 
 class ServiceMissing(Exception):
@@ -96,7 +96,7 @@ class PostgresServer:
     def start(self) -> None:
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
-                [*_DIES_WITH_ITS_PARENT, self._binaries / "postgres", "-D", self._data,
+                [*DIES_WITH_ITS_PARENT, self._binaries / "postgres", "-D", self._data,
                  "-p", str(self.port), "-c", "listen_addresses=127.0.0.1",
                  "-c", "unix_socket_directories=", *self._care, "-c", "max_connections=200"],
                 stdout=output, stderr=output, cwd="/", **self._account,
@@ -172,7 +172,7 @@ def redis() -> Iterator[str]:
     try:
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [*_DIES_WITH_ITS_PARENT, binary, "--port", str(port), "--bind", "127.0.0.1",
+                [*DIES_WITH_ITS_PARENT, binary, "--port", str(port), "--bind", "127.0.0.1",
                  "--save", "", "--dir", root],
                 stdout=output, stderr=output,
             )  # fmt: skip
