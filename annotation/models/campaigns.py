@@ -236,8 +236,10 @@ class Cursor(models.Model):
         default=0, help_text="Everything answered, probes included: what the annotator sees."
     )
     last_probe = models.PositiveIntegerField(
-        default=0, help_text="`questions` when the last probe was given: never two in a row."
+        default=0, help_text="Number of the question that was the last probe: never two in a row."
     )
+    # So that a claim without a probe costs no query more.
+    probe = models.UUIDField(null=True, blank=True, help_text="Token of the probe in hand.")
     # Copied here so that a claim asks one row whether the door stands open.
     accepted = models.PositiveIntegerField(default=0, help_text="Version of the guideline.")
     consented = models.CharField(max_length=64, blank=True, help_text="sha256 of the text.")

@@ -40,6 +40,14 @@ class Probe(models.Model):
     video_b = models.ForeignKey(
         Video, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
+    triplet = models.ForeignKey(
+        Triplet,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="probes",
+        help_text="Where the pair was voted on: those who did are not asked it as gold.",
+    )
     expected = models.JSONField()
     explanation = models.JSONField(default=dict, blank=True)
     annotator = models.ForeignKey(
@@ -97,6 +105,7 @@ class ProbeLease(models.Model):
     state = models.CharField(max_length=8, choices=ProbeLeaseState, default=ProbeLeaseState.OPEN)
     issued_at = models.DateTimeField(default=timezone.now, editable=False)
     expires_at = models.DateTimeField()
+    skip_reason = models.CharField(max_length=200, blank=True)
 
     class Meta:
         constraints = [
