@@ -15,7 +15,7 @@ def letter(label, reason, score):
     return REASONS[reason] if label == "invalid" else LABELS[label]
 
 
-def fill(apps, schema_editor):
+def fill(apps, schema_editor):  # noqa: ARG001  Django passes both
     Vote = apps.get_model("annotation", "Vote")
     Judgement = apps.get_model("annotation", "Judgement")
     rows = (
