@@ -32,7 +32,7 @@ from annotation.models.clips import (
     Video,
     prompt_sha256,
 )
-from annotation.models.guidelines import Guideline, GuidelineAcceptance
+from annotation.models.guidelines import Guideline, GuidelineAcceptance, GuidelineDraft
 from annotation.models.people import Consent, Invitation, InvitedRole, Language, Profile
 from annotation.models.quality import (
     Adjudication,
@@ -77,6 +77,7 @@ __all__ = [
     "Generator",
     "Guideline",
     "GuidelineAcceptance",
+    "GuidelineDraft",
     "Invitation",
     "InvitedRole",
     "Judgement",

@@ -36,6 +36,23 @@ class Guideline(models.Model):
         return f"guideline {self.version} of campaign {self.campaign_id}"
 
 
+class GuidelineDraft(models.Model):
+    """What leads are writing, until it is published. `body` as in `Guideline`."""
+
+    campaign = models.OneToOneField(Campaign, on_delete=models.CASCADE, related_name="draft")
+    body = models.JSONField(default=dict)
+    revision = models.PositiveIntegerField(
+        default=1, help_text="Rises with each save: of two people who edit, one is told."
+    )
+    saved_at = models.DateTimeField(default=timezone.now)
+    saved_by = models.ForeignKey(
+        USER, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+
+    def __str__(self) -> str:
+        return f"draft {self.revision} of campaign {self.campaign_id}"
+
+
 class GuidelineAcceptance(models.Model):
     guideline = models.ForeignKey(Guideline, on_delete=models.CASCADE, related_name="acceptances")
     annotator = models.ForeignKey(USER, on_delete=models.CASCADE, related_name="+")

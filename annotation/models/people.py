@@ -28,6 +28,9 @@ class Profile(models.Model):
     single_letters = models.BooleanField(
         default=True, help_text="Letters are commands (WCAG 2.1.4: one switch turns them off)."
     )
+    reset_sent_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Last e-mail to set a new password."
+    )
 
     class Meta:
         constraints = [
