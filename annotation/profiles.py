@@ -1,7 +1,7 @@
 """What a person has chosen for the pages: language and keys. The only writer of Profile.
 
 Keys are physical (`KeyboardEvent.code`), so that a grid under the left hand stays one on every
-layout. The table below is what static/js/lib/shortcuts.js does by default; a test compares them.
+layout. The table below is what static/js/lib/keymap.js does by default; a test compares them.
 """
 
 import re
@@ -49,6 +49,13 @@ COMMANDS: Final[Mapping[str, str]] = {
     "flag": "KeyK",
     "guideline": "KeyG",
     "expand": "KeyY",
+    "stretch": "KeyJ",
+    "nudge-left-back": "Digit7",
+    "nudge-left-forward": "Digit8",
+    "nudge-right-back": "Digit9",
+    "nudge-right-forward": "Digit0",
+    "image": "KeyI",
+    "remark": "KeyN",
 }
 # Codes that a command may be put on; Tab, Escape and the arrows belong to everybody.
 _CODE: Final = re.compile(
