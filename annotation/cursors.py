@@ -1,12 +1,21 @@
 """An annotator's place in a campaign: one row, and the lock under which they act."""
 
 from datetime import datetime
+from typing import Any, Final
 
 from django.contrib.auth.models import User
-from django.db.models import F
 from django.db.models.functions import Now
 
 from annotation.models import Cursor, Stage
+
+# A question cannot take longer than this of anybody's day: idle time is cut after seconds.
+_LONGEST_MS: Final = 3_600_000
+_DAY_MS: Final = 24 * _LONGEST_MS
+
+
+def enter(campaign_id: int, user: User) -> None:
+    """Give the annotator a place in the campaign; who has one keeps it."""
+    Cursor.objects.get_or_create(campaign_id=campaign_id, annotator=user)
 
 
 def lock_cursor(campaign_id: int, user: User) -> tuple[Cursor, datetime]:
@@ -14,25 +23,35 @@ def lock_cursor(campaign_id: int, user: User) -> tuple[Cursor, datetime]:
     rows = Cursor.objects.select_for_update(no_key=True).annotate(now=Now())
     cursor = rows.filter(campaign_id=campaign_id, annotator=user).first()
     if cursor is None:
-        Cursor.objects.get_or_create(campaign_id=campaign_id, annotator=user)
+        enter(campaign_id, user)
         cursor = rows.get(campaign_id=campaign_id, annotator=user)
     return cursor, cursor.now
 
 
+def active_today(cursor: Cursor, now: datetime) -> int:
+    """Milliseconds of activity since midnight, UTC."""
+    return cursor.active_ms_today if cursor.day == now.date() else 0
+
+
+def after_answer(
+    cursor: Cursor, now: datetime, active_ms: int | None, *, votes: int = 0, questions: int = 1
+) -> dict[str, Any]:
+    """What the row says after a question (`votes=1`: on a triplet) that took this time."""
+    spent = active_today(cursor, now) + min(active_ms or 0, _LONGEST_MS)
+    return {
+        "questions": cursor.questions + questions,
+        "votes": cursor.votes + votes,
+        "day": now.date(),
+        "active_ms_today": min(spent, _DAY_MS),
+    }
+
+
 def count_answer(cursor: Cursor, now: datetime, active_ms: int | None, *, votes: int = 0) -> None:
-    """One more question answered (`votes=1`: on a triplet), and the time it took today."""
-    today = now.date()
-    spent = active_ms or 0
-    before = cursor.active_ms_today if cursor.day == today else 0
-    Cursor.objects.filter(pk=cursor.pk).update(
-        questions=F("questions") + 1,
-        votes=F("votes") + votes,
-        day=today,
-        active_ms_today=before + spent,
-    )
-    cursor.questions += 1
-    cursor.votes += votes
-    cursor.day, cursor.active_ms_today = today, before + spent
+    """One more question answered, and the time it took today; the cursor is locked."""
+    values = after_answer(cursor, now, active_ms, votes=votes)
+    Cursor.objects.filter(pk=cursor.pk).update(**values)
+    for name, value in values.items():
+        setattr(cursor, name, value)
 
 
 def move_stage(cursor: Cursor, to: Stage, now: datetime, *, reason: str, attempt: int) -> bool:
