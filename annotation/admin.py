@@ -14,7 +14,7 @@ from django.urls import URLPattern, path, reverse
 from annotation.campaigns import close_campaign, open_campaign, pause_campaign
 from annotation.errors import AnnotationError
 from annotation.forms import ImportForm
-from annotation.importing import import_videoalign
+from annotation.imports import import_videoalign
 from annotation.models import (
     Campaign,
     Consensus,

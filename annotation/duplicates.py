@@ -1,12 +1,10 @@
-"""Which rows of a file say what another one said already. Pure: rows and digests in, rows out."""
+"""Which rows of a file say what another one said already. Pure: rows in, rows out."""
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from annotation.errors import ImportRefused
-from annotation.videoalign import Row
+from annotation.faults import Faults
+from annotation.rows import Row
 from formats.labels import Label, mirrored
 
 
@@ -27,18 +25,19 @@ class Duplicate:
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """A pair by content: the digests of the prompt and of both clips."""
+    """A pair by content: the digests of the prompt and of both clips; no B where A is alone."""
 
     prompt: str
     a: str
-    b: str
+    b: str = ""
 
     @property
     def mirrored(self) -> "Sides":
         return Sides(self.prompt, self.b, self.a)
 
 
-Opinion = tuple[dict[str, Label], dict[str, float], dict[str, float]]
+SidesOf = Callable[[Row], Sides]
+Opinion = tuple[Mapping[str, Label], Mapping[str, float], Mapping[str, float]]
 
 
 def opinion_of(row: Row, *, swap: bool = False) -> Opinion:
@@ -51,33 +50,26 @@ def opinion_of(row: Row, *, swap: bool = False) -> Opinion:
     )
 
 
-def sides_of(row: Row, digests: dict[str, str]) -> Sides:
-    prompt = hashlib.sha256(row.prompt.encode()).hexdigest()
-    return Sides(prompt, digests[row.path_a], digests[row.path_b])
-
-
 def distinct(
-    file: Path, rows: Sequence[Row], digests: dict[str, str]
+    rows: Iterable[Row], sides_of: SidesOf, faults: Faults
 ) -> tuple[list[Row], list[Duplicate]]:
     """The first row of each pair, and the rows that only say it again."""
     first: dict[Sides, Row] = {}
     duplicates = []
     for row in rows:
-        sides = sides_of(row, digests)
+        sides = sides_of(row)
         if sides.a == sides.b:
-            raise refused(file, row, "path_A and path_B are the same clip; expected two")
+            faults.add(row.line, "path_A and path_B are the same clip; expected two")
+            continue
         swap = sides.mirrored in first
         earlier = first.setdefault(sides.mirrored if swap else sides, row)
         if earlier is row:
             continue
-        if opinion_of(row, swap=swap) != opinion_of(earlier):
+        if opinion_of(row, swap=swap) == opinion_of(earlier):
+            duplicates.append(Duplicate(row.line, earlier.line, swap))
+        else:
             how = ", with A and B swapped," if swap else ""
-            raise refused(
-                file, row, f"the pair of line {earlier.line} comes again{how} with other labels"
+            faults.add(
+                row.line, f"the pair of line {earlier.line} comes again{how} with other labels"
             )
-        duplicates.append(Duplicate(row.line, earlier.line, swap))
     return list(first.values()), duplicates
-
-
-def refused(file: Path, row: Row, what: str) -> ImportRefused:
-    return ImportRefused(f"{file}:{row.line}: {what}", path=str(file), line=row.line)

@@ -136,7 +136,7 @@ def test_a_bad_config_is_refused_before_a_row_is_written(config: Any, sentence: 
 
 
 def test_the_real_clips_go_from_csv_to_snapshot_and_back(shared: Path, tmp_path: Path) -> None:
-    from annotation.importing import import_videoalign
+    from annotation.imports import import_videoalign
     from pipelines.exporting import export
 
     file = shared / "data" / "videoalign" / "example.csv"

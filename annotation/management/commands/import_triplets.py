@@ -4,7 +4,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from annotation.errors import AnnotationError
-from annotation.importing import import_videoalign
+from annotation.imports import import_videoalign
 
 
 class Command(BaseCommand):

@@ -1,0 +1,218 @@
+"""Checked rows into the tables of a campaign, inside the transaction of their import."""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from annotation.duplicates import Duplicate, Opinion, Sides, opinion_of
+from annotation.errors import MediaError
+from annotation.faults import Faults, refused
+from annotation.importing import Pair, create_triplets, store_triplets
+from annotation.matching import Found
+from annotation.media import KeptClip, register_clip
+from annotation.models import (
+    Campaign,
+    CampaignKind,
+    Consensus,
+    ConsensusSource,
+    Generator,
+    Prompt,
+    ReferenceImage,
+    Triplet,
+    TripletState,
+    Video,
+)
+from annotation.probing import Clip
+from annotation.references import keep_image
+from annotation.rows import NamedClip, Row
+from annotation.tables import Sheet
+from formats.labels import Label
+
+_BATCH: Final = 1000
+
+
+@dataclass(slots=True)
+class Entering:
+    """Writing the rows of one sheet into one campaign, inside its transaction."""
+
+    campaign: Campaign
+    sheet: Sheet
+    found: Found
+    kept: Mapping[str, KeptClip]
+    prompts: dict[tuple[str, str], Prompt] = field(default_factory=dict)
+    generators: dict[str, Generator] = field(default_factory=dict)
+    videos: dict[tuple[Any, ...], Video] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def clip_of(self, clip: NamedClip) -> Clip | Video:
+        return self.found.clips[clip.path] if clip.path else self.found.videos[clip.video]
+
+    def not_there_yet(self, rows: Sequence[Row]) -> tuple[list[Row], list[Duplicate]]:
+        """Rows that the campaign does not have, and those that it has with the same labels."""
+        if self._for_the_pool():
+            return list(rows), []
+        there = _opinions(self.campaign)
+        fresh, duplicates, faults = [], [], Faults(self.sheet.name)
+        for row in rows:
+            sides = self.found.sides_of(row)
+            swap = sides.mirrored in there
+            earlier = there.get(sides.mirrored if swap else sides)
+            if earlier is None:
+                fresh.append(row)
+            elif not self.sheet.shape.labelled or earlier == opinion_of(row, swap=swap):
+                duplicates.append(Duplicate(row.line, None, swap))
+            else:
+                what = (
+                    f"the campaign {self.campaign.name!r} has this pair already, otherwise judged"
+                )
+                faults.add(row.line, what)
+        faults.refuse()
+        return fresh, duplicates
+
+    def write(self, rows: Sequence[Row]) -> tuple[int, int]:
+        """How many triplets, and how many clips of the pool, were added."""
+        if self._for_the_pool():
+            before = self.campaign.pool.count()
+            self.campaign.pool.add(*(self._pair(row)[1] for row in rows))
+            return 0, self.campaign.pool.count() - before
+        if self.sheet.shape.labelled:
+            self._write_labelled(rows)
+        else:
+            self._write_open(rows)
+        return len(rows), 0
+
+    def _for_the_pool(self) -> bool:
+        return self.sheet.shape.layout.single and self.campaign.kind != CampaignKind.SINGLE
+
+    def _write_open(self, rows: Sequence[Row]) -> None:
+        """Pairs, or single clips, to vote on; those of one priority together."""
+        named = []
+        for priority in sorted({row.priority for row in rows}):
+            group = [row for row in rows if row.priority == priority]
+            triplets = create_triplets(self.campaign, map(self._pair, group), priority=priority)
+            named += self._named(triplets, group)
+        Triplet.objects.bulk_update(named, ["source_row"], batch_size=_BATCH)
+
+    def _named(self, triplets: Sequence[Triplet], rows: Sequence[Row]) -> list[Triplet]:
+        """Those whose row has a name of its own for the pair."""
+        named = []
+        for triplet, row in zip(triplets, rows, strict=True):
+            if row.pair_id:
+                triplet.source_row = {"pair_id": row.pair_id}
+                named.append(triplet)
+        return named
+
+    def _pair(self, row: Row) -> Pair:
+        video_a = self._video(row, row.a)
+        self._describe(video_a.prompt, row)
+        return video_a.prompt, video_a, self._video(row, row.b) if row.b else None
+
+    def _video(self, row: Row, clip: NamedClip) -> Video:
+        if clip.video:
+            return self.found.videos[clip.video]
+        prompt = self._prompt(row)
+        name = (prompt.pk, clip.path, clip.generator, clip.seed)
+        if name not in self.videos:
+            self.videos[name] = register_clip(
+                self.kept[clip.path],
+                prompt=prompt,
+                generator=self._generator(clip.generator),
+                seed=clip.seed,
+                original_path=clip.given,
+            )
+        return self.videos[name]
+
+    def _generator(self, name: str) -> Generator | None:
+        if name and name not in self.generators:
+            self.generators[name] = Generator.objects.get_or_create(name=name)[0]
+        return self.generators.get(name)
+
+    def _prompt(self, row: Row) -> Prompt:
+        key = (row.prompt, row.image)
+        if key not in self.prompts:
+            self.prompts[key] = Prompt.objects.for_text(row.prompt, self._image(row))
+        return self.prompts[key]
+
+    def _image(self, row: Row) -> ReferenceImage | None:
+        if not row.image:
+            return None
+        try:
+            return keep_image(self.found.images[row.image], name=row.image)
+        except MediaError as error:
+            raise refused(self.sheet.name, row.line, error.message) from None
+
+    def _describe(self, prompt: Prompt, row: Row) -> None:
+        """Fill in category and translations; what the prompt has already is never replaced."""
+        said = {"category": row.category} if row.category else {}
+        if said and prompt.category and prompt.category != row.category:
+            self._warn(row, f"the prompt is in the category {prompt.category!r} already; kept")
+            said = {}
+        new = {k: text for k, text in row.translations.items() if k not in prompt.translations}
+        other = [
+            k for k, text in row.translations.items() if prompt.translations.get(k, text) != text
+        ]
+        if other:
+            self._warn(row, f"the prompt has another translation into {other[0]} already; kept")
+        if new or said.get("category", prompt.category) != prompt.category:
+            prompt.category = said.get("category", prompt.category)
+            prompt.translations = {**prompt.translations, **new}
+            prompt.save(update_fields=["category", "translations"])
+
+    def _warn(self, row: Row, what: str) -> None:
+        self.warnings.append(f"{self.sheet.name}:{row.line}: {what}")
+
+    def _write_labelled(self, rows: Sequence[Row]) -> None:
+        triplets = [self._labelled(row) for row in rows]
+        store_triplets(self.campaign, triplets, random.SystemRandom())
+        dimensions = {each.key: each for each in self.campaign.dimension_set.dimensions.all()}
+        Consensus.objects.bulk_create(
+            (
+                Consensus(
+                    triplet=triplet,
+                    dimension=dimension,
+                    label=row.labels.get(key),
+                    source=ConsensusSource.IMPORT,
+                    score_a=row.scores_a.get(key),
+                    score_b=row.scores_b.get(key),
+                )
+                for triplet, row in zip(triplets, rows, strict=True)
+                for key, dimension in dimensions.items()
+            ),
+            batch_size=_BATCH,
+        )
+
+    def _labelled(self, row: Row) -> Triplet:
+        prompt, video_a, video_b = self._pair(row)
+        return Triplet(
+            campaign=self.campaign,
+            prompt=prompt,
+            video_a=video_a,
+            video_b=video_b,
+            need=0,
+            state=TripletState.COMPLETE,
+            # Word for word, so that the export is the same to the byte.
+            source_row={"header": self.sheet.header, "row": row.text, "line_end": row.line_end},
+        )
+
+
+def _opinions(campaign: Campaign) -> dict[Sides, Opinion]:
+    """What the imported triplets of a campaign say; a pair that is voted on says nothing."""
+    found: dict[int, tuple[Sides, Opinion]] = {
+        pk: (Sides(prompt, a, b or ""), ({}, {}, {}))
+        for pk, prompt, a, b in campaign.triplets.values_list(
+            "pk", "prompt__sha256", "video_a__sha256", "video_b__sha256"
+        )
+    }
+    imported = Consensus.objects.filter(triplet__campaign=campaign, source=ConsensusSource.IMPORT)
+    columns = ("triplet_id", "dimension__key", "label", "score_a", "score_b")
+    for pk, key, label, score_a, score_b in imported.values_list(*columns):
+        labels, scores_a, scores_b = found[pk][1]
+        for said, value in (
+            (labels, label and Label(label)),
+            (scores_a, score_a),
+            (scores_b, score_b),
+        ):
+            if value is not None:
+                said[key] = value  # type: ignore[index]
+    return dict(found.values())

@@ -1,0 +1,101 @@
+"""What is imported from: a table beside its clips, a folder with both, or a zip archive of both.
+
+A row can name nothing else: every path stays inside the folder, links followed, or inside the
+archive, whose members are found by their names there and never become paths (`archives`).
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+
+from django.conf import settings
+
+from annotation.archives import unpack
+from annotation.errors import ImportRefused
+from annotation.table_files import SUFFIXES
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A table, the name that people know it by, and where the files lie that its rows name."""
+
+    table: Path
+    name: str
+    file_of: Callable[[str], Path | None]
+    root: Path  # where the files lie; no concern of who reads a message
+
+    def plain(self, message: str) -> str:
+        """A message that speaks of files as the table does."""
+        return message.replace(f"{self.root.resolve()}/", "").replace(f"{self.root}/", "")
+
+
+def table_with_clips(table: Path, clips: Path | None = None, *, name: str = "") -> Source:
+    """A table file; its paths start from `clips`, or from its own folder."""
+    folder = clips or table.parent
+    return Source(table, name or str(table), _below(folder), folder)
+
+
+@contextmanager
+def opened(given: Path, *, name: str = "", clips: Path | None = None) -> Iterator[Source]:
+    """The source at this path: a table, a folder with a table, or an archive with one."""
+    shown = name or str(given)
+    if given.is_dir():
+        inside = [each.name for each in sorted(given.iterdir()) if each.is_file()]
+        table = _only_table(shown, inside)
+        yield table_with_clips(given / table, clips or given, name=f"{shown}/{table}")
+    elif Path(shown).suffix.lower() == ".zip":
+        with TemporaryDirectory(prefix="tiebreak-import-", dir=_scratch()) as folder:
+            files = _members(unpack(given, Path(folder)))
+            table = _only_table(shown, list(files))
+            yield Source(files[table], f"{shown}/{table}", files.get, Path(folder))
+    else:
+        yield table_with_clips(given, clips, name=shown)
+
+
+def import_folder(name: str) -> Path:
+    """A folder that imports from the web may read: below MEDIA_ROOT/incoming, nowhere else."""
+    root = (Path(settings.MEDIA_ROOT) / "incoming").resolve()
+    folder = (root / name).resolve()
+    if not folder.is_relative_to(root):
+        raise ImportRefused("the folder must lie below MEDIA_ROOT/incoming on the server")
+    if not folder.is_dir():
+        raise ImportRefused(f"there is no folder incoming/{name} on the server")
+    return folder
+
+
+def _scratch() -> Path:
+    """Clips are large: beside the media, not on what may be a small disk for temporary files."""
+    folder = Path(settings.MEDIA_ROOT) / "unpacked"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _below(folder: Path) -> Callable[[str], Path | None]:
+    root = folder.resolve()
+
+    def file_of(path: str) -> Path | None:
+        file = (root / path).resolve()
+        return file if file.is_relative_to(root) and file.is_file() else None
+
+    return file_of
+
+
+def _members(files: Mapping[str, Path]) -> dict[str, Path]:
+    """By the paths that rows use: from the folder that everything lies in, if there is one."""
+    tops = {PurePosixPath(name).parts[0] for name in files}
+    nested = all("/" in name for name in files)
+    if len(tops) == 1 and nested:
+        return {str(PurePosixPath(*PurePosixPath(name).parts[1:])): files[name] for name in files}
+    return dict(files)
+
+
+def _only_table(shown: str, names: Sequence[str]) -> str:
+    tables = [name for name in names if "/" not in name and name.lower().endswith(SUFFIXES)]
+    if len(tables) != 1:
+        found = f"there are {', '.join(sorted(tables))}" if tables else "there is none"
+        raise ImportRefused(
+            f"{shown}: expected one table ({', '.join(SUFFIXES)}) beside the clips; {found}"
+        )
+    return tables[0]
