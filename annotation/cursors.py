@@ -49,7 +49,8 @@ def after_answer(
 def count_answer(cursor: Cursor, now: datetime, active_ms: int | None, *, votes: int = 0) -> None:
     """One more question answered, and the time it took today; the cursor is locked."""
     values = after_answer(cursor, now, active_ms, votes=votes)
-    Cursor.objects.filter(pk=cursor.pk).update(**values)
+    # The probe in hand was perhaps what was answered.
+    Cursor.objects.filter(pk=cursor.pk).update(**values, probe=cursor.probe)
     for name, value in values.items():
         setattr(cursor, name, value)
 
