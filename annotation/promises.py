@@ -58,8 +58,8 @@ def _of_slots(campaign: Campaign) -> Iterator[str]:
     for vote in astray.values_list("pk", flat=True):
         yield f"vote {vote} is counted, but its slot is not its own"
     wanted = campaign.dimension_set.dimensions.count()
-    short = Vote.objects.filter(triplet__campaign=campaign).annotate(said=Count("judgements"))
-    for vote in short.exclude(said=wanted).values_list("pk", flat=True):
+    short = Vote.objects.filter(triplet__campaign=campaign).annotate(spoken=Count("judgements"))
+    for vote in short.exclude(spoken=wanted).values_list("pk", flat=True):
         yield f"vote {vote} does not speak of each dimension once"
 
 
