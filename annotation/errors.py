@@ -55,6 +55,13 @@ class BadVote(AnnotationError):
     code = "bad_vote"
 
 
+class BadFlag(AnnotationError):
+    """The flag names a kind or a side that there is not."""
+
+    status = 422
+    code = "bad_flag"
+
+
 class Unreadable(AnnotationError):
     """The request body is not what the door expects."""
 

@@ -199,6 +199,11 @@ class Flag(models.Model):
     kind = models.CharField(max_length=10, choices=FlagKind)
     note = models.CharField(max_length=500, blank=True)
     state = models.CharField(max_length=9, choices=FlagState, default=FlagState.OPEN)
+    withdrew = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="Triplets that left the queues with the clip: they come back if it does.",
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     settled_by = models.ForeignKey(
         USER, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
