@@ -1,10 +1,12 @@
 """Campaigns and their dimension sets: making them, opening and closing them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
+from annotation.campaign_options import OPTIONS, checked
 from annotation.errors import CampaignError
 from annotation.models import Campaign, CampaignState, Dimension, DimensionSet
 from formats import dimensions as dimension_formats
@@ -62,23 +64,80 @@ def create_campaign(
     created_by: User | None = None,
     **options: Any,
 ) -> Campaign:
-    """Make a campaign; `options` are further fields, such as `instructions` or `watch_gate`."""
-    dimension_set = DimensionSet.objects.filter(name=dimension_set_name).first()
+    """Make a campaign; `options` are the further ones of `campaign_options.OPTIONS`."""
+    dimension_set = named_set(dimension_set_name)
+    check_name(name)
+    wanted = checked({"votes_wanted": votes_wanted, **options})
+    try:
+        with transaction.atomic():
+            return Campaign.objects.create(
+                name=name,
+                dimension_set=dimension_set,
+                state=state,
+                created_by=created_by,
+                **wanted,
+            )
+    except IntegrityError:  # somebody was quicker
+        check_name(name)
+        raise
+
+
+def update_campaign(campaign: Campaign, changes: Mapping[str, Any]) -> Campaign:
+    """Change options of a campaign. What was asked, and how often, stays once there are triplets:
+    more votes come by extending it."""
+    with transaction.atomic():
+        row = Campaign.objects.select_for_update(no_key=True).get(pk=campaign.pk)
+        _check_asked(row, changes)
+        named = {key: changes[key] for key in ("name", "dimension_set") if key in changes}
+        rest = {key: value for key, value in changes.items() if key not in named}
+        before = {key: getattr(row, key) for key in OPTIONS}
+        wanted = checked({**before, **rest})
+        if named.get("name", row.name) != row.name:
+            check_name(named["name"])
+            wanted["name"] = named["name"]
+        if "dimension_set" in named:
+            wanted["dimension_set"] = named_set(named["dimension_set"])
+        Campaign.objects.filter(pk=row.pk).update(**wanted)
+    campaign.refresh_from_db()
+    return campaign
+
+
+def delete_campaign(campaign: Campaign) -> None:
+    """A campaign can go as long as nothing hangs on it."""
+    if campaign.state != CampaignState.DRAFT or campaign.triplets.exists():
+        raise CampaignError(
+            f"the campaign {campaign.name!r} has triplets or was opened; close it instead"
+        )
+    campaign.delete()
+
+
+def named_set(name: str) -> DimensionSet:
+    dimension_set = DimensionSet.objects.filter(name=name).first()
     if dimension_set is None:
         known = ", ".join(DimensionSet.objects.values_list("name", flat=True))
-        raise CampaignError(f"there is no dimension set {dimension_set_name!r}; there are {known}")
-    if votes_wanted < 1:
-        raise CampaignError(f"a triplet needs at least one vote, got {votes_wanted}")
+        raise CampaignError(f"there is no dimension set {name!r}; there are {known}")
+    return dimension_set
+
+
+def check_name(name: str) -> None:
+    """A name that a new campaign may have."""
+    if not name.strip() or len(name) > 200 or any(ord(letter) < 32 for letter in name):
+        raise CampaignError("a campaign needs a name of 1 to 200 characters in one line")
     if Campaign.objects.filter(name=name).exists():
         raise CampaignError(f"there is a campaign {name!r} already")
-    return Campaign.objects.create(
-        name=name,
-        dimension_set=dimension_set,
-        votes_wanted=votes_wanted,
-        state=state,
-        created_by=created_by,
-        **options,
-    )
+
+
+def _check_asked(campaign: Campaign, changes: Mapping[str, Any]) -> None:
+    if not campaign.triplets_total:
+        return
+    now = {**{key: getattr(campaign, key) for key in ("kind", "votes_wanted")},
+           "dimension_set": campaign.dimension_set.name}  # fmt: skip
+    for key, value in now.items():
+        if changes.get(key, value) != value:
+            how = "extend the campaign" if key == "votes_wanted" else "clone the campaign"
+            raise CampaignError(
+                f"{key} is part of what people were asked and stays {value!r}; {how} instead"
+            )
 
 
 def open_campaign(campaign: Campaign) -> None:

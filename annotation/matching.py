@@ -113,7 +113,7 @@ def probe_all(rows: Sequence[Row], source: Source, found: Found, faults: Faults)
 
 
 def false_numbers(
-    name: str, rows: Sequence[Row], clip_of: Callable[[NamedClip], Clip]
+    name: str, rows: Sequence[Row], clip_of: Callable[[NamedClip], Clip | Video]
 ) -> Iterator[str]:
     """Rates and lengths that the file gives otherwise than the clips are; the clips are right."""
     for row in rows:

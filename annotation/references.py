@@ -23,7 +23,7 @@ def keep_image(path: Path, *, name: str = "") -> ReferenceImage:
         picture = read_picture(path, shown_image(sha256))
     except MediaError as error:
         raise MediaError(error.message.replace(str(path), name or path.name)) from None
-    file = f"images/{sha256[:2]}/{sha256}{(Path(name) or path).suffix.lower()}"
+    file = f"images/{sha256[:2]}/{sha256}{Path(name or path.name).suffix.lower()}"
     write_atomically(Path(settings.MEDIA_ROOT) / file, [path.read_bytes()])
     image, _ = ReferenceImage.objects.get_or_create(
         sha256=sha256,

@@ -48,7 +48,7 @@ def test_a_bad_campaign_is_refused_with_a_sentence():
     create_campaign("one", "videoalign")
     for name, dimension_set, votes, words in (
         ("two", "nothing", 3, "no dimension set 'nothing'; there are anime, anime-groups"),
-        ("two", "anime", 0, "at least one vote, got 0"),
+        ("two", "anime", 0, "votes_wanted is '0'; expected a whole number from 1 to 100"),
         ("one", "anime", 3, "a campaign 'one' already"),
     ):
         with pytest.raises(CampaignError, match=words):
