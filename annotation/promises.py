@@ -65,7 +65,8 @@ def _of_slots(campaign: Campaign) -> Iterator[str]:
 
 def _of_counters(campaign: Campaign) -> Iterator[str]:
     campaign = Campaign.objects.get(pk=campaign.pk)
-    total = campaign.triplets.count()
+    # A withdrawn triplet is not wanted any more.
+    total = campaign.triplets.exclude(state=TripletState.WITHDRAWN).count()
     done = campaign.triplets.filter(state=TripletState.COMPLETE).count()
     if (campaign.triplets_done, campaign.triplets_total) != (done, total):
         yield (
