@@ -5,13 +5,14 @@ they voted, so the page of a lead says how much is left.
 """
 
 import secrets
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from annotation.errors import CampaignError, NotFound
 from annotation.marking import Known
@@ -160,13 +161,13 @@ def restore(probe: Probe) -> bool:
     return bool(Probe.objects.filter(pk=probe.pk, active=False).update(active=True))
 
 
-def retire_of_clip(video: Video) -> int:
+def retire_of_clip(video: uuid.UUID) -> int:
     """Questions that show this clip; none is asked any more."""
     showing = Q(video_a=video) | Q(video_b=video)
     return Probe.objects.filter(showing, active=True).update(active=False)
 
 
-def restore_of_clip(video: Video) -> int:
+def restore_of_clip(video: uuid.UUID) -> int:
     """After a clip came back: its questions, where the other clip is not withdrawn."""
     showing = Q(video_a=video) | Q(video_b=video)
     gone = Q(video_a__withdrawn=True) | Q(video_b__withdrawn=True)
@@ -249,8 +250,6 @@ def _split_dimensions(triplet: Triplet) -> list[str] | None:
 
 def _dissenting(campaign: Campaign) -> QuerySet[Judgement]:
     """Counted judgements that differ from the consensus of their triplet and dimension."""
-    from django.db.models import Exists, OuterRef
-
     same = Consensus.objects.filter(
         triplet=OuterRef("vote__triplet"), dimension=OuterRef("dimension"), label=OuterRef("label")
     )
