@@ -65,6 +65,23 @@ def _rate(figures: dict[str, Any], candidate: str, key: str) -> str:
     return f"{row['rate']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
 
 
+def _loop_time(figures: dict[str, Any]) -> str:
+    times = figures.get("times")
+    if not times:
+        return "not measured"
+    text = f"{times['loop_seconds'] / 60:.1f} min"
+    if times["shared_seconds"]:
+        text += f", {times['shared_seconds'] / 60:.1f} of them beside the pretraining"
+    return text
+
+
+def _pretraining_time(figures: dict[str, Any]) -> str:
+    times = figures.get("times")
+    if not times or times["pretraining_seconds"] is None:
+        return "not measured"
+    return f"{times['pretraining_seconds'] / 60:.1f} min"
+
+
 def demo(runs: list[dict[str, Any]]) -> str:
     """One column per seed: what the report of each loop says."""
     head = ["what", "wanted", *(f"seed {figures['seed']}" for figures in runs)]
@@ -84,13 +101,14 @@ def demo(runs: list[dict[str, Any]]) -> str:
                 rows.append([f"{candidate}, true quality, {key}: win rate", wanted, *rates])
         losses = (f"{figures['first_loss'][candidate]:.7f}" for figures in runs)
         rows.append([f"{candidate}: loss at step 0", "", *losses])
+    rows.append(["from the first step to the report", "≤ 20 min", *map(_loop_time, runs)])
+    rows.append(["pretraining of the tiny bases", "≤ 12 min", *map(_pretraining_time, runs)])
     return (
         "## The whole loop on the demo world\n\n`make run`, then `make demo-report`; seeds by"
-        " `manage.py demo --seed N` on the same tiny bases. Seeds 0 and 1 took the votes of an"
-        " earlier loop of the same preset; seed 2 went from votes to report. Win rates are of the"
-        " true quality of samples for held-out prompts, candidate against base on the same seeds,"
-        " a tie counting one half, with the prompt-bootstrap 95 % interval. GAPO's factors are"
-        f" normalised to mean 1, so its first loss is ln 2 too.\n\n{table(head, rows)}\n"
+        " `manage.py demo --seed N` on the same tiny bases. Win rates are of the true quality of"
+        " samples for held-out prompts, candidate against base on the same seeds, a tie counting"
+        " one half, with the prompt-bootstrap 95 % interval. GAPO's factors are normalised to"
+        f" mean 1, so its first loss is ln 2 too.\n\n{table(head, rows)}\n"
     )
 
 

@@ -22,10 +22,13 @@ from torch import nn
 
 from demo.muon import Muon
 from demo.recipes import (
+    MOTION,
+    VISUAL,
     Profile,
     Recipe,
     appearance_words,
     caption,
+    defect_grades,
     random_facts,
     random_recipe,
 )
@@ -47,7 +50,7 @@ from models_rm.video import FrameRule, clip_of_array
 MODEL: Final = "Qwen2-VL"
 IGNORE: Final = -100
 RIGHT: Final = ("caption", "appearance", "matching")
-LOSSES: Final = (*RIGHT, "seen_words", "read_words", "word_fits")
+LOSSES: Final = (*RIGHT, "seen_words", "read_words", "word_fits", "defects")
 FAMILY: Final = QWEN2_VL
 
 
@@ -67,6 +70,7 @@ class PretrainVlmConfig:
     matching: float = 1.0  # whether a text fits;
     words: float = 5.0  # the words of the caption all at once
     grounding: float = 2.0  # which word of a text does not fit
+    defects: float = 2.0  # how strong each defect of look and motion is
     seed: int = 0
     threads: int = 1
     log_every: int = 20
@@ -126,13 +130,14 @@ def pretrain(run: Supervised) -> Outcome:
 
 
 class Pupil(nn.Module):
-    """The base and three heads that are thrown away.
+    """The base and heads that are thrown away.
 
     Two say the words of the caption all at once: one from what the vision tower sees, as CLIP and
     image taggers learn, the other from the first token behind the clip. Without them the base needs
     thousands of steps until its text looks at the clip at all. The third says of each word of a
     text whether the clip shows it, as phrase grounding does: one yes or no for a whole text leaves
-    open which word was meant.
+    open which word was meant. The last grades each defect where the base is about to say how a clip
+    looks or moves: a word names only the worst one, and motion is then seen late.
     """
 
     def __init__(self, model: Any, words: int):
@@ -143,6 +148,7 @@ class Pupil(nn.Module):
         self.seen_words = nn.Linear(width, words)
         self.read_words = nn.Linear(width, words)
         self.word_fits = nn.Linear(width, 1)
+        self.defects = nn.Linear(width, len(VISUAL) + len(MOTION))
 
 
 class School:
@@ -175,6 +181,7 @@ class School:
         total = total + config.matching * losses["matching"]
         total = total + config.words * (losses["seen_words"] + losses["read_words"])
         total = total + config.grounding * losses["word_fits"]
+        total = total + config.defects * losses["defects"]
         self.pupil.zero_grad(set_to_none=True)
         total.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.pupil.parameters(), 1.0)
@@ -299,6 +306,8 @@ class Lesson:
     targets: torch.Tensor  # [2 K, L], IGNORE where nothing is asked
     words: torch.Tensor  # [K, words], 1 where the caption has the word
     fits: torch.Tensor  # [2 K, L], 1 where the clip shows the word, 0 where not, IGNORE elsewhere
+    asks: torch.Tensor  # [2, K], the places in the questions where look and motion are asked for
+    grades: torch.Tensor  # [K, defects], how strong, in thirds of 1
 
 
 class Lessons:
@@ -334,7 +343,8 @@ class Lessons:
         front = self._tokens(f"{self._opening}<|vision_start|>{marks}<|vision_end|>")
         answers = [self._tokens(f"\n{self._pool.captions[index]}") for index in chosen]
         rows = [self._row(front, (*answer, self.tokenizer.eos_token_id)) for answer in answers]
-        rows += [self._questions(front, self._pool.recipes[index], rng) for index in chosen]
+        recipes = [self._pool.recipes[index] for index in chosen]
+        rows += [self._questions(front, each, rng) for each in recipes]
         length = max(len(ids) for ids, _ in rows)
         pad = self.tokenizer.pad_token_id
         words = torch.tensor(self.words)
@@ -350,6 +360,8 @@ class Lessons:
             targets=torch.tensor([[*t, *[IGNORE] * (length - len(t))] for _, t in rows]),
             words=torch.stack([torch.isin(words, torch.tensor(a)) for a in answers]).float(),
             fits=torch.tensor([[*f, *[IGNORE] * (length - len(f))] for f in fits]),
+            asks=torch.tensor([_asked_at(t, 2) for _, t in rows[count:]]).T,
+            grades=torch.tensor(np.stack([defect_grades(each, rng) for each in recipes])),
         )
 
     def _fits(self, ids: Sequence[int], start: int, shown: frozenset[int]) -> list[int]:
@@ -408,11 +420,18 @@ class Lessons:
             **{f"{name}_right": right[part].mean() for name, part in parts.items()},
             "seen_words": _binary(pupil.seen_words(pooled), lesson.words),
             "read_words": _binary(pupil.read_words(hidden[:count, end]), lesson.words),
+            "defects": _binary(self._graded(pupil, hidden[count:], lesson.asks), lesson.grades),
             "word_fits": _binary(
                 pupil.word_fits(hidden[lesson.fits != IGNORE]).squeeze(-1),
                 lesson.fits[lesson.fits != IGNORE].float(),
             ),
         }
+
+    def _graded(self, pupil: Pupil, hidden: torch.Tensor, asks: torch.Tensor) -> torch.Tensor:
+        """Logits [K, defects]: those of look where look is asked for, those of motion there."""
+        rows = torch.arange(len(hidden))
+        look, motion = (pupil.defects(hidden[rows, places]) for places in asks)
+        return torch.cat([look[:, : len(VISUAL)], motion[:, len(VISUAL) :]], dim=1)
 
     def _parts(self, asked: torch.Tensor, wanted: torch.Tensor) -> dict[str, torch.Tensor]:
         """Which of the asked tokens belong to captions, to look and motion, to yes or no."""
@@ -428,6 +447,16 @@ class Lessons:
             row, mm_token_type_ids=kinds, video_grid_thw=lesson.grid[:1]
         )
         return positions.expand(-1, len(lesson.input_ids), -1)
+
+
+def _asked_at(targets: Sequence[int], count: int) -> list[int]:
+    """The places at which the first answers begin to be said."""
+    starts = [
+        place
+        for place, each in enumerate(targets)
+        if each != IGNORE and (place == 0 or targets[place - 1] == IGNORE)
+    ]
+    return starts[:count]
 
 
 def _binary(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:

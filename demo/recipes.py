@@ -221,4 +221,14 @@ def appearance_words(recipe: Recipe, rng: np.random.Generator) -> tuple[str, str
     return words(VISUAL, "clean"), words(MOTION, "smooth")
 
 
+def defect_grades(recipe: Recipe, rng: np.random.Generator) -> np.ndarray[Any, np.dtype[Any]]:
+    """How strong each defect is, VISUAL then MOTION, float32: none, slight, clear, very (0 to 1).
+
+    As coarse as the words, and as often a step off.
+    """
+    levels = np.array([getattr(recipe.defects, kind) for kind in (*VISUAL, *MOTION)])
+    seen = np.where(levels > 0, levels + rng.normal(0, 0.07, len(levels)), 0)
+    return np.searchsorted((0.1, 0.4, 0.7), seen).astype(np.float32) / 3
+
+
 assert {each.name for each in fields(Defects)} == {*VISUAL, *MOTION}

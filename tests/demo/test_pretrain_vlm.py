@@ -20,7 +20,7 @@ from demo.pretrain_vlm import (
     demo_tokenizer,
     pretrain,
 )
-from demo.recipes import parse
+from demo.recipes import Defects, Facts, Recipe, defect_grades, parse
 from demo.world import training_clips
 from formats.outcome import ExitCode, OutputKind
 from formats.run_dir import RunDir
@@ -98,6 +98,27 @@ def test_a_lesson_asks_for_the_caption_then_for_look_motion_and_fit(
     for ids, targets in zip(lesson.input_ids, lesson.targets, strict=True):
         places = (targets != IGNORE).nonzero()[:, 0]
         assert torch.equal(ids[places + 1], targets[places])
+
+
+def test_defects_are_graded_where_look_and_motion_are_asked_for(
+    tokenizer: Any, lessons: Lessons
+) -> None:
+    lesson = lessons.lesson(np.random.default_rng(0), 4)
+    for ids, places in zip(lesson.input_ids[4:], lesson.asks.T, strict=True):
+        before = [tokenizer.decode(ids[: place + 1]) for place in places]
+        assert before[0].endswith("\nVisual quality:")
+        assert before[1].endswith("\nMotion quality:")
+    assert lesson.grades.shape == (4, 8)
+    assert set((lesson.grades * 3).round().unique().tolist()) <= {0, 1, 2, 3}
+
+
+def test_a_grade_is_a_third_per_step_of_strength() -> None:
+    facts = Facts("red", "circle", "one", "dark", "left")
+    recipe = Recipe(facts, facts, Defects(blur=0.25, noise=0.55, jitter=1.0))
+    grades = np.mean([defect_grades(recipe, np.random.default_rng(i)) for i in range(200)], axis=0)
+    # The bounds are 0.1, 0.4 and 0.7; what is not there is never seen.
+    expected = [1 / 3, 2 / 3, 0, 0, 1, 0, 0, 0]
+    assert np.abs(grades - expected).max() < 0.03
 
 
 def test_yes_is_said_exactly_where_the_text_fits(tokenizer: Any, lessons: Lessons) -> None:

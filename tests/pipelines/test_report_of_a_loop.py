@@ -1,6 +1,7 @@
 """A whole loop, its training pretended: rows, lineage, judges, the report and its rules."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from pipelines.loop_configs import config_of, first_config
 from pipelines.models import LoopGroup, Run
 from pipelines.registry import lineage, path_of, stands_on
 from pipelines.reporting import most_independent, newest, read_report, recommend, verdict
+from pipelines.times import loop_times
 from tests.pipelines.loop_world import loop_config, make_campaign, play_all
 
 pytestmark = pytest.mark.django_db
@@ -246,3 +248,13 @@ def test_the_recommendation_takes_the_best_that_is_better_beyond_doubt() -> None
 def test_its_own_training_reward_convinces_nobody() -> None:
     only = [_verdict("x", _judge("reward", 0.8, 0.9, trained=True))]
     assert recommend(only).startswith("Do not take x on this evidence alone")
+
+
+def test_the_time_of_a_loop_goes_from_its_first_step_to_its_report(played: LoopGroup) -> None:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    played.runs.update(started_at=start, finished_at=start + timedelta(seconds=60))
+    report = newest()
+    Run.objects.filter(pk=report.run_id).update(finished_at=start + timedelta(seconds=600))
+    times = loop_times(newest())
+    assert (times["loop_seconds"], times["shared_seconds"]) == (600.0, 0.0)
+    assert times["attempts"] == times["steps"] == played.runs.count()

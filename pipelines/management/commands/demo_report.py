@@ -1,6 +1,7 @@
 """`manage.py demo_report`: the figures of the newest report, as text."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from formats.errors import FormatError
 from pipelines.figures import figures_of
 from pipelines.reporting import as_text, newest, read_report
+from pipelines.times import loop_times
 
 
 class Command(BaseCommand):
@@ -20,10 +22,25 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            content = read_report(newest())
+            report = newest()
+            content = read_report(report)
         except FormatError as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(as_text(content), ending="")
+        times = loop_times(report)
+        self.stdout.write(as_text(content) + _times_text(times), ending="")
         if options["json"]:
-            figures = figures_of(content, options["seed"])
+            figures = figures_of(content, options["seed"]) | {"times": times}
             options["json"].write_text(json.dumps(figures, indent=1) + "\n")
+
+
+def _times_text(times: Mapping[str, Any]) -> str:
+    if not times:
+        return ""
+    lines = [f"from the first step to the report: {times['loop_seconds'] / 60:.1f} min"]
+    if times["shared_seconds"]:
+        lines[0] += f", of which {times['shared_seconds'] / 60:.1f} min beside the pretraining"
+    if times["pretraining_seconds"] is not None:
+        lines.append(f"pretraining of the bases: {times['pretraining_seconds'] / 60:.1f} min")
+    if times["attempts"] > times["steps"]:
+        lines.append("some steps were started more than once, so these times are not undisturbed")
+    return "\n".join(lines) + "\n"
