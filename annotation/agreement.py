@@ -5,18 +5,18 @@ votes need no imputation. A statistic that is not defined, because nobody disagr
 shares a unit, is None and never 1.0 or NaN. `invalid` is no value here: leave it out of the counts.
 """
 
-from collections.abc import Callable
+import math
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Level = Literal["nominal", "ordinal"]
+from annotation.clustered import ROUNDS, Interval, grouped, interval, resamples, size_of
+
+Level = Literal["nominal", "ordinal", "interval"]
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-
-ROUNDS: Final = 1000  # of a bootstrap
 
 
 def _checked(counts: ArrayLike) -> Floats:
@@ -39,33 +39,43 @@ def coincidences(counts: ArrayLike) -> Floats:  # [values, values]
     return matrix
 
 
-def _squared_distance(totals: Floats, level: Level) -> Floats:  # [values, values]
+def _squared_distance(totals: Floats, level: Level) -> Floats:  # [..., values, values]
+    size = totals.shape[-1]
     if level == "nominal":
-        return 1 - np.eye(len(totals))
+        return np.broadcast_to(1 - np.eye(size), (*totals.shape, size))
+    if level == "interval":
+        step = np.subtract.outer(np.arange(size), np.arange(size)) ** 2.0
+        return np.broadcast_to(step, (*totals.shape, size))
     if level == "ordinal":
         # Votes between two values, with half of those at either end.
-        middle = np.cumsum(totals) - totals / 2
-        return np.subtract.outer(middle, middle) ** 2
-    raise ValueError(f"level must be nominal or ordinal, got {level!r}")
+        middle = np.cumsum(totals, axis=-1) - totals / 2
+        gap: Floats = middle[..., :, None] - middle[..., None, :]
+        return gap**2
+    raise ValueError(f"level must be nominal, ordinal or interval, got {level!r}")
 
 
-def _alpha_of(matrix: Floats, level: Level) -> float | None:
-    totals = matrix.sum(1)
+def _alphas(matrix: Floats, level: Level) -> Floats:  # [...]
+    """Alpha of coincidence matrices [..., values, values]; NaN where it is undefined."""
+    totals = matrix.sum(-1)
     distance = _squared_distance(totals, level)
-    expected = float((np.outer(totals, totals) * distance).sum())
-    if expected == 0:
-        return None
-    observed = float((matrix * distance).sum())
-    votes = float(totals.sum())
-    return 1 - (votes - 1) * observed / expected
+    expected = (totals[..., :, None] * totals[..., None, :] * distance).sum((-2, -1))
+    observed = (matrix * distance).sum((-2, -1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        alpha: Floats = 1 - (totals.sum(-1) - 1) * observed / expected
+    return np.where(expected > 0, alpha, np.nan)
+
+
+def _known(value: Floats) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def krippendorff_alpha(counts: ArrayLike, level: Level = "nominal") -> float | None:
     """Krippendorff's alpha ("Computing Krippendorff's Alpha-Reliability", 2011).
 
-    None where only one value occurs or no unit has two votes.
+    The values of the level `interval` are equally far apart, as scores from 1 to 5 are. None where
+    only one value occurs or no unit has two votes.
     """
-    return _alpha_of(coincidences(counts), level)
+    return _known(_alphas(coincidences(counts), level))
 
 
 def raw_agreement(counts: ArrayLike) -> float | None:
@@ -112,12 +122,48 @@ def fleiss_kappa(counts: ArrayLike) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
-    """A statistic with the ends of its 95 % interval."""
+class Agreement:
+    """The figures of one dimension with their intervals over clusters; None where undefined.
 
-    value: float
-    low: float
-    high: float
+    An interval is missing also where there are fewer than two clusters: then the plain functions
+    still give the figure.
+    """
+
+    raw: Interval | None
+    alpha_nominal: Interval | None
+    alpha_ordinal: Interval | None
+    alpha_interval: Interval | None
+    ac1: Interval | None
+
+
+def agreement(
+    counts: ArrayLike, cluster: ArrayLike, *, rounds: int = ROUNDS, seed: int = 0
+) -> Agreement:
+    """All figures from one bootstrap over clusters (prompts): `cluster` is int [units].
+
+    Units of one prompt are not independent, so prompts are drawn and not units. Few distinct rows
+    of counts exist, so a resample is known by how often each of them comes.
+    """
+    table = _checked(counts)
+    rows, row = _distinct(table)
+    group = grouped(cluster)
+    groups = size_of(group)
+    if groups < 2:
+        return Agreement(None, None, None, None, None)
+    parts = np.bincount(group * len(rows) + row, minlength=groups * len(rows))
+    drawn = resamples(groups, rounds=rounds, seed=seed) @ parts.reshape(groups, -1)
+    matrices = (drawn @ _coincidences_of_each(rows).reshape(len(rows), -1)).reshape(
+        rounds, table.shape[1], table.shape[1]
+    )
+    return Agreement(
+        raw=interval(raw_agreement(table), _raws(drawn, rows)),
+        alpha_nominal=interval(krippendorff_alpha(table), _alphas(matrices, "nominal")),
+        alpha_ordinal=interval(krippendorff_alpha(table, "ordinal"), _alphas(matrices, "ordinal")),
+        alpha_interval=interval(
+            krippendorff_alpha(table, "interval"), _alphas(matrices, "interval")
+        ),
+        ac1=interval(gwet_ac1(table), _ac1s(drawn, rows)),
+    )
 
 
 def alpha_interval(
@@ -128,64 +174,59 @@ def alpha_interval(
     rounds: int = ROUNDS,
     seed: int = 0,
 ) -> Interval | None:
-    """Alpha with its bootstrap interval over clusters (prompts): `cluster` is int [units].
-
-    Units of one prompt are not independent, so prompts are drawn and not units. None where alpha is
-    undefined or there are fewer than two prompts.
-    """
-    table, groups = _checked(counts), _numbered(cluster)
-    # Coincidences are sums over units, so those of a resample are a weighted sum over clusters.
-    parts = np.stack([coincidences(table[groups == group]) for group in range(_size(groups))])
-    return _bootstrap(
-        krippendorff_alpha(table, level),
-        len(parts),
-        lambda weight: _alpha_of(np.tensordot(weight, parts, axes=1), level),
-        rounds=rounds,
-        seed=seed,
-    )
+    """Alpha with its bootstrap interval over clusters; None where undefined or with one cluster."""
+    found = agreement(counts, cluster, rounds=rounds, seed=seed)
+    return {
+        "nominal": found.alpha_nominal,
+        "ordinal": found.alpha_ordinal,
+        "interval": found.alpha_interval,
+    }[level]
 
 
 def agreement_interval(
     counts: ArrayLike, cluster: ArrayLike, *, rounds: int = ROUNDS, seed: int = 0
 ) -> Interval | None:
     """Raw agreement with its bootstrap interval over clusters (prompts)."""
-    table, groups = _checked(counts), _numbered(cluster)
-    votes = table.sum(1)
-    pairs = np.maximum(votes * (votes - 1), 1)
-    share = np.bincount(groups, (table * (table - 1)).sum(1) / pairs)
-    units = np.bincount(groups, votes >= 2)
-
-    def resampled(weight: Floats) -> float | None:
-        return float(weight @ share / (weight @ units)) if weight @ units > 0 else None
-
-    return _bootstrap(raw_agreement(table), len(share), resampled, rounds=rounds, seed=seed)
+    return agreement(counts, cluster, rounds=rounds, seed=seed).raw
 
 
-def _numbered(cluster: ArrayLike) -> Integers:
-    return np.unique(np.asarray(cluster), return_inverse=True)[1].astype(np.int64)
+def _distinct(table: Floats) -> tuple[Floats, Integers]:
+    """The distinct rows of counts, and which of them each unit has."""
+    base = int(table.max(initial=0)) + 1
+    if base ** table.shape[1] >= 2**62:
+        rows, row = np.unique(table, axis=0, return_inverse=True)
+        return rows, row.astype(np.int64).ravel()
+    # One number per row, because numpy sorts numbers faster than rows.
+    code = table.astype(np.int64) @ base ** np.arange(table.shape[1])
+    _, first, row = np.unique(code, return_index=True, return_inverse=True)
+    return table[first], row.astype(np.int64)
 
 
-def _size(index: Integers) -> int:
-    return int(index.max()) + 1 if len(index) else 0
+def _coincidences_of_each(rows: Floats) -> Floats:  # [rows, values, values]
+    votes = rows.sum(1)
+    weight = np.where(votes >= 2, 1 / np.maximum(votes - 1, 1), 0.0)
+    pairs = rows[:, :, None] * rows[:, None, :]
+    pairs[:, np.arange(rows.shape[1]), np.arange(rows.shape[1])] -= rows
+    each: Floats = pairs * weight[:, None, None]
+    return each
 
 
-def _bootstrap(
-    value: float | None,
-    clusters: int,
-    statistic: Callable[[Floats], float | None],
-    *,
-    rounds: int,
-    seed: int,
-) -> Interval | None:
-    if value is None or clusters < 2:
-        return None
-    rng = np.random.default_rng(seed)
-    weights = rng.multinomial(clusters, np.full(clusters, 1 / clusters), size=rounds)
-    found = [
-        each for weight in weights.astype(np.float64) if (each := statistic(weight)) is not None
-    ]
-    low, high = np.percentile(found, [2.5, 97.5])
-    return Interval(value, float(low), float(high))
+def _raws(drawn: Floats, rows: Floats) -> Floats:  # [rounds]
+    votes = rows.sum(1)
+    share = (rows * (rows - 1)).sum(1) / np.maximum(votes * (votes - 1), 1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found: Floats = (drawn @ (share * (votes >= 2))) / (drawn @ (votes >= 2))
+    return found
+
+
+def _ac1s(drawn: Floats, rows: Floats) -> Floats:  # [rounds]
+    votes = rows.sum(1)
+    shares = rows / np.maximum(votes, 1)[:, None]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        prevalence = (drawn @ shares) / (drawn @ (votes > 0))[:, None]
+        expected = (prevalence * (1 - prevalence)).sum(1) / (rows.shape[1] - 1)
+        found: Floats = (_raws(drawn, rows) - expected) / (1 - expected)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,34 +248,96 @@ def dawid_skene(
     smoothing: float = 0.01,
     tolerance: float = 1e-7,
     max_rounds: int = 200,
+    start: "DawidSkene | None" = None,
 ) -> DawidSkene:
     """EM for true labels and each annotator's confusion (Dawid and Skene, Applied Statistics 1979).
 
     Three equally long int arrays, one entry per vote; ids count from 0. `smoothing` is added to
     every cell of the confusion counts: raise it where annotators have few votes. It stops when the
-    log likelihood gains less than `tolerance` of its size.
+    log likelihood gains less than `tolerance` of its size. It starts from the shares of the votes,
+    or from the confusion and prior of an earlier fit for the same annotators.
     """
     units, people, labels = _votes(unit, annotator, label, n_labels)
-    column = people * n_labels + labels  # [votes]: who said what
-    size = _size(people) * n_labels
-    posterior = np.zeros((_size(units), n_labels))
-    np.add.at(posterior, (units, labels), 1)
-    posterior = _normalised(posterior)  # start: the shares of the votes
-    before = -np.inf
+    votes = _Said(units, people * n_labels + labels, size_of(units), size_of(people), n_labels)
+    if start is None:
+        shares = np.bincount(labels * votes.units + units, minlength=n_labels * votes.units)
+        posterior = _normalised(shares.reshape(n_labels, -1).T.astype(np.float64)).T
+        model = _maximisation(votes, posterior, smoothing)
+    else:
+        model = _Model(start.prior, start.confusion)
+    posterior, before = _expectation(votes, model)
     for _ in range(max_rounds):
-        prior = posterior.mean(0)
-        said = [np.bincount(column, posterior[units, k], minlength=size) for k in range(n_labels)]
-        table = np.array(said, np.float64).reshape(n_labels, -1, n_labels).swapaxes(0, 1)
-        confusion = _normalised(table + smoothing)  # [annotators, true, said]
-        score = _log(prior) + _votes_log_chance(units, column, confusion, len(posterior))
-        top = score.max(1, keepdims=True)
-        joint = np.exp(score - top)
-        likelihood = float((top[:, 0] + np.log(joint.sum(1))).sum())
-        posterior = joint / joint.sum(1, keepdims=True)
+        one = _maximisation(votes, posterior, smoothing)
+        posterior, _ = _expectation(votes, one)
+        two = _maximisation(votes, posterior, smoothing)
+        posterior, likelihood = _expectation(votes, two)
+        further = _further(model, one, two)
+        ahead, likelihood_ahead = _expectation(votes, further)
+        model = two
+        if likelihood_ahead > likelihood:
+            model, posterior, likelihood = further, ahead, likelihood_ahead
         if likelihood - before < tolerance * abs(likelihood):
             break
         before = likelihood
-    return DawidSkene(posterior, confusion, prior, likelihood)
+    return DawidSkene(
+        np.ascontiguousarray(posterior.T), model.confusion, model.prior, float(likelihood)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    prior: Floats  # [labels]
+    confusion: Floats  # [annotators, true, said]
+
+
+def _further(zero: _Model, one: _Model, two: _Model) -> _Model:
+    """Where steps from zero to one to two lead: EM alone takes hundreds of them.
+
+    SQUAREM (Varadhan and Roland, Scandinavian Journal of Statistics 35, 2008), scheme S3.
+    """
+    first = [one.prior - zero.prior, one.confusion - zero.confusion]
+    change = [two.prior - one.prior - first[0], two.confusion - one.confusion - first[1]]
+    size = math.sqrt(sum(float((each**2).sum()) for each in change))
+    if size == 0:
+        return two
+    step = max(1.0, math.sqrt(sum(float((each**2).sum()) for each in first)) / size)
+    ends = [
+        np.maximum(start + 2 * step * move + step**2 * bend, 1e-9)
+        for start, move, bend in zip([zero.prior, zero.confusion], first, change, strict=True)
+    ]
+    return _Model(_normalised(ends[0]), _normalised(ends[1]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """The votes, once for all rounds. Inside, posteriors are [labels, units]: rows are summed."""
+
+    unit: Integers  # [votes]
+    column: Integers  # [votes]: who said what, annotator * labels + label
+    units: int
+    annotators: int
+    labels: int
+
+
+def _maximisation(votes: _Said, posterior: Floats, smoothing: float) -> _Model:
+    size = votes.annotators * votes.labels
+    table = np.array([np.bincount(votes.column, row[votes.unit], size) for row in posterior])
+    said = table.reshape(votes.labels, votes.annotators, votes.labels).swapaxes(0, 1)
+    return _Model(posterior.mean(1), _normalised(said + smoothing))
+
+
+def _expectation(votes: _Said, model: _Model) -> tuple[Floats, float]:
+    """Posterior [labels, units] and the log likelihood."""
+    # For each true label: the log chance of what each annotator may say.
+    chances = _log(model.confusion).transpose(1, 0, 2).reshape(votes.labels, -1)
+    score = np.array(
+        [np.bincount(votes.unit, row[votes.column], minlength=votes.units) for row in chances]
+    )
+    score += _log(model.prior)[:, None]
+    top = score.max(0)
+    joint = np.exp(score - top)
+    total = joint.sum(0)
+    return joint / total, float(top.sum() + np.log(total).sum())
 
 
 def _votes(
@@ -260,12 +363,3 @@ def _normalised(table: Floats) -> Floats:
 
 def _log(chance: Floats) -> Floats:
     return np.log(np.maximum(chance, 1e-300))
-
-
-def _votes_log_chance(
-    units: Integers, column: Integers, confusion: Floats, size: int
-) -> Floats:  # [units, labels]
-    """Sum over a unit's votes of log P(said | true), for each true label."""
-    by_truth = _log(confusion).transpose(1, 0, 2).reshape(confusion.shape[1], -1)
-    sums = [np.bincount(units, row[column], minlength=size) for row in by_truth]
-    return np.array(sums, np.float64).T

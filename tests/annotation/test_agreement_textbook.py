@@ -107,7 +107,7 @@ def test_counts_that_are_none_are_refused() -> None:
         krippendorff_alpha([1, 2, 3])
     with pytest.raises(ValueError, match="negative"):
         gwet_ac1([[2, -1]])
-    with pytest.raises(ValueError, match="nominal or ordinal"):
+    with pytest.raises(ValueError, match="nominal, ordinal or interval"):
         krippendorff_alpha([[2, 1]], "ratio")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="n_labels = 3"):
         dawid_skene([0], [0], [3], 3)
