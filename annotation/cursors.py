@@ -57,10 +57,17 @@ def count_answer(cursor: Cursor, now: datetime, active_ms: int | None, *, votes:
 
 def move_stage(cursor: Cursor, to: Stage, now: datetime, *, reason: str, attempt: int) -> bool:
     """From the stage and attempt that were read to another; False if somebody was quicker."""
-    moved = Cursor.objects.filter(pk=cursor.pk, stage=cursor.stage, attempt=cursor.attempt).update(
-        stage=to, attempt=attempt, stage_since=now, stage_reason=reason[:300]
-    )
-    if moved:
-        cursor.stage, cursor.attempt = to, attempt
-        cursor.stage_since, cursor.stage_reason = now, reason[:300]
-    return bool(moved)
+    values: dict[str, Any] = {
+        "stage": to,
+        "attempt": attempt,
+        "stage_since": now,
+        "stage_reason": reason[:300],
+    }
+    if to == Stage.WORKING:
+        values["work_since"] = now
+    as_read = Cursor.objects.filter(pk=cursor.pk, stage=cursor.stage, attempt=cursor.attempt)
+    if not as_read.update(**values):
+        return False
+    for name, value in values.items():
+        setattr(cursor, name, value)
+    return True

@@ -24,15 +24,20 @@ def look_at_gold(campaign: Campaign, cursor: Cursor, kind: str, now: datetime) -
 
 
 def gold_errors(cursor: Cursor) -> list[float]:
-    """Of the gold answered since the stage began, oldest first: a resumed person starts afresh."""
-    return list(
-        ProbeAnswer.objects.filter(
-            campaign_id=cursor.campaign_id,
-            annotator_id=cursor.annotator_id,
-            kind=ProbeKind.GOLD,
-            superseded=False,
-            submitted_at__gte=cursor.stage_since,
-        )
-        .order_by("submitted_at", "pk")
-        .values_list("errors", flat=True)
+    return [errors for _at, errors in gold_answers(cursor)]
+
+
+def gold_answers(cursor: Cursor) -> list[tuple[datetime, float]]:
+    """Of the gold answered since the stage began, oldest first: when, and the share of errors.
+
+    A resumed person starts afresh. While somebody is paused it is the stage before that counts,
+    which began with the last resumption or with the first answer.
+    """
+    answers = ProbeAnswer.objects.filter(
+        campaign_id=cursor.campaign_id,
+        annotator_id=cursor.annotator_id,
+        kind=ProbeKind.GOLD,
+        superseded=False,
+        submitted_at__gte=cursor.work_since,
     )
+    return list(answers.order_by("submitted_at", "pk").values_list("submitted_at", "errors"))

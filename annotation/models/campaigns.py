@@ -232,6 +232,9 @@ class Cursor(models.Model):
     attempt = models.PositiveSmallIntegerField(default=0, help_text="Of the qualification.")
     stage_since = models.DateTimeField(default=timezone.now)
     stage_reason = models.CharField(max_length=300, blank=True)
+    work_since = models.DateTimeField(
+        default=timezone.now, help_text="When work last began or was resumed: older gold is past."
+    )
     questions = models.PositiveIntegerField(
         default=0, help_text="Everything answered, probes included: what the annotator sees."
     )
