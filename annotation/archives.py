@@ -144,7 +144,8 @@ def _end_of(archive: Path, member: zipfile.ZipInfo, raw: IO[bytes]) -> int:
         raise _refused(archive, f"the list and the header of {_shown(member)} differ")
     if name != _raw_name(member):
         raise _refused(archive, f"the list and the header name {_shown(member)} differently")
-    end = member.header_offset + _LOCAL.size + name_length + extra_length + member.compress_size
+    end: int = member.header_offset + _LOCAL.size + name_length + extra_length
+    end += member.compress_size
     return end + (_descriptor(archive, member, raw, end) if flags & _DESCRIBED else 0)
 
 

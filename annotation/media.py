@@ -1,47 +1,115 @@
-"""Clips: kept by content, and shown through signed URLs that say nothing about them."""
+"""Clips and reference images: taken into the store by content and prepared for people.
 
-import hmac
+A file that a run of ours wrote is opened in this process; one of anybody else is copied first and
+opened in the bounded child, which may die of it.
+"""
+
 import os
-import time
+import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from django.conf import settings
-from django.contrib.auth.models import User
-from django.utils.crypto import salted_hmac
 
+from annotation import bounded, images, probing, renditions
 from annotation.errors import MediaError
-from annotation.models import Generator, Prompt, Video
-from annotation.probing import Clip, probe
-from annotation.renditions import write_rendition
-from formats.files import fsync_folder, sha256_of, write_atomically
+from annotation.images import Picture
+from annotation.media_urls import image_url, poster_url, signature_holds, signed_url
+from annotation.models import Generator, Prompt, ReferenceImage, Video
+from annotation.probing import Clip
+from annotation.storage import media_storage
+from formats.files import sha256_of, write_atomically
 
+__all__ = ["image_url", "poster_url", "signature_holds", "signed_url"]
 _CHUNK: Final = 1 << 20
-_PURPOSE: Final = "annotation.media"
+
+
+# Where things lie: the key of a file in the storage, and on this machine.
 
 
 def original_path(video: Video) -> Path:
-    """The clip as it came: what trainers read."""
-    return Path(settings.MEDIA_ROOT) / video.file
+    """The clip as it came, on this machine: what trainers read."""
+    return media_storage().local(video.file, video.sha256)
 
 
 def shown_path(video: Video) -> Path:
-    """The clip as people see it (`renditions`)."""
-    return _shown(video.sha256)
+    """The clip as people see it, where the storage is a folder."""
+    return Path(settings.MEDIA_ROOT) / shown_key(video.sha256)
 
 
-def _shown(sha256: str) -> Path:
-    return Path(settings.MEDIA_ROOT) / "shown" / sha256[:2] / f"{sha256}.mp4"
+def original_key(sha256: str) -> str:
+    return f"videos/{sha256[:2]}/{sha256}.mp4"
+
+
+def shown_key(sha256: str) -> str:
+    return f"shown/{sha256[:2]}/{sha256}.mp4"
+
+
+def poster_key(sha256: str) -> str:
+    return f"posters/{sha256[:2]}/{sha256}.jpg"
+
+
+def image_key(sha256: str) -> str:
+    """Of the picture as people see it."""
+    return f"shown/{sha256[:2]}/{sha256}.png"
+
+
+def incoming() -> Path:
+    """The folder of the server from which people may import."""
+    return (Path(settings.MEDIA_ROOT) / "incoming").resolve()
+
+
+def below_incoming(name: str) -> Path:
+    """A file or folder below it; MediaError where the name leads elsewhere."""
+    found = (incoming() / name).resolve()
+    if "\0" in name or not found.is_relative_to(incoming()):
+        raise MediaError(f"{name!r} must lie below the folder for imports (MEDIA_ROOT/incoming)")
+    return found
+
+
+# Clips.
+
+
+class Opener(Protocol):
+    """What opens files: this process, or the bounded child."""
+
+    def probe(self, file: Path) -> Clip: ...
+    def render(self, file: Path, shown: Path, poster: Path, clip: Clip) -> None: ...
+    def picture(self, file: Path, shown: Path) -> Picture: ...
+
+
+class _Here:
+    """This process, for files that it can trust."""
+
+    def probe(self, file: Path) -> Clip:
+        return probing.probe(file)
+
+    def render(self, file: Path, shown: Path, poster: Path, clip: Clip) -> None:
+        renditions.write_rendition(file, shown, clip)
+        renditions.write_poster(file, poster)
+
+    def picture(self, file: Path, shown: Path) -> Picture:
+        return images.read_picture(file, shown)
+
+
+def _opener(path: Path) -> Opener:
+    return _Here() if _is_ours(path) else bounded.shared()
+
+
+def _is_ours(path: Path) -> bool:
+    """What runs left is ours and never changes; a person's file may be anything, at any time."""
+    return path.resolve().is_relative_to(Path(settings.RUNS_ROOT).resolve())
 
 
 @dataclass(frozen=True, slots=True)
 class KeptClip:
     """A clip whose files are in the store; rows may point to it."""
 
-    file: str  # the original, relative to MEDIA_ROOT
+    file: str  # the key of the original: its place below MEDIA_ROOT where that is the storage
     sha256: str
     clip: Clip
 
@@ -68,27 +136,71 @@ def store_video(
 
 def measured(path: Path) -> Clip:
     """Decode the clip, or remember what decoding the same bytes has shown before."""
-    known = Video.objects.filter(sha256=sha256_of(path)).first() if path.is_file() else None
-    if known is None:
-        return probe(path)
+    known = known_clip(sha256_of(path)) if path.is_file() else None
+    return known or _opener(path).probe(path)
+
+
+def known_clip(sha256: str) -> Clip | None:
+    """What a clip with this content is, if one was looked at before, flashes and all."""
+    row = Video.objects.filter(sha256=sha256).exclude(phash="").first()
+    if row is None:
+        return None
     return Clip(
-        fps=known.fps,
-        num_frames=known.num_frames,
-        width=known.width,
-        height=known.height,
-        duration=known.duration,
-        codec=known.meta.get("codec", ""),
-        pixel_format=known.meta.get("pixel_format", ""),
+        fps=row.fps,
+        num_frames=row.num_frames,
+        width=row.width,
+        height=row.height,
+        duration=row.duration,
+        codec=row.meta.get("codec", ""),
+        pixel_format=row.meta.get("pixel_format", ""),
+        variable="constant_rate" in row.meta,
+        rotated=row.meta.get("rotated", False),
+        phash=row.phash,
+        flashes=row.flashes,
+        rate=row.meta.get("constant_rate", row.fps),
     )
 
 
-def keep_clip(path: Path, clip: Clip) -> KeptClip:
-    """Put the original and the copy for people into the store, each under its content's name."""
-    sha256 = sha256_of(path)
-    file = _keep_original(path, sha256)
-    if not _shown(sha256).is_file():
-        write_rendition(Path(settings.MEDIA_ROOT) / file, _shown(sha256), clip)
-    return KeptClip(file, sha256, clip)
+def keep_clip(path: Path, clip: Clip, *, opener: Opener | None = None) -> KeptClip:
+    """Put the original, the copy for people and the poster into the store, by content."""
+    with quarantined(path) as (file, sha256):
+        store = media_storage()
+        store.put(file, original_key(sha256))
+        if not (store.exists(shown_key(sha256)) and store.exists(poster_key(sha256))):
+            with workplace() as folder:
+                shown, poster = folder / "shown.mp4", folder / "poster.jpg"
+                (opener or _opener(path)).render(file, shown, poster, clip)
+                store.put(shown, shown_key(sha256))
+                store.put(poster, poster_key(sha256))
+    return KeptClip(original_key(sha256), sha256, clip)
+
+
+@contextmanager
+def quarantined(path: Path) -> Iterator[tuple[Path, str]]:
+    """A file that nobody changes, with its sha256: a copy under a name of ours, if need be."""
+    if _is_ours(path):
+        yield path, sha256_of(path)
+        return
+    if not path.is_file():
+        raise MediaError(f"the clip {path} is missing")
+    with workplace() as folder:
+        copy = folder / uuid.uuid4().hex
+        yield copy, write_atomically(copy, _chunks(path))
+
+
+@contextmanager
+def workplace() -> Iterator[Path]:
+    """A folder beside the store, so that what is made there can move in by a link."""
+    root = Path(settings.MEDIA_ROOT) / "quarantine"
+    root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=root) as folder:
+        yield Path(folder)
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            yield chunk
 
 
 def register_clip(
@@ -115,69 +227,49 @@ def register_clip(
             "width": clip.width,
             "height": clip.height,
             "duration": clip.duration,
-            "meta": {**(meta or {}), "codec": clip.codec, "pixel_format": clip.pixel_format},
+            "phash": clip.phash,
+            "flashes": clip.flashes,
+            "meta": {**(meta or {}), **_meta(clip)},
         },
     )
     return video
 
 
-def _keep_original(path: Path, sha256: str) -> str:
-    """Put the file under its content's name; give that name, relative to MEDIA_ROOT."""
-    name = f"videos/{sha256[:2]}/{sha256}.mp4"
-    target = Path(settings.MEDIA_ROOT) / name
-    if target.is_file():
-        return name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if _is_ours(path) and _linked(path, target):
-        return name
-    if write_atomically(target, _chunks(path)) != sha256:
-        target.unlink()
-        raise MediaError(f"the clip {path} changed while it was read; try again")
-    return name
+def _meta(clip: Clip) -> dict[str, Any]:
+    found: dict[str, Any] = {"codec": clip.codec, "pixel_format": clip.pixel_format}
+    if clip.variable:
+        found["constant_rate"] = clip.rate  # that of the copy for people
+    if clip.rotated:
+        found["rotated"] = True
+    return found
 
 
-def _is_ours(path: Path) -> bool:
-    """Files of a run never change, so a link is safe; a person's file may be edited in place."""
-    return path.resolve().is_relative_to(Path(settings.RUNS_ROOT).resolve())
+# Reference images.
 
 
-def _linked(path: Path, target: Path) -> bool:
-    try:
-        os.link(path, target)
-    except FileExistsError:
-        return True  # somebody stored the same clip just now
-    except OSError:  # another file system, or one without links
-        return False
-    fsync_folder(target.parent)
-    return True
+def store_reference_image(path: Path | str, *, original_path: str = "") -> ReferenceImage:
+    """Take a picture into the store; the same picture again gives the same row.
 
-
-def _chunks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            yield chunk
-
-
-def signed_url(video_id: uuid.UUID | str, user: User) -> str:
-    """A URL under which this person alone may fetch this clip, for 1 to 2 buckets of time.
-
-    The end falls on a bucket's edge, so the URL, and the browser's cache, stay the same within a
-    bucket (RELIABILITY 3d).
+    Raises MediaError if it is not a still PNG, JPEG or WebP of a size that we show.
     """
-    bucket = settings.TIEBREAK_MEDIA_URL_SECONDS
-    expires = int((time.time() // bucket + 2) * bucket)
-    return f"/v/{video_id}?x={expires}&s={_signature(video_id, user, expires)}"
-
-
-def signature_holds(video_id: uuid.UUID | str, user: User, expires: str, signature: str) -> bool:
-    """Whether this person was given this URL and its time has not run out."""
-    if not (expires.isascii() and expires.isdigit() and len(expires) < 15):
-        return False
-    wanted = _signature(video_id, user, int(expires))
-    good = hmac.compare_digest(wanted.encode(), signature.encode())
-    return good and time.time() < int(expires)
-
-
-def _signature(video_id: uuid.UUID | str, user: User, expires: int) -> str:
-    message = f"{video_id}|{user.pk}|{expires}"
-    return salted_hmac(_PURPOSE, message, algorithm="sha256").hexdigest()[:40]
+    path = Path(path)
+    with quarantined(path) as (file, sha256), workplace() as folder:
+        known = ReferenceImage.objects.filter(sha256=sha256).first()
+        if known is not None:
+            return known
+        shown = folder / "shown.png"
+        picture = _opener(path).picture(file, shown)
+        key = f"images/{sha256[:2]}/{sha256}"
+        store = media_storage()
+        store.put(file, key)
+        store.put(shown, image_key(sha256))
+    image, _ = ReferenceImage.objects.get_or_create(
+        sha256=sha256,
+        defaults={
+            "file": key,
+            "width": picture.width,
+            "height": picture.height,
+            "original_path": original_path or os.fspath(path.name),
+        },
+    )
+    return image

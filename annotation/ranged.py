@@ -1,19 +1,29 @@
 """Serving a part of a file. Django's FileResponse ignores Range, and without it no seek works."""
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-_CHUNK: Final = 64 * 1024
-_SINGLE: Final = re.compile(r"bytes=(\d*)-(\d*)")
+# One range; the unit's name is read in any case. \d would take the digits of other scripts.
+_SINGLE: Final = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})", re.IGNORECASE)
 
 
 class Unsatisfiable(Exception):
     """The range lies outside the file (416)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What is served: how long it is, and how to read a part of it."""
+
+    size: int
+    read: Callable[[int, int], Iterator[bytes]]  # first byte, number of bytes
+    etag: str  # strong, in quotes
+    content_type: str
 
 
 def wanted_range(header: str, size: int) -> tuple[int, int] | None:
@@ -21,8 +31,8 @@ def wanted_range(header: str, size: int) -> tuple[int, int] | None:
 
     RFC 9110, 14.2: another unit, several ranges or a malformed one are ignored.
     """
-    match = _SINGLE.fullmatch(header.strip().replace(" ", ""))
-    if match is None or match[0] == "bytes=-":
+    match = _SINGLE.fullmatch(header.strip())
+    if match is None or not (match[1] or match[2]):
         return None
     first, last = match[1], match[2]
     if not first:
@@ -38,31 +48,31 @@ def wanted_range(header: str, size: int) -> tuple[int, int] | None:
     return start, min(end, size - 1)
 
 
-def ranged_response(
-    request: HttpRequest, path: Path, *, etag: str, content_type: str
-) -> HttpResponseBase:
+def ranged_response(request: HttpRequest, content: Content) -> HttpResponseBase:
     """The file, or the part that the request asks for (206), or 304, or 416."""
-    response = _response(request, path, etag, content_type)
+    response = _response(request, content)
     response["Accept-Ranges"] = "bytes"
-    response["ETag"] = etag
+    response["ETag"] = content.etag
     return response
 
 
-def _response(request: HttpRequest, path: Path, etag: str, content_type: str) -> HttpResponseBase:
-    size = path.stat().st_size
-    if etag in [tag.strip() for tag in request.headers.get("If-None-Match", "").split(",")]:
+def _response(request: HttpRequest, content: Content) -> HttpResponseBase:
+    if _is_known(request, content.etag):
         return HttpResponse(status=304)
+    size = content.size
     if request.method == "HEAD":
-        return HttpResponse(headers={"Content-Length": str(size)}, content_type=content_type)
+        return HttpResponse(
+            headers={"Content-Length": str(size)}, content_type=content.content_type
+        )
     try:
-        part = _part(request, etag, size)
+        part = _part(request, content)
     except Unsatisfiable:
         return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
     start, end = part or (0, size - 1)
     response = StreamingHttpResponse(
-        _bytes(path, start, end - start + 1),
+        content.read(start, end - start + 1),
         status=206 if part else 200,
-        content_type=content_type,
+        content_type=content.content_type,
         headers={"Content-Length": str(end - start + 1)},
     )
     if part:
@@ -70,17 +80,20 @@ def _response(request: HttpRequest, path: Path, etag: str, content_type: str) ->
     return response
 
 
-def _part(request: HttpRequest, etag: str, size: int) -> tuple[int, int] | None:
+def _is_known(request: HttpRequest, etag: str) -> bool:
+    """RFC 9110, 13.1.2: weak comparison; `*` is whatever is there."""
+    tags = [tag.strip().removeprefix("W/") for tag in _header(request, "If-None-Match").split(",")]
+    return etag in tags or tags == ["*"]
+
+
+def _part(request: HttpRequest, content: Content) -> tuple[int, int] | None:
     header = request.headers.get("Range")
     condition = request.headers.get("If-Range")
-    if header is None or (condition is not None and condition != etag):
+    # A weak tag or a date is no strong match: then the whole file is the right answer (13.1.5).
+    if header is None or (condition is not None and condition.strip() != content.etag):
         return None
-    return wanted_range(header, size)
+    return wanted_range(header, content.size)
 
 
-def _bytes(path: Path, start: int, length: int) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        file.seek(start)
-        while length > 0 and (chunk := file.read(min(_CHUNK, length))):
-            length -= len(chunk)
-            yield chunk
+def _header(request: HttpRequest, name: str) -> str:
+    return str(request.headers.get(name, ""))

@@ -1,5 +1,6 @@
 from django.urls import URLPattern, URLResolver, path
 
+from annotation.urls_people import urlpatterns as of_people
 from annotation.views import api, figures, languages, media, pages
 
 app_name = "annotation"
@@ -16,6 +17,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="script-texts",
     ),
     path("v/<uuid:video_id>", media.clip, name="clip"),
+    path("p/<uuid:video_id>", media.poster, name="poster"),
+    path("i/<uuid:image_id>", media.reference_image, name="reference-image"),
     path("api/campaigns", api.CampaignsView.as_view(), name="api-campaigns"),
     path("api/campaigns/<int:campaign_id>/next", api.NextView.as_view(), name="api-next"),
     path(
@@ -34,4 +37,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/votes", api.VotesView.as_view(), name="api-votes"),
     path("api/votes/mine", api.MyVotesView.as_view(), name="api-my-votes"),
     path("api/votes/<uuid:vote_id>", api.VoteView.as_view(), name="api-vote"),
+    *of_people,
 ]

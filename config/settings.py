@@ -4,6 +4,8 @@ With a bare environment the project boots in development mode on loopback: SQLit
 under `var/`. Production mode (TIEBREAK_MODE=production) refuses to start when something is unsafe.
 """
 
+from datetime import timedelta
+import re
 from pathlib import Path
 
 import django_stubs_ext
@@ -63,6 +65,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "django_htmx",
     "csp",
+    "axes",
     "annotation",
     "pipelines",
 ]
@@ -81,6 +84,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
@@ -125,8 +129,28 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 MEDIA_URL = "/v/"
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
+# Empty: the folder MEDIA_ROOT. s3://bucket/prefix: that bucket, with MEDIA_ROOT as its cache.
+MEDIA_STORAGE_URL = given("MEDIA_STORAGE_URL", "")
+if MEDIA_STORAGE_URL and not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]+(/.*)?", MEDIA_STORAGE_URL):
+    raise ImproperlyConfigured(
+        f"MEDIA_STORAGE_URL is {MEDIA_STORAGE_URL!r}; expected s3://bucket or s3://bucket/prefix"
+    )
+_BUCKET, _, _PREFIX = MEDIA_STORAGE_URL.removeprefix("s3://").partition("/")
+_S3 = {
+    "bucket_name": _BUCKET,
+    "location": _PREFIX.strip("/"),
+    "endpoint_url": given("MEDIA_S3_ENDPOINT_URL", "") or None,
+    "region_name": given("MEDIA_S3_REGION", "") or None,
+    "access_key": given("MEDIA_S3_ACCESS_KEY", "") or None,
+    "secret_key": given("MEDIA_S3_SECRET_KEY", "") or None,
+    "default_acl": None,
+    "file_overwrite": True,  # a key is made of content, so it is the same file
+}
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "media": {"BACKEND": "annotation.storage_s3.S3Media", "OPTIONS": _S3}
+    if MEDIA_STORAGE_URL
+    else {"BACKEND": "annotation.storage.LocalMedia"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 WHITENOISE_KEEP_ONLY_HASHED_FILES = False
@@ -139,6 +163,31 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+# Failed log-ins are counted in the database (annotation/login_limits.py says how).
+AXES_HANDLER = "annotation.login_limits.LoginLimits"
+AXES_CLIENT_IP_CALLABLE = "annotation.login_limits.client_address"
+AXES_LOCKOUT_CALLABLE = "annotation.login_limits.locked_out"
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_RESET_ON_SUCCESS = True
+AXES_DISABLE_ACCESS_LOG = True
+AXES_VERBOSE = False
+# How many proxies of ours stand before the site: whose word on the client's address counts. In
+# production at least the one that speaks TLS, because the site itself speaks plain HTTP.
+TIEBREAK_PROXIES = int(given("TIEBREAK_PROXIES", "1" if PRODUCTION else "0"))
+PASSWORD_RESET_TIMEOUT = 3 * 24 * 60 * 60  # seconds; also of the links that leads hand out
+# E-mail. Without EMAIL_URL it goes to the terminal in development and nowhere in production, where
+# the pages then say so and send people to their lead.
+EMAIL_URL = given("EMAIL_URL", "dummymail://" if PRODUCTION else "consolemail://")
+vars().update(environ.Env.email_url_config(EMAIL_URL))
+DEFAULT_FROM_EMAIL = given("DEFAULT_FROM_EMAIL", "tiebreak@localhost")
+TIEBREAK_SENDS_MAIL = not EMAIL_URL.startswith("dummymail:")
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 if PRODUCTION:
@@ -189,6 +238,9 @@ TIEBREAK_LEASE_SECONDS = env.float("TIEBREAK_LEASE_SECONDS", default=15 * 60)
 # The log-in page of the demo names the demo accounts.
 TIEBREAK_DEMO = env.bool("TIEBREAK_DEMO", default=False) and not PRODUCTION
 TIEBREAK_LEASES_PER_ANNOTATOR = 3  # one shown, two prefetched
+# What a file of a stranger may cost before it is refused: for each, beside its length.
+TIEBREAK_MEDIA_CPU_SECONDS = env.float("TIEBREAK_MEDIA_CPU_SECONDS", default=20)
+TIEBREAK_MEDIA_MEMORY_MB = env.int("TIEBREAK_MEDIA_MEMORY_MB", default=1024)
 TIEBREAK_MEDIA_URL_SECONDS = env.float("TIEBREAK_MEDIA_URL_SECONDS", default=30 * 60)
 
 # Runs.

@@ -1,17 +1,21 @@
-"""The clips. A URL is good for one person and a short time; what is behind it never changes."""
+"""Clips, posters and reference images: for one person and a short time; they never change."""
 
 import uuid
+from functools import partial
+from typing import Final
 
 from django.contrib.auth.models import User
 from django.http import Http404, HttpRequest, HttpResponseForbidden
 from django.http.response import HttpResponseBase
 from django.views.decorators.http import require_safe
 
-from annotation.media import shown_path, signature_holds
-from annotation.models import Video
-from annotation.ranged import ranged_response
+from annotation.media import image_key, poster_key, shown_key
+from annotation.media_urls import CLIP, IMAGE, POSTER, signature_holds
+from annotation.ranged import Content, ranged_response
+from annotation.storage import media_storage
+from annotation.watching import clip_for, image_for
 
-_HEADERS = {
+_HEADERS: Final = {
     "Cache-Control": "private, max-age=86400, immutable",
     "Content-Security-Policy": "default-src 'none'; sandbox",
     "X-Content-Type-Options": "nosniff",
@@ -22,17 +26,58 @@ _HEADERS = {
 
 @require_safe
 def clip(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
+    user = _signed_for(request, CLIP, video_id)
+    if user is None:
+        return _not_yours()
+    video = clip_for(user, video_id)
+    if video is None:
+        raise Http404("There is no such clip.")
+    return _served(request, shown_key(video.sha256), f"{video_id}.mp4", "video/mp4")
+
+
+@require_safe
+def poster(request: HttpRequest, video_id: uuid.UUID) -> HttpResponseBase:
+    user = _signed_for(request, POSTER, video_id)
+    if user is None:
+        return _not_yours()
+    video = clip_for(user, video_id)
+    if video is None:
+        raise Http404("There is no such clip.")
+    return _served(request, poster_key(video.sha256), f"{video_id}.jpg", "image/jpeg")
+
+
+@require_safe
+def reference_image(request: HttpRequest, image_id: uuid.UUID) -> HttpResponseBase:
+    user = _signed_for(request, IMAGE, image_id)
+    if user is None:
+        return _not_yours()
+    image = image_for(user, image_id)
+    if image is None:
+        raise Http404("There is no such image.")
+    return _served(request, image_key(image.sha256), f"{image_id}.png", "image/png")
+
+
+def _signed_for(request: HttpRequest, what: str, thing_id: uuid.UUID) -> User | None:
+    """The person who asks, if the address was made for them and its time has not run out."""
     expires, signature = request.GET.get("x", ""), request.GET.get("s", "")
     user = request.user
-    if not isinstance(user, User) or not signature_holds(video_id, user, expires, signature):
-        return HttpResponseForbidden("This link is not yours or its time has run out.")
-    video = Video.objects.filter(pk=video_id, withdrawn=False).first()
-    if video is None or not shown_path(video).is_file():
-        raise Http404("There is no such clip.")
-    response = ranged_response(
-        request, shown_path(video), etag=f'"{video_id}"', content_type="video/mp4"
-    )
-    response["Content-Disposition"] = f'inline; filename="{video_id}.mp4"'
-    for name, value in _HEADERS.items():
-        response[name] = value
+    if not isinstance(user, User):
+        return None
+    return user if signature_holds(thing_id, user, expires, signature, what=what) else None
+
+
+def _not_yours() -> HttpResponseBase:
+    return HttpResponseForbidden("This link is not yours or its time has run out.")
+
+
+def _served(request: HttpRequest, key: str, name: str, content_type: str) -> HttpResponseBase:
+    """The bytes come through us: an address of the storage would say too much."""
+    store = media_storage()
+    if not store.exists(key):
+        raise Http404("The file is not there.")
+    content = Content(store.size(key), partial(store.read, key), f'"{name}"', content_type)
+    response = ranged_response(request, content)
+    response["Content-Disposition"] = f'inline; filename="{name}"'
+    for header, value in _HEADERS.items():
+        response[header] = value
     return response

@@ -103,7 +103,7 @@ def test_what_is_not_a_clip_is_refused_and_leaves_nothing(
 
 
 def test_a_clip_that_is_too_long_or_too_fast_is_refused(prompt, tmp_path, write_clip):
-    with pytest.raises(MediaError, match=r"lasts 70.0 s; expected at most 60 s"):
+    with pytest.raises(MediaError, match="lasts longer than 60 s"):
         store_video(write_clip(tmp_path / "long.mp4", frames=70, fps=1), prompt=prompt)
     with pytest.raises(MediaError, match="240 frames per second; expected up to 120"):
         store_video(write_clip(tmp_path / "fast.mp4", fps=240), prompt=prompt)

@@ -1,0 +1,147 @@
+"""The process in which files of strangers are opened: `python -I -m annotation.bounded_child`.
+
+It holds no secret, no database and no web server. It reads one request per line, forks a child for
+it with limits on processor time, memory, output and wall clock, and answers in one line whatever
+that child did: gave a result, refused, ran over a limit, crashed. `annotation.bounded` starts it.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import resource
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+from annotation.errors import MediaError
+from annotation.images import Picture, read_picture
+from annotation.probing import Clip, probe
+from annotation.renditions import write_poster, write_rendition
+
+_PR_SET_PDEATHSIG: Final = 1
+_LIBC: Final = ctypes.CDLL(None)
+_OUTPUT_BYTES: Final = 1 << 30
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+Result = Mapping[str, Any]
+
+
+def _probe(file: str) -> Result:
+    return asdict(probe(Path(file)))
+
+
+def _render(file: str, shown: str, poster: str, clip: dict[str, Any]) -> Result:
+    """The copy for people and the poster of a clip that was probed."""
+    write_rendition(Path(file), Path(shown), Clip(**clip))
+    write_poster(Path(file), Path(poster))
+    return {}
+
+
+def _picture(file: str, shown: str) -> Result:
+    picture: Picture = read_picture(Path(file), Path(shown))
+    return asdict(picture)
+
+
+TASKS: Final[dict[str, Callable[..., Result]]] = {
+    "probe": _probe,
+    "render": _render,
+    "picture": _picture,
+}
+
+
+def serve() -> None:
+    """Answer requests until nobody asks any more."""
+    _die_with(os.getppid())
+    for line in sys.stdin:
+        sys.stdout.write(json.dumps(_answered(json.loads(line))) + "\n")
+        sys.stdout.flush()
+
+
+def _die_with(parent: int) -> None:
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _answered(request: dict[str, Any]) -> dict[str, Any]:
+    """{"result": …} or {"refused": a sentence's end, "limit": which one it ran over}."""
+    reader, writer = os.pipe()
+    server = os.getpid()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        _work(request, writer, server)
+    os.close(writer)
+    said = _read_until(reader, time.monotonic() + request["wall_seconds"])
+    os.close(reader)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    if said is None:
+        return {"limit": "wall", "refused": f"took longer than {request['wall_seconds']:.0f} s"}
+    if said:
+        answer: dict[str, Any] = json.loads(said)
+        return answer
+    return _death(os.waitstatus_to_exitcode(status), request)
+
+
+def _death(code: int, request: dict[str, Any]) -> dict[str, Any]:
+    if code == -signal.SIGXCPU:
+        seconds = request["cpu_seconds"]
+        return {"limit": "cpu", "refused": f"needs more than {seconds:.0f} s of processor time"}
+    if code == -signal.SIGXFSZ:
+        return {"limit": "output", "refused": "grows beyond what we keep"}
+    name = signal.Signals(-code).name if code < 0 else f"code {code}"
+    return {"limit": "crash", "refused": f"brought its decoder down ({name})"}
+
+
+def _read_until(reader: int, deadline: float) -> bytes | None:
+    """All that the child says; None if it does not end in time."""
+    said = b""
+    while True:
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([reader], [], [], left)[0]:
+            return None
+        chunk = os.read(reader, 1 << 16)
+        if not chunk:
+            return said
+        said += chunk
+
+
+def _work(request: dict[str, Any], writer: int, server: int) -> None:
+    """In the child: limits first, then the file. Never returns."""
+    os.setsid()
+    _die_with(server)
+    os.dup2(os.open(os.devnull, os.O_RDWR), 0)
+    os.dup2(2, 1)
+    _limit(request)
+    try:
+        answer: dict[str, Any] = {"result": TASKS[request["task"]](*request["given"])}
+    except MediaError as error:
+        answer = {"refused": error.message}
+    except MemoryError:
+        answer = {"limit": "memory", "refused": "needs more memory than we give"}
+    except Exception as error:  # noqa: BLE001  whatever a decoder raises is the file's fault
+        answer = {"refused": f"cannot be read: {type(error).__name__}: {error}"}
+    os.write(writer, json.dumps(answer).encode())
+    os._exit(0)
+
+
+def _limit(request: dict[str, Any]) -> None:
+    cpu = int(request["cpu_seconds"])
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))
+    # What Python and the libraries hold already is not the file's.
+    held = int(Path("/proc/self/statm").read_text().split()[0]) * _PAGE
+    memory = held + int(request["memory_bytes"])
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_OUTPUT_BYTES, _OUTPUT_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+if __name__ == "__main__":
+    serve()
