@@ -11,7 +11,7 @@ from annotation.errors import CampaignError
 from annotation.models import Campaign, CampaignKind, Prompt, Slot, Triplet, TripletState, Video
 
 Pair = tuple[Prompt, Video, Video | None]  # no second clip in a campaign of single clips
-_SHUFFLE: Final = 2**40
+SHUFFLE: Final = 2**40
 _BATCH: Final = 1000
 
 
@@ -74,7 +74,7 @@ def _pair_key(triplet: Triplet) -> tuple[int, frozenset[object]]:
 def store_triplets(campaign: Campaign, triplets: Sequence[Triplet], chance: random.Random) -> None:
     """Write triplets that are known to be new, and count them; those to vote on need slots too."""
     for triplet in triplets:
-        triplet.shuffle = chance.randrange(_SHUFFLE)
+        triplet.shuffle = chance.randrange(SHUFFLE)
     Triplet.objects.bulk_create(triplets, batch_size=_BATCH)
     done = sum(triplet.state == TripletState.COMPLETE for triplet in triplets)
     Campaign.objects.filter(pk=campaign.pk).update(
@@ -83,14 +83,18 @@ def store_triplets(campaign: Campaign, triplets: Sequence[Triplet], chance: rand
     campaign.refresh_from_db(fields=["triplets_total", "triplets_done"])
 
 
+def position_of(priority: int, shuffle: int) -> int:
+    """The place in the queue: priority goes first, the shuffle decides within it."""
+    return -priority * 2 * SHUFFLE + shuffle
+
+
 def _store_slots(campaign: Campaign, triplets: Sequence[Triplet]) -> None:
     Slot.objects.bulk_create(
         (
             Slot(
                 triplet=triplet,
                 campaign=campaign,
-                # Priority goes first; the shuffle decides within it.
-                position=-triplet.priority * 2 * _SHUFFLE + triplet.shuffle,
+                position=position_of(triplet.priority, triplet.shuffle),
                 n=n,
             )
             for triplet in triplets

@@ -217,13 +217,29 @@ CONTENT_SECURITY_POLICY = {
 }
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "annotation.tokens.BearerToken",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_THROTTLE_CLASSES": ["annotation.throttling.TokenThrottle"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
 }
 SPECTACULAR_SETTINGS = {"TITLE": "Tiebreak", "VERSION": "0.1.0", "SERVE_PUBLIC": False}
+
+# What programs may ask for (annotation/throttling.py). The counts lie in files, which all processes
+# of a host share; CACHE_URL may name a Redis for several hosts.
+TIEBREAK_TOKEN_RATE = given("TIEBREAK_TOKEN_RATE", "1200/min")
+TIEBREAK_STRANGER_RATE = given("TIEBREAK_STRANGER_RATE", "300/min")
+TIEBREAK_COSTLY_RATE = given("TIEBREAK_COSTLY_RATE", "120/min")
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    "throttle": env.cache_url_config(
+        given("CACHE_URL", f"filecache://{VAR / 'cache'}?max_entries=20000")
+    ),
+}
 
 # Languages. English is the source; the catalogs are in locale/, compiled by tools/messages.py.
 LANGUAGE_CODE = "en"

@@ -9,6 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView, exception_handler
 
 from annotation.errors import AnnotationError, Unreadable
+from annotation.throttling import StrangerThrottle
 
 
 def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -34,6 +35,19 @@ def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
 class Door(APIView):
     def get_exception_handler(self) -> Any:
         return answer_error
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        try:
+            super().initial(request, *args, **kwargs)
+        except (exceptions.NotAuthenticated, exceptions.AuthenticationFailed):
+            self._count_stranger(request)
+            raise
+
+    def _count_stranger(self, request: Request) -> None:
+        """DRF counts only who got in; whoever tries tokens does not."""
+        throttle = StrangerThrottle()
+        if not throttle.allow_request(request, self):
+            self.throttled(request, throttle.wait() or 60)
 
 
 def person(request: Request) -> User:
