@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import URLPattern, path, reverse
 
+from annotation import admin_people  # noqa: F401  registers itself
 from annotation.campaigns import close_campaign, open_campaign, pause_campaign
 from annotation.errors import AnnotationError
 from annotation.forms import ImportForm

@@ -7,9 +7,12 @@ layout. The table below is what static/js/lib/keymap.js does by default; a test 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
 from django.contrib.auth.models import User
+from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from annotation.errors import BadProfile
@@ -82,6 +85,13 @@ def settings_of(user: User) -> Settings:
 
 def set_language(user: User, language: str) -> None:
     Profile.objects.update_or_create(user=user, defaults={"language": language})
+
+
+def note_reset(user: User, between: timedelta) -> bool:
+    """Whether a link may be sent to this person now; of two requests at once, one may."""
+    Profile.objects.get_or_create(user=user)
+    quiet = Q(reset_sent_at=None) | Q(reset_sent_at__lt=Now() - between)
+    return Profile.objects.filter(quiet, user=user).update(reset_sent_at=Now()) == 1
 
 
 def change(user: User, body: Mapping[str, Any]) -> Settings:

@@ -6,6 +6,7 @@ from django import template
 from django.conf import settings
 from django.template.context import RequestContext
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from annotation.permissions import Person, is_annotator, is_lead, is_ml_engineer
 
@@ -26,15 +27,15 @@ class NavLink:
 def _wanted(user: Person) -> list[tuple[str, str]]:
     """Titles and URL names for this user, in the order of the loop: vote, campaigns, runs."""
     looks_behind = is_lead(user) or is_ml_engineer(user)
-    wanted = [("Vote", "annotation:home")] if is_annotator(user) or not looks_behind else []
+    wanted = [(_("Vote"), "annotation:home")] if is_annotator(user) or not looks_behind else []
     if looks_behind:
         wanted += [
-            ("Campaigns", "annotation:campaigns"),
-            ("Runs", "pipelines:runs"),
-            ("Loop", "pipelines:loop"),
+            (_("Campaigns"), "annotation:campaigns"),
+            (_("Runs"), "pipelines:runs"),
+            (_("Loop"), "pipelines:loop"),
         ]
     if getattr(user, "is_staff", False):
-        wanted.append(("Admin", "admin:index"))
+        wanted.append((_("Admin"), "admin:index"))
     return wanted
 
 
@@ -67,8 +68,8 @@ def demo_accounts() -> list[DemoAccount]:
         return []
     password = "tiebreak-demo"  # noqa: S105 - public, and only for the demo on loopback
     return [
-        DemoAccount("annotator", password, "votes on pairs"),
-        DemoAccount("annotator2", password, "votes beside the first"),
-        DemoAccount("lead", password, "watches progress and agreement"),
-        DemoAccount("engineer", password, "starts and compares runs"),
+        DemoAccount("annotator", password, _("votes on pairs")),
+        DemoAccount("annotator2", password, _("votes beside the first")),
+        DemoAccount("lead", password, _("watches progress and agreement")),
+        DemoAccount("engineer", password, _("starts and compares runs")),
     ]

@@ -21,7 +21,7 @@ def language_of(response: Any) -> str:
 
 
 def test_the_site_and_the_profile_know_the_same_languages() -> None:
-    assert site.LANGUAGES == [(each.value, each.label) for each in Language]
+    assert [(each.value, each.label) for each in Language] == site.LANGUAGES
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,8 @@ def test_a_person_can_vote_at_once(prepared: dict[str, Any]) -> None:
     campaign = Campaign.objects.get(name=demo_site.TRY)
     assert campaign.state == CampaignState.OPEN
     client = Client()
-    assert client.login(username="annotator", password=demo_site.PASSWORD)
+    login = {"username": "annotator", "password": demo_site.PASSWORD}
+    assert client.post("/accounts/login/", login).status_code == 302
     answer = client.post(
         f"/api/campaigns/{campaign.pk}/next",
         {"tab": "7b0c2b6e-3f57-4d0a-9c0e-0d0a5a1f2b3c"},

@@ -1,0 +1,159 @@
+"""Active time and what is paid for it, per person and day. Reads only.
+
+A day is one of the site's clock (UTC, as `Cursor.day`). Active time is what votes and answers on
+probes report, corrections included; a question counts once. The amount of a person and day is
+hours x rate, rounded half up to cents, and totals are sums of those amounts: the column adds up.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any, Final
+
+from django.contrib.auth.models import User
+from django.db.models import Count, Q, Sum
+from django.db.models.functions import TruncDate
+
+from annotation.models import Campaign, Flag, FlagKind, ProbeAnswer, Vote
+
+_CENT: Final = Decimal("0.01")
+_MS_PER_HOUR: Final = 3_600_000
+_ENDED_BY_FLAG: Final = (FlagKind.DISTURBING, FlagKind.BROKEN)
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Whole days, both ends included; None for open."""
+
+    since: date | None = None
+    until: date | None = None
+
+    def of(self, field: str) -> Q:
+        wanted = Q()
+        if self.since is not None:
+            wanted &= Q(**{f"{field}__gte": _midnight(self.since)})
+        if self.until is not None:
+            wanted &= Q(**{f"{field}__lt": _midnight(self.until + timedelta(days=1))})
+        return wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """One person's work in one campaign on one day."""
+
+    campaign: Campaign
+    user: User
+    day: date
+    active_ms: int
+    questions: int
+
+    @property
+    def hours(self) -> Decimal:
+        return (Decimal(self.active_ms) / _MS_PER_HOUR).quantize(Decimal("0.0001"))
+
+    @property
+    def amount(self) -> Decimal:
+        return amount(self.active_ms, self.campaign.hourly_rate)
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """One person's days together."""
+
+    user: User
+    campaign: Campaign
+    days: int
+    active_ms: int
+    questions: int
+    amount: Decimal
+
+
+def amount(active_ms: int, hourly_rate: Decimal) -> Decimal:
+    return (Decimal(active_ms) * hourly_rate / _MS_PER_HOUR).quantize(_CENT, ROUND_HALF_UP)
+
+
+def days_of(campaign: Campaign, period: Period = Period(), user: User | None = None) -> list[Day]:
+    """By name and day. A day of corrections alone has time and no question."""
+    sums: dict[tuple[int, date], list[int]] = {}
+    for rows in _sources(campaign, period, user):
+        for row in rows:
+            known = sums.setdefault((row["annotator"], row["day"]), [0, 0])
+            known[0] += row.get("active") or 0
+            known[1] += row["questions"]
+    users = User.objects.in_bulk({who for who, _day in sums})
+    found = [Day(campaign, users[who], day, *each) for (who, day), each in sums.items()]
+    return sorted(found, key=lambda each: (each.user.username, each.day))
+
+
+def _sources(
+    campaign: Campaign, period: Period, user: User | None
+) -> Iterator[Iterable[dict[str, Any]]]:
+    """Votes, answers on probes, and flags that ended a question: each by person and day."""
+    mine = {"campaign": campaign} if user is None else {"campaign": campaign, "annotator": user}
+    first = Count("pk", filter=Q(revision=1))
+    for table in (Vote, ProbeAnswer):
+        rows = table._default_manager.filter(period.of("submitted_at"), **mine).order_by()
+        by_day = rows.annotate(day=TruncDate("submitted_at")).values("annotator", "day")
+        yield by_day.annotate(active=Sum("active_ms"), questions=first)
+    flags = Flag.objects.filter(period.of("created_at"), kind__in=_ENDED_BY_FLAG, **mine)
+    by_day = flags.order_by().annotate(day=TruncDate("created_at")).values("annotator", "day")
+    yield by_day.annotate(questions=Count("pk"))
+
+
+def totals(days: Sequence[Day]) -> list[Total]:
+    """Per person (and campaign), in the order of the days."""
+    grouped: dict[tuple[int, int], list[Day]] = {}
+    for day in days:
+        grouped.setdefault((day.campaign.pk, day.user.pk), []).append(day)
+    return [
+        Total(
+            user=group[0].user,
+            campaign=group[0].campaign,
+            days=len(group),
+            active_ms=sum(each.active_ms for each in group),
+            questions=sum(each.questions for each in group),
+            amount=sum((each.amount for each in group), Decimal(0)),
+        )
+        for group in grouped.values()
+    ]
+
+
+def own_hours(user: User, period: Period = Period()) -> list[Day]:
+    """What a person worked, in every campaign, newest day first."""
+    campaigns = Campaign.objects.filter(cursors__annotator=user)
+    days = [day for campaign in campaigns for day in days_of(campaign, period, user)]
+    return sorted(days, key=lambda each: (each.day, each.campaign.name), reverse=True)
+
+
+COLUMNS: Final = (
+    *("campaign", "day", "username", "name", "email"),
+    *("active_ms", "hours", "questions", "hourly_rate", "amount", "currency"),
+)
+
+
+def to_csv(days: Iterable[Day]) -> Iterator[str]:
+    """The table for accounting. Texts that a spreadsheet would take for a formula are disarmed."""
+    yield _line(COLUMNS)
+    for each in days:
+        campaign, user = each.campaign, each.user
+        texts = (campaign.name, each.day.isoformat(), user.username, user.first_name, user.email)
+        numbers = (each.active_ms, each.hours, each.questions, campaign.hourly_rate, each.amount)
+        yield _line((*map(disarmed, texts), *numbers, campaign.currency))
+
+
+def disarmed(text: str) -> str:
+    """With an apostrophe before what starts a formula in a spreadsheet (RELIABILITY M6)."""
+    return f"'{text}" if text[:1] in "=+-@\t\r\n\0＝＋－＠" and text else text
+
+
+def _line(cells: Iterable[object]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer).writerow(cells)
+    return buffer.getvalue()
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -1,0 +1,143 @@
+"""The REST doors of guidelines: read and accept; draft and publish for leads."""
+
+from typing import Any
+
+from django.contrib.auth.models import User
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from annotation import guidelines
+from annotation.errors import NotFound, Unreadable
+from annotation.guideline_bodies import in_language, note_in
+from annotation.languages import is_known
+from annotation.media_urls import signed_url
+from annotation.models import Guideline, Language, Video
+from annotation.permissions import is_annotator, may_see_campaign
+from annotation.profiles import settings_of
+from annotation.views.door import Door, body_of, person
+from annotation.views.people_api import field, lead, seen_campaign
+
+_OBJECT = OpenApiTypes.OBJECT
+
+
+class GuidelineView(Door):
+    @extend_schema(
+        summary="The guideline as an annotator reads it",
+        parameters=[OpenApiParameter("language", enum=Language.values)],
+        responses=_OBJECT,
+    )
+    def get(self, request: Request, campaign_id: int) -> Response:
+        user = person(request)
+        campaign = seen_campaign(request, campaign_id)
+        standing = guidelines.newest(campaign)
+        language = _language(request)
+        return Response(
+            {
+                "id": standing.id,
+                "version": standing.version,
+                "major": standing.major,
+                "must_accept": is_annotator(user) and campaign.must_accept > 0,
+                "accepted": guidelines.accepted(standing, user),
+                "language": language,
+                **in_language(standing.body, language),
+                "examples": _examples(standing.body, language, user),
+            }
+        )
+
+
+def _language(request: Request) -> str:
+    wanted = request.query_params.get("language", "")
+    if wanted and not is_known(wanted):
+        raise Unreadable(f"'language' must be one of {', '.join(Language.values)}.")
+    chosen = wanted or settings_of(person(request)).language
+    return chosen or str(getattr(request._request, "LANGUAGE_CODE", Language.ENGLISH.value))
+
+
+def _examples(body: dict[str, Any], language: str, user: User) -> dict[str, Any]:
+    """Clips that were withdrawn since are left out: nobody has to see them again."""
+    examples = body.get("examples", {})
+    wanted = {each["video"] for rows in examples.values() for each in rows}
+    videos = {str(v.pk): v for v in Video.objects.filter(pk__in=wanted, withdrawn=False)}
+    return {
+        key: [
+            {
+                "video": _video(videos[each["video"]], user),
+                "good": each["good"],
+                "note": note_in(each["note"], language),
+            }
+            for each in rows
+            if each["video"] in videos
+        ]
+        for key, rows in examples.items()
+    }
+
+
+def _video(video: Video, user: User) -> dict[str, Any]:
+    """As in an assignment."""
+    return {
+        "id": str(video.pk),
+        "url": signed_url(video.pk, user),
+        "fps": video.fps,
+        "num_frames": video.num_frames,
+        "width": video.width,
+        "height": video.height,
+        "duration": video.duration,
+    }
+
+
+class AcceptView(Door):
+    @extend_schema(summary="I have read this version", request=None, responses=_OBJECT)
+    def post(self, request: Request, guideline_id: int) -> Response:
+        user = person(request)
+        row = Guideline.objects.select_related("campaign").filter(pk=guideline_id).first()
+        if row is None or not may_see_campaign(user, row.campaign):
+            raise NotFound("There is no such guideline.")
+        return Response({"accepted": guidelines.accept(guideline_id, user).version})
+
+
+class GuidelinesView(Door):
+    @extend_schema(summary="The published versions", responses=_OBJECT)
+    def get(self, request: Request, campaign_id: int) -> Response:
+        lead(request)
+        rows = seen_campaign(request, campaign_id).guidelines.select_related("created_by")
+        return Response({"guidelines": [_version(each) for each in rows]})
+
+    @extend_schema(summary="Publish a version", request=_OBJECT, responses={201: _OBJECT})
+    def post(self, request: Request, campaign_id: int) -> Response:
+        user, campaign = lead(request), seen_campaign(request, campaign_id)
+        body = body_of(request)
+        text = body["body"] if "body" in body else guidelines.draft_of(campaign).body
+        major = field(body, "major", default=True)
+        row = guidelines.publish(campaign, text, major=major, user=user)
+        return Response(_version(row), status=201)
+
+
+def _version(row: Guideline) -> dict[str, Any]:
+    return {
+        "id": row.pk,
+        "version": row.version,
+        "major": row.major,
+        "published_at": row.published_at.isoformat(),
+        "by": row.created_by.get_username() if row.created_by else None,
+        "body": row.body,
+    }
+
+
+class DraftView(Door):
+    @extend_schema(summary="What leads are writing", responses=_OBJECT)
+    def get(self, request: Request, campaign_id: int) -> Response:
+        lead(request)
+        return Response(_draft(guidelines.draft_of(seen_campaign(request, campaign_id))))
+
+    @extend_schema(summary="Save the draft", request=_OBJECT, responses=_OBJECT)
+    def put(self, request: Request, campaign_id: int) -> Response:
+        user, body = lead(request), body_of(request)
+        campaign = seen_campaign(request, campaign_id)
+        revision = field(body, "revision", 0)
+        return Response(_draft(guidelines.save_draft(campaign, body.get("body"), revision, user)))
+
+
+def _draft(draft: guidelines.Draft) -> dict[str, Any]:
+    return {"body": draft.body, "revision": draft.revision, "saved_by": draft.saved_by}
