@@ -289,5 +289,6 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "loggers": {"axes": {"level": "WARNING"}},  # it tells of every log-in
     "root": {"handlers": ["console"], "level": given("TIEBREAK_LOG_LEVEL", "INFO")},
 }
