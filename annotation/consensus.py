@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from formats.labels import CLASSES, Label
 
 
-def consensus_of(labels: Sequence[Label]) -> Label | None:
+def consensus_of(labels: Sequence[Label | None]) -> Label | None:
     """`invalid` if at least half say so; else the strict majority of A, B and tie; else None.
 
-    A split A against B is not a tie: disagreement is the lack of an opinion.
+    A split A against B is not a tie: disagreement is the lack of an opinion. A score without a
+    label, as single clips have it, weighs against `invalid` and settles no label.
     """
     counts = Counter(labels)
     invalid = counts.pop(Label.INVALID, 0)
@@ -19,12 +20,12 @@ def consensus_of(labels: Sequence[Label]) -> Label | None:
     return next((label for label, count in counts.items() if 2 * count > valid), None)
 
 
-def vote_shares(labels: Iterable[Label]) -> list[float] | None:
+def vote_shares(labels: Iterable[Label | None]) -> list[float] | None:
     """[share of A, of tie, of B] among the valid judgements; None without one.
 
     The first posterior of a triplet, until Dawid and Skene know the annotators (`posteriors`).
     """
-    counts = Counter(label for label in labels if label is not Label.INVALID)
+    counts = Counter(label for label in labels if label in CLASSES)
     if not counts:
         return None
     return [counts[label] / counts.total() for label in CLASSES]

@@ -37,8 +37,11 @@ HIDDEN: Final = (ProbeKind.GOLD, ProbeKind.REPEAT)
 class InHand(Protocol):
     """A lease on a slot, as far as the order of what a tab shows goes."""
 
-    tab: uuid.UUID
-    issued_at: datetime
+    @property
+    def tab(self) -> uuid.UUID: ...
+
+    @property
+    def issued_at(self) -> datetime: ...
 
 
 @dataclass(frozen=True, slots=True)

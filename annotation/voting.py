@@ -5,22 +5,22 @@ under the same key is a conflict. A vote that comes late is kept: it takes its o
 free one, or stays as surplus (RELIABILITY 3a).
 """
 
-import hashlib
-import json
+import logging
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from django.contrib.auth.models import User
-from django.db.models import F
+from django.db.models import F, QuerySet
 
-from annotation.assigning import lock_cursor
+from annotation import probes
+from annotation.ballots import Answer, Ballot, Said, canonical, said_hash
 from annotation.consensus import consensus_of, mean_score, vote_shares
+from annotation.cursors import after_answer, lock_cursor
 from annotation.errors import BadVote, ForeignLease, NotFound, VoteConflict
 from annotation.models import (
     Campaign,
+    CampaignKind,
     Consensus,
     ConsensusSource,
     Cursor,
@@ -35,127 +35,279 @@ from annotation.models import (
     Vote,
     VoteState,
 )
-from annotation.shorthand import said
+from annotation.offers import OwnAnswer, Receipt
+from annotation.queue import OPEN_AGAIN
+from annotation.shorthand import said as shorthand
+from annotation.statements import Sql, Statement, change, insertion, run
+from annotation.tally import Tally, read_tally
 from annotation.transactions import retried
-from formats.labels import InvalidReason, Label
+from formats.labels import Label
 
-_SIDES = ("left", "right", Label.TIE.value, Label.INVALID.value)
+logger = logging.getLogger(__name__)
 
+__all__ = [
+    "Answer",
+    "Ballot",
+    "cast_vote",
+    "latest_of",
+    "revise_vote",
+    "settle_by_adjudication",
+    "withdraw_votes",
+]
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the screen says on one dimension: left or right, as the annotator saw the clips."""
-
-    label: str  # left | right | tie | invalid
-    reason: str = ""  # of `invalid`
-    score_left: int | None = None
-    score_right: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ballot:
-    """One submission: what was shown, what was answered, and how long it took."""
-
-    left_video: str
-    right_video: str
-    answers: Mapping[str, Answer]  # by the key of the dimension
-    timing: Mapping[str, Any] = field(default_factory=dict)
-    active_ms: int | None = None
+_SETTLED: Final = ("label", "source", "posterior", "score_a", "score_b", "votes")
+# What a person has settled is not overruled by the votes that they looked at.
+_UPSERT: Final = (
+    "ON CONFLICT (triplet_id, dimension_id) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in _SETTLED)
+    + f" WHERE {Consensus._meta.db_table}.source <> '{ConsensusSource.ADJUDICATION}'"
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    vote: Vote
-    replay: bool = False
-
-
-@retried
 def cast_vote(token: uuid.UUID, user: User, ballot: Ballot) -> Receipt:
     """Record one annotator's judgements; settle the triplet if they were the last wanted.
 
     Raises NotFound, ForeignLease, BadVote (does not fit what was shown or asked) and VoteConflict
     (another vote stands under this key). What is raised has changed nothing.
     """
-    lease = Lease.objects.select_related("triplet__campaign").filter(token=token).first()
-    if lease is None:
-        raise NotFound("There is no such pair.")
-    if lease.annotator_id != user.pk:
+    receipt = _cast(token, user, ballot)
+    if receipt is not None:
+        return receipt
+    if Lease.objects.filter(token=token).exclude(annotator=user).exists():
         raise ForeignLease("This pair was given to somebody else; log in as they to send the vote.")
-    judgements = _canonical(ballot, lease)
-    req_hash = _hash(judgements)
-    cursor, now = lock_cursor(lease.triplet.campaign_id, user)
-    earlier = _replay(lease, user, req_hash)
-    if earlier is not None:
-        return Receipt(earlier, replay=True)
-    triplet = Triplet.objects.select_for_update(no_key=True).get(pk=lease.triplet_id)
-    slots = list(triplet.slots.select_for_update(no_key=True).order_by("n"))
-    slot = _slot_for(triplet, slots, lease, now)
-    vote = Vote.objects.create(
-        annotator=user,
-        triplet=triplet,
-        campaign_id=triplet.campaign_id,
-        slot=slot,
-        lease=lease,
-        swap=lease.swap,
-        submitted_at=now,
-        active_ms=ballot.active_ms,
-        timing=dict(ballot.timing),
-        req_hash=req_hash,
-        said=said(judgements),
-        state=VoteState.SURPLUS if slot is None else VoteState.COUNTED,
-    )
-    _write_judgements(vote, judgements)
-    Cursor.objects.filter(pk=cursor.pk).update(votes=F("votes") + 1, questions=F("questions") + 1)
-    if slot is not None:
-        _fill(slot, user)
-        if all(each.state == SlotState.VOTED for each in slots):
-            _complete(triplet)
-    return Receipt(vote)
+    return probes.answer(token, user, ballot)
 
 
 @retried
+def _cast(token: uuid.UUID, user: User, ballot: Ballot) -> Receipt | None:
+    """None where the token is of no lease of this person."""
+    tally = read_tally(token, user.pk, ballot.guideline)
+    if tally is None:
+        return None
+    said = _read(ballot, tally)
+    req_hash = said_hash(said, ballot.remark)
+    if tally.said_before:
+        earlier = _replay(tally.lease, user, req_hash)
+        if earlier is not None:
+            return Receipt(earlier.pk, earlier.state, earlier.revision, replay=True)
+    slot = tally.slot_for_vote()
+    judgements = [_judgement(each) for each in said]
+    vote = Vote(
+        **_given(ballot, judgements, req_hash),
+        annotator_id=user.pk,
+        triplet_id=tally.triplet.pk,
+        campaign_id=tally.campaign.pk,
+        slot_id=slot.pk if slot else None,
+        lease_id=tally.lease.pk,
+        guideline_id=tally.guideline_id,
+        swap=tally.lease.swap,
+        submitted_at=tally.now,
+        state=VoteState.SURPLUS if slot is None else VoteState.COUNTED,
+    )
+    _store(vote, judgements, tally, slot)
+    return Receipt(vote.pk, vote.state, vote.revision)
+
+
+def _read(ballot: Ballot, tally: Tally) -> list[Said]:
+    return canonical(
+        ballot,
+        tally.campaign,
+        tally.dimensions,
+        shown=tally.shown(),
+        swap=tally.lease.swap,
+    )
+
+
+def _given(ballot: Ballot, judgements: Sequence[Judgement], req_hash: str) -> dict[str, object]:
+    """The columns of a vote that come from the ballot."""
+    return {
+        "remark": ballot.remark,
+        "active_ms": ballot.active_ms,
+        "timing": dict(ballot.timing),
+        "req_hash": req_hash,
+        "said": shorthand(judgements),
+    }
+
+
+def _judgement(said: Said) -> Judgement:
+    return Judgement(
+        dimension_id=said.dimension.pk,
+        label=said.label,
+        reason=said.reason,
+        score_a=said.score_a,
+        score_b=said.score_b,
+    )
+
+
+def _store(vote: Vote, judgements: list[Judgement], tally: Tally, slot: Slot | None) -> None:
+    """All that a vote changes, in one round trip."""
+    for each in judgements:
+        each.vote_id = vote.pk
+    votes = after_answer(tally.cursor, tally.now, vote.active_ms, votes=1)
+    statements = [
+        insertion([vote]),
+        insertion(judgements),
+        change(Cursor, votes, {"id": tally.cursor.pk}),
+    ]
+    if slot is not None:
+        voted = {**OPEN_AGAIN, "state": SlotState.VOTED, "holder": vote.annotator_id}
+        statements.append(change(Slot, voted, {"id": slot.pk}))
+        if tally.is_last(slot):
+            statements += _last_vote(tally, judgements)
+    run(*statements)
+
+
+# Settling.
+
+
+def _last_vote(tally: Tally, judgements: list[Judgement]) -> list[Statement]:
+    """Settle, count, tell; or ask one more person where people split."""
+    every = [*judgements, *(one for some in tally.counted.values() for one in some)]
+    settled = _consensus_of(tally.triplet.pk, every)
+    campaign, triplet = tally.campaign, tally.triplet
+    wanted_at_most = campaign.votes_wanted + campaign.extra_votes
+    split = campaign.kind == CampaignKind.PAIRWISE and any(not each.label for each in settled)
+    if split and triplet.need < wanted_at_most:
+        return _one_more_slot(tally)
+    return [
+        insertion(settled, _UPSERT),
+        change(
+            Triplet,
+            {"state": TripletState.COMPLETE},
+            {"id": triplet.pk, "state": TripletState.OPEN},
+        ),
+        insertion([Outbox(kind="triplet.complete", ref=str(triplet.pk))]),
+        # Last, because this row is shared by all: its lock is held for the shortest time.
+        change(Campaign, {"triplets_done": Sql("triplets_done + 1")}, {"id": campaign.pk}),
+    ]
+
+
+def _one_more_slot(tally: Tally) -> list[Statement]:
+    last = tally.slots[-1]
+    further = Slot(
+        triplet_id=last.triplet_id,
+        campaign_id=last.campaign_id,
+        position=last.position,
+        n=last.n + 1,
+    )
+    return [
+        insertion([further]),
+        change(Triplet, {"need": tally.triplet.need + 1}, {"id": tally.triplet.pk}),
+    ]
+
+
+def _consensus_of(triplet_id: int, judgements: Iterable[Judgement]) -> list[Consensus]:
+    by_dimension: dict[int, list[Judgement]] = {}
+    for each in judgements:
+        by_dimension.setdefault(each.dimension_id, []).append(each)
+    return [_consensus(triplet_id, *item) for item in by_dimension.items()]
+
+
+def _consensus(triplet_id: int, dimension_id: int, judgements: list[Judgement]) -> Consensus:
+    """Of a pair: the label that most gave. Of a single clip: the mean of its scores."""
+    # A score without a label counts against `invalid`, as any label does.
+    labels = [Label(each.label) if each.label else None for each in judgements]
+    label = consensus_of(labels)
+    scored = judgements if label is not Label.INVALID else []
+    return Consensus(
+        triplet_id=triplet_id,
+        dimension_id=dimension_id,
+        label=label,
+        source=ConsensusSource.VOTES,
+        posterior=None if label is Label.INVALID else vote_shares(labels),
+        score_a=mean_score(each.score_a for each in scored),
+        score_b=mean_score(each.score_b for each in scored),
+        votes=len(judgements),
+    )
+
+
+def _settle_again(triplet: Triplet) -> None:
+    counted = Judgement.objects.filter(vote__triplet=triplet, vote__state=VoteState.COUNTED)
+    settled = _consensus_of(triplet.pk, counted)
+    if settled:
+        run(insertion(settled, _UPSERT))
+
+
+# The same vote again.
+
+
+def _replay(lease: Lease, user: User, req_hash: str) -> Vote | None:
+    """The vote that stands, if this is the same one again; VoteConflict if it is another.
+
+    Also a vote under another lease counts: after a lease ran out, its owner may have been given
+    the same pair again.
+    """
+    votes = list(Vote.objects.filter(annotator=user, triplet=lease.triplet_id).order_by("revision"))
+    if not votes:
+        return None
+    newest = votes[-1]
+    same_key = next((vote for vote in votes if vote.lease_id == lease.pk), newest)
+    if same_key.req_hash != req_hash:
+        raise VoteConflict(
+            "You have sent another vote on this pair already; change that one instead.",
+            vote=str(newest.pk),
+            revision=newest.revision,
+        )
+    return newest
+
+
+# Changing a vote.
+
+
 def revise_vote(vote_id: uuid.UUID, user: User, revision: int, ballot: Ballot) -> Receipt:
     """Put a new row in the place of an own vote; the old one stays as history.
 
     `revision` is the one the annotator saw: if the vote has moved on since, VoteConflict.
     """
-    known = (
-        Vote.objects.filter(pk=vote_id, annotator=user)
-        .select_related("lease__triplet__campaign")
-        .first()
-    )
+    known = Vote.objects.filter(pk=vote_id, annotator=user).select_related("lease").first()
     if known is None:
+        return probes.revise(vote_id, user, revision, ballot)
+    return _revise(known, user, revision, ballot)
+
+
+@retried
+def _revise(known: Vote, user: User, revision: int, ballot: Ballot) -> Receipt:
+    tally = read_tally(known.lease_id, user.pk, ballot.guideline)
+    if tally is None:
         raise NotFound("There is no such vote of yours.")
-    judgements = _canonical(ballot, known.lease)
-    req_hash = _hash(judgements)
-    _, now = lock_cursor(known.lease.triplet.campaign_id, user)
-    triplet = Triplet.objects.select_for_update(no_key=True).get(pk=known.triplet_id)
-    old = Vote.objects.select_related("superseded_by").get(pk=vote_id)
+    said = _read(ballot, tally)
+    req_hash = said_hash(said, ballot.remark)
+    old = Vote.objects.select_related("superseded_by").get(pk=known.pk)
     if old.revision != revision or old.state not in {VoteState.COUNTED, VoteState.SURPLUS}:
-        return Receipt(_already_revised(old, revision, req_hash), replay=True)
-    slot_id, state = old.slot_id, old.state
-    Vote.objects.filter(pk=old.pk).update(state=VoteState.SUPERSEDED, slot=None)
-    vote = Vote.objects.create(
-        annotator=user,
-        triplet=triplet,
-        campaign_id=triplet.campaign_id,
-        slot_id=slot_id,
-        lease=known.lease,
+        newer = _already_revised(old, revision, req_hash)
+        return Receipt(newer.pk, newer.state, newer.revision, replay=True)
+    judgements = [_judgement(each) for each in said]
+    vote = Vote(
+        **_given(ballot, judgements, req_hash),
+        annotator_id=user.pk,
+        triplet_id=old.triplet_id,
+        campaign_id=old.campaign_id,
+        slot_id=old.slot_id,
+        lease_id=old.lease_id,
+        guideline_id=tally.guideline_id,
         swap=old.swap,
-        submitted_at=now,
-        active_ms=ballot.active_ms,
-        timing=dict(ballot.timing),
-        req_hash=req_hash,
-        said=said(judgements),
+        submitted_at=tally.now,
         revision=revision + 1,
-        supersedes=old,
-        state=state,
+        supersedes_id=old.pk,
+        state=old.state,
     )
-    _write_judgements(vote, judgements)
-    if triplet.state == TripletState.COMPLETE and state == VoteState.COUNTED:
-        _store_consensus(triplet)
+    _replace(old, vote, judgements, tally)
+    return Receipt(vote.pk, vote.state, vote.revision)
+
+
+def _replace(old: Vote, vote: Vote, judgements: list[Judgement], tally: Tally) -> None:
+    for each in judgements:
+        each.vote_id = vote.pk
+    spent = after_answer(tally.cursor, tally.now, vote.active_ms, questions=0)
+    run(
+        change(Vote, {"state": VoteState.SUPERSEDED, "slot": None}, {"id": old.pk}),
+        insertion([vote]),
+        insertion(judgements),
+        change(Cursor, spent, {"id": tally.cursor.pk}),
+    )
+    if tally.triplet.state == TripletState.COMPLETE and vote.state == VoteState.COUNTED:
+        _settle_again(tally.triplet)
         Outbox.objects.create(kind="vote.revised", ref=str(vote.pk))
-    return Receipt(vote)
 
 
 def _already_revised(old: Vote, revision: int, req_hash: str) -> Vote:
@@ -170,134 +322,120 @@ def _already_revised(old: Vote, revision: int, req_hash: str) -> Vote:
     )
 
 
-def _replay(lease: Lease, user: User, req_hash: str) -> Vote | None:
-    """The vote that stands, if this is the same one again; VoteConflict if it is another.
-
-    Also a vote under another lease counts: after a lease ran out, its owner may have been given
-    the same pair again.
-    """
-    votes = list(Vote.objects.filter(annotator=user, triplet=lease.triplet).order_by("revision"))
-    if not votes:
-        return None
-    newest = votes[-1]
-    same_key = next((vote for vote in votes if vote.lease_id == lease.pk), newest)
-    if same_key.req_hash != req_hash:
-        raise VoteConflict(
-            "You have sent another vote on this pair already; change that one instead.",
-            vote=str(newest.pk),
-            revision=newest.revision,
-        )
-    return newest
+# What a person settles, and what is taken back.
 
 
-def _slot_for(triplet: Triplet, slots: Sequence[Slot], lease: Lease, now: datetime) -> Slot | None:
-    """The slot that this vote takes: its own, expired or not; else a free one; else none."""
-    if triplet.state != TripletState.OPEN:
-        return None
-    own = [slot for slot in slots if slot.lease_token == lease.pk]
-    again = [slot for slot in slots if slot.holder_id == lease.annotator_id]
-    free = [slot for slot in slots if slot.state == SlotState.OPEN]
-    left = [slot for slot in slots if slot.lease_expires is not None and slot.lease_expires <= now]
-    return next(iter([*own, *again, *free, *left]), None)
-
-
-def _fill(slot: Slot, user: User) -> None:
-    slot.state = SlotState.VOTED
-    slot.holder = user
-    slot.seat = slot.lease_token = slot.lease_expires = None
-    slot.save(update_fields=["state", "holder", "seat", "lease_token", "lease_expires"])
-
-
-def _complete(triplet: Triplet) -> None:
-    """The last wanted vote is in: settle, count, tell."""
-    _store_consensus(triplet)
-    moved = Triplet.objects.filter(pk=triplet.pk, state=TripletState.OPEN)
-    if moved.update(state=TripletState.COMPLETE) != 1:
-        raise RuntimeError(f"triplet {triplet.pk} was settled twice, in spite of its lock")
-    Outbox.objects.create(kind="triplet.complete", ref=str(triplet.pk))
-    # Last, because this row is shared by all: its lock is held for the shortest time.
-    Campaign.objects.filter(pk=triplet.campaign_id).update(triplets_done=F("triplets_done") + 1)
-
-
-def _store_consensus(triplet: Triplet) -> None:
-    by_dimension: dict[int, list[Judgement]] = {}
-    counted = Judgement.objects.filter(vote__triplet=triplet, vote__state=VoteState.COUNTED)
-    for judgement in counted:
-        by_dimension.setdefault(judgement.dimension_id, []).append(judgement)
+@retried
+def settle_by_adjudication(triplet: Triplet, labels: Mapping[str, str]) -> None:
+    """Put a person's labels, by the key of the dimension, in the place of what the votes say."""
+    locked = Triplet.objects.select_for_update(no_key=True).get(pk=triplet.pk)
+    if locked.state != TripletState.COMPLETE:
+        raise VoteConflict(f"This pair is {locked.state}; only a complete one is adjudicated.")
+    asked = Dimension.objects.filter(dimension_set__campaign=locked.campaign_id)
+    dimensions = {each.key: each for each in asked}
+    unknown = sorted(set(labels) - set(dimensions))
+    if unknown:
+        raise BadVote(f"Nobody asked about {', '.join(unknown)}.")
+    counted = Vote.objects.counted().filter(triplet=locked).count()
     Consensus.objects.bulk_create(
-        [_consensus(triplet, *item) for item in by_dimension.items()],
+        [
+            Consensus(
+                triplet=locked,
+                dimension=dimensions[key],
+                label=Label(label),
+                source=ConsensusSource.ADJUDICATION,
+                votes=counted,
+            )
+            for key, label in labels.items()
+        ],
         update_conflicts=True,
         unique_fields=["triplet", "dimension"],
-        update_fields=["label", "source", "posterior", "score_a", "score_b", "votes"],
+        update_fields=["label", "source", "settled_at"],
+    )
+    # Whoever reads on reads the newest word: an earlier message about this triplet is replaced.
+    Outbox.objects.filter(kind="triplet.adjudicated", ref=str(locked.pk)).delete()
+    Outbox.objects.create(kind="triplet.adjudicated", ref=str(locked.pk))
+
+
+def withdraw_votes(votes: QuerySet[Vote] | Sequence[Vote], reason: str) -> int:
+    """Take live votes back, so that others are asked; how many there were.
+
+    Their slots and triplets are open again and the consensus that rested on them is gone. The
+    votes stay as history; `reason` goes to the log.
+    """
+    wanted = [each.pk for each in votes]
+    found = Vote.objects.live().filter(pk__in=wanted).order_by("campaign_id", "annotator_id")
+    people = list(found.values_list("campaign_id", "annotator_id").distinct())
+    return sum(_withdraw(campaign, person, wanted, reason) for campaign, person in people)
+
+
+@retried
+def _withdraw(campaign_id: int, user_id: int, wanted: Sequence[uuid.UUID], reason: str) -> int:
+    """Those of one annotator in one campaign, under the same locks as a vote takes."""
+    lock_cursor(campaign_id, User(pk=user_id))
+    of_person = Vote.objects.filter(campaign=campaign_id, annotator=user_id, pk__in=wanted)
+    triplets = Triplet.objects.filter(pk__in=of_person.live().values("triplet")).order_by("pk")
+    locked = {each.pk: each for each in triplets.select_for_update(no_key=True)}
+    live = list(of_person.live())
+    slots = [each.slot_id for each in live if each.slot_id is not None]
+    of_person.live().update(state=VoteState.WITHDRAWN, slot=None)
+    Slot.objects.filter(pk__in=slots).update(**OPEN_AGAIN)
+    lost = {each.triplet_id for each in live if each.slot_id is not None}
+    _reopen(campaign_id, [pk for pk in lost if locked[pk].state == TripletState.COMPLETE])
+    Cursor.objects.filter(campaign=campaign_id, annotator=user_id).update(
+        votes=F("votes") - len(live)
+    )
+    Outbox.objects.bulk_create(Outbox(kind="vote.withdrawn", ref=str(each.pk)) for each in live)
+    logger.info(
+        "campaign %s: %d votes of annotator %s withdrawn: %s",
+        *(campaign_id, len(live), user_id, reason),
+    )
+    return len(live)
+
+
+def _reopen(campaign_id: int, triplets: Sequence[int]) -> None:
+    """Complete triplets that lack a vote again. What a person settled stays settled."""
+    by_votes = Consensus.objects.filter(source=ConsensusSource.VOTES, triplet__in=triplets)
+    by_votes.delete()
+    Triplet.objects.filter(pk__in=triplets).update(state=TripletState.OPEN)
+    # Completion is told once it is true again, and then as something new.
+    refs = [str(pk) for pk in triplets]
+    Outbox.objects.filter(kind="triplet.complete", ref__in=refs).delete()
+    Campaign.objects.filter(pk=campaign_id).update(triplets_done=F("triplets_done") - len(triplets))
+
+
+# Reading own votes.
+
+
+def latest_of(user: User, campaign: Campaign, limit: int) -> list[OwnAnswer]:
+    """Own votes, newest first, mixed with own answers on probes as if they were votes."""
+    votes = [_own_answer(each) for each in Vote.objects.latest_of(user, campaign)[:limit]]
+    both = [*votes, *probes.latest_of(user, campaign, limit)]
+    return sorted(both, key=lambda each: each.submitted_at, reverse=True)[:limit]
+
+
+def _own_answer(vote: Vote) -> OwnAnswer:
+    return OwnAnswer(
+        vote=vote.pk,
+        lease=vote.lease_id,
+        revision=vote.revision,
+        state=vote.state,
+        submitted_at=vote.submitted_at,
+        prompt=vote.triplet.prompt,
+        video_a=vote.triplet.video_a,
+        video_b=vote.triplet.video_b,
+        swap=vote.swap,
+        said=tuple(_said(each) for each in vote.judgements.all()),
+        remark=vote.remark,
+        timing=vote.timing,
     )
 
 
-def _consensus(triplet: Triplet, dimension_id: int, judgements: list[Judgement]) -> Consensus:
-    labels = [Label(judgement.label) for judgement in judgements]
-    label = consensus_of(labels)
-    return Consensus(
-        triplet=triplet,
-        dimension_id=dimension_id,
-        label=label,
-        source=ConsensusSource.VOTES,
-        posterior=None if label is Label.INVALID else vote_shares(labels),
-        score_a=mean_score(judgement.score_a for judgement in judgements),
-        score_b=mean_score(judgement.score_b for judgement in judgements),
-        votes=len(judgements),
+def _said(judgement: Judgement) -> Said:
+    return Said(
+        dimension=judgement.dimension,
+        label=Label(judgement.label) if judgement.label else None,
+        reason=judgement.reason,
+        score_a=judgement.score_a,
+        score_b=judgement.score_b,
     )
-
-
-def _write_judgements(vote: Vote, judgements: Sequence[Judgement]) -> None:
-    for judgement in judgements:
-        judgement.vote = vote
-    Judgement.objects.bulk_create(judgements)
-
-
-def _canonical(ballot: Ballot, lease: Lease) -> list[Judgement]:
-    """Check the ballot against what was shown and asked, and undo the swap of the screen."""
-    if (ballot.left_video, ballot.right_video) != (str(lease.left_id), str(lease.right_id)):
-        raise BadVote("The vote names other clips than the pair that was shown; reload the page.")
-    dimensions = list(
-        Dimension.objects.filter(dimension_set=lease.triplet.campaign.dimension_set_id)
-    )
-    wanted = [dimension.key for dimension in dimensions]
-    missing = [key for key in wanted if key not in ballot.answers]
-    if missing:
-        raise BadVote(f"The vote says nothing on {', '.join(missing)}.", dimensions=missing)
-    unknown = sorted(set(ballot.answers) - set(wanted))
-    if unknown:
-        raise BadVote(f"Nobody asked about {', '.join(unknown)}; expected {', '.join(wanted)}.")
-    return [_judgement(each, ballot.answers[each.key], lease.swap) for each in dimensions]
-
-
-def _judgement(dimension: Dimension, answer: Answer, swap: bool) -> Judgement:  # noqa: FBT001
-    _check(dimension.key, answer)
-    label = {"left": Label.B, "right": Label.A} if swap else {"left": Label.A, "right": Label.B}
-    scores = (answer.score_left, answer.score_right)
-    score_a, score_b = reversed(scores) if swap else scores
-    return Judgement(
-        dimension=dimension,
-        label=label.get(answer.label) or Label(answer.label),
-        reason=answer.reason,
-        score_a=score_a,
-        score_b=score_b,
-    )
-
-
-def _check(key: str, answer: Answer) -> None:
-    if answer.label not in _SIDES:
-        raise BadVote(f"Unknown label {answer.label!r} on {key}; expected {', '.join(_SIDES)}.")
-    reasons = [reason.value for reason in InvalidReason]
-    if answer.label == Label.INVALID and answer.reason not in reasons:
-        raise BadVote(f"Invalid on {key} needs a reason: {', '.join(reasons)}.")
-    if answer.label != Label.INVALID and answer.reason:
-        raise BadVote(f"Only an invalid pair has a reason, but {key} says {answer.label}.")
-    for score in (answer.score_left, answer.score_right):
-        if score is not None and score not in range(1, 6):
-            raise BadVote(f"A score on {key} must be from 1 to 5, got {score}.")
-
-
-def _hash(judgements: Sequence[Judgement]) -> str:
-    """Of what was said, in canonical order; not of the timing, which differs in a second click."""
-    said = [[j.dimension_id, j.label, j.reason, j.score_a, j.score_b] for j in judgements]
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()

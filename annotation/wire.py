@@ -1,25 +1,34 @@
-"""The JSON of the REST API: from bodies to ballots, from assignments to bodies.
+"""The JSON of the REST API: from bodies to ballots, from questions to bodies.
 
-What an annotator gets here names no generator, no file and no hash (RELIABILITY M7).
+What an annotator gets here names no generator, no file and no hash (RELIABILITY M7), and a probe
+goes through the same lines as a pair of the queue (ANNOTATION D8).
 """
 
 import json
 import uuid
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, TypeGuard, TypeVar
+from typing import Any, Final, TypeGuard
 
 from django.contrib.auth.models import User
 
-from annotation.assigning import Assignment, Empty
+from annotation.assigning import Offer, Wish
+from annotation.ballots import Answer, Ballot, Said
+from annotation.cursors import active_today
 from annotation.errors import BadVote, Unreadable
-from annotation.media import signed_url
-from annotation.models import Campaign, Dimension, Judgement, Prompt, Video, Vote
-from annotation.voting import Answer, Ballot
+from annotation.gates import daily_ms
+from annotation.media_urls import image_url, poster_url, signed_url
+from annotation.models import Campaign, Dimension, Prompt, Video
+from annotation.offers import Assignment, Empty, OwnAnswer, Receipt, StageProgress
+from annotation.queue import Desk
 from formats.labels import Label
 
 _MAX_TIMING: Final = 64 * 1024  # bytes of JSON
-Thing = TypeVar("Thing")
+_MAX_REMARK: Final = 2000
+_MINUTE_MS: Final = 60_000
 _ANSWER_KEYS: Final = {"label", "reason", "score_left", "score_right"}
+
+
+# What comes in.
 
 
 def read_uuid(body: Mapping[str, Any], name: str) -> uuid.UUID:
@@ -31,6 +40,17 @@ def read_uuid(body: Mapping[str, Any], name: str) -> uuid.UUID:
         raise Unreadable(f"{name!r} must be a UUID, got {str(body[name])[:80]!r}.") from None
 
 
+def read_wish(body: Mapping[str, Any]) -> Wish:
+    width = body.get("screen_width")
+    if width is not None and (not _is_number(width) or width < 0):
+        raise Unreadable("'screen_width' must be the CSS pixels in which one clip is seen.")
+    return Wish(
+        tab=read_uuid(body, "tab"),
+        prefetch=body.get("prefetch") is True,
+        screen_width=None if width is None else int(width),
+    )
+
+
 def read_ballot(body: Mapping[str, Any]) -> Ballot:
     """The vote in a request body; BadVote or Unreadable where it is not one."""
     judgements = body.get("judgements")
@@ -40,23 +60,43 @@ def read_ballot(body: Mapping[str, Any]) -> Ballot:
     if not isinstance(timing, Mapping) or len(json.dumps(timing)) > _MAX_TIMING:
         raise BadVote("'timing' must be an object of at most 64 kB.")
     active = timing.get("active_ms")
+    single = body.get("right_video") is None and "right_video" in body
     return Ballot(
         left_video=str(read_uuid(body, "left_video")),
-        right_video=str(read_uuid(body, "right_video")),
+        right_video="" if single else str(read_uuid(body, "right_video")),
         answers={key: _read_answer(key, value) for key, value in judgements.items()},
         timing=timing,
         active_ms=int(active) if _is_number(active) and 0 <= active < 2**31 else None,
+        remark=_read_remark(body.get("remark")),
+        guideline=_read_version(body.get("guideline")),
     )
 
 
+def _read_remark(value: Any) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str) or len(value) > _MAX_REMARK:
+        raise BadVote(f"'remark' must be a text of at most {_MAX_REMARK} characters.")
+    # PostgreSQL keeps no NUL in a text.
+    return value.replace("\0", "").strip()
+
+
+def _read_version(value: Any) -> int:
+    if value is None:
+        return 0
+    if not _is_number(value) or value != int(value) or not 0 <= value < 2**31:
+        raise BadVote("'guideline' must be the version that was shown, a whole number.")
+    return int(value)
+
+
 def _read_answer(key: str, value: Any) -> Answer:
-    if not isinstance(value, Mapping) or not isinstance(value.get("label"), str):
+    if not isinstance(value, Mapping) or not isinstance(value.get("label") or "", str):
         raise BadVote(f"The judgement on {key} must be an object with a 'label'.")
     unknown = sorted(set(value) - _ANSWER_KEYS)
     if unknown:
         raise BadVote(f"The judgement on {key} has an unknown entry {unknown[0]!r}.")
     return Answer(
-        label=value["label"],
+        label=value.get("label") or "",
         reason=str(value.get("reason") or ""),
         score_left=_read_score(key, value.get("score_left")),
         score_right=_read_score(key, value.get("score_right")),
@@ -75,6 +115,9 @@ def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+# What goes out.
+
+
 def campaign_json(campaign: Campaign, mine: int) -> dict[str, Any]:
     return {
         "id": campaign.pk,
@@ -87,30 +130,58 @@ def campaign_json(campaign: Campaign, mine: int) -> dict[str, Any]:
     }
 
 
+def offer_json(offer: Offer, user: User) -> dict[str, Any]:
+    if isinstance(offer.given, Empty):
+        return empty_json(offer.given)
+    return assignment_json(offer.given, offer.desk, user)
+
+
 def empty_json(empty: Empty) -> dict[str, Any]:
-    return {"empty": True, "reason": empty.reason, "retry_after": empty.retry_after}
-
-
-def assignment_json(
-    assignment: Assignment, campaign: Campaign, dimensions: Iterable[Dimension], user: User
-) -> dict[str, Any]:
-    lease = assignment.lease
-    left, right = _sides(lease.triplet.video_a, lease.triplet.video_b, swap=lease.swap)
     return {
-        "lease": str(lease.token),
-        "expires_at": assignment.expires_at.isoformat(),
+        "empty": True,
+        "gate": empty.gate,
+        "reason": empty.reason,
+        "retry_after": empty.retry_after,
+    }
+
+
+def assignment_json(given: Assignment, desk: Desk, user: User) -> dict[str, Any]:
+    campaign = desk.campaign
+    return {
+        "lease": str(given.token),
+        "expires_at": given.expires_at.isoformat(),
         "campaign": campaign.pk,
-        "prompt": _prompt(lease.triplet.prompt),
-        "left": _video(left, user),
-        "right": _video(right, user),
-        "dimensions": dimensions_json(dimensions),
+        "kind": campaign.kind,
+        "stage": given.stage,
+        "stage_progress": _stage_progress(given.stage_progress),
+        "prompt": prompt_json(given.prompt, user),
+        "left": video_json(given.left, user),
+        "right": video_json(given.right, user) if given.right else None,
+        "dimensions": dimensions_json(desk.dimensions),
+        "guideline": desk.guideline,
         "per_video_scores": campaign.per_video_scores,
         "watch_gate": campaign.watch_gate,
+        "showing": campaign.showing,
+        "rest": _rest(desk),
         "progress": {
-            "mine": assignment.mine,
+            "mine": given.mine,
             "done": campaign.triplets_done,
             "total": campaign.triplets_total,
         },
+    }
+
+
+def _stage_progress(progress: StageProgress | None) -> dict[str, int] | None:
+    return None if progress is None else {"done": progress.done, "of": progress.of}
+
+
+def _rest(desk: Desk) -> dict[str, int]:
+    campaign = desk.campaign
+    return {
+        "suggest_after_ms": campaign.break_after_minutes * _MINUTE_MS,
+        "require_after_ms": campaign.rest_after_minutes * _MINUTE_MS,
+        "active_ms_today": active_today(desk.cursor, desk.now),
+        "daily_ms": daily_ms(campaign),
     }
 
 
@@ -121,53 +192,76 @@ def dimensions_json(dimensions: Iterable[Dimension]) -> list[dict[str, Any]]:
             "title": each.title,
             "question": each.question,
             "guideline": each.guideline,
+            "group": each.group,
+            "allow_tie": each.allow_tie,
+            "min_width": each.min_width,
         }
         for each in dimensions
     ]
 
 
-def vote_json(vote: Vote, user: User) -> dict[str, Any]:
-    """An own vote, as it looked on the screen, with what showing and changing it needs."""
-    left, right = _sides(vote.triplet.video_a, vote.triplet.video_b, swap=vote.swap)
+def receipt_json(receipt: Receipt) -> dict[str, Any]:
     return {
-        "vote": str(vote.pk),
-        "lease": str(vote.lease_id),
-        "revision": vote.revision,
-        "state": vote.state,
-        "submitted_at": vote.submitted_at.isoformat(),
-        "prompt": _prompt(vote.triplet.prompt),
-        "left": _video(left, user),
-        "right": _video(right, user),
-        "judgements": {
-            each.dimension.key: _answer(each, swap=vote.swap) for each in vote.judgements.all()
-        },
+        "vote": str(receipt.vote),
+        "state": receipt.state,
+        "revision": receipt.revision,
+        "replay": receipt.replay,
+        "feedback": receipt.feedback,
+        "note": receipt.note,
     }
 
 
-def _answer(judgement: Judgement, *, swap: bool) -> dict[str, Any]:
-    side = {Label.A: "right", Label.B: "left"} if swap else {Label.A: "left", Label.B: "right"}
-    label = Label(judgement.label)
-    left, right = _sides(judgement.score_a, judgement.score_b, swap=swap)
+def own_answer_json(own: OwnAnswer, user: User) -> dict[str, Any]:
+    """An own vote, as it looked on the screen, with what showing and changing it needs."""
+    left, right = (own.video_b, own.video_a) if own.swap else (own.video_a, own.video_b)
     return {
-        "label": side.get(label, label.value),
-        "reason": judgement.reason,
+        "vote": str(own.vote),
+        "lease": str(own.lease),
+        "revision": own.revision,
+        "state": own.state,
+        "submitted_at": own.submitted_at.isoformat(),
+        "prompt": prompt_json(own.prompt, user),
+        "left": video_json(left, user) if left else None,
+        "right": video_json(right, user) if right else None,
+        "judgements": {each.dimension.key: _answer(each, swap=own.swap) for each in own.said},
+        "remark": own.remark,
+    }
+
+
+def _answer(said: Said, *, swap: bool) -> dict[str, Any]:
+    side = {Label.A: "right", Label.B: "left"} if swap else {Label.A: "left", Label.B: "right"}
+    scores = (said.score_a, said.score_b)
+    left, right = reversed(scores) if swap else scores
+    label = said.label
+    return {
+        "label": None if label is None else side.get(label, label.value),
+        "reason": said.reason,
         "score_left": left,
         "score_right": right,
     }
 
 
-def _sides(a: Thing, b: Thing, *, swap: bool) -> tuple[Thing, Thing]:
-    return (b, a) if swap else (a, b)
+def prompt_json(prompt: Prompt, user: User) -> dict[str, Any]:
+    image = prompt.image
+    return {
+        "text": prompt.text,
+        "translations": prompt.translations,
+        "image": None
+        if image is None
+        else {
+            "id": str(image.pk),
+            "url": image_url(image.pk, user),
+            "width": image.width,
+            "height": image.height,
+        },
+    }
 
 
-def _prompt(prompt: Prompt) -> dict[str, Any]:
-    return {"text": prompt.text, "translations": prompt.translations}
-
-
-def _video(video: Video, user: User) -> dict[str, Any]:
+def video_json(video: Video, user: User) -> dict[str, Any]:
     return {
         "id": str(video.pk),
         "url": signed_url(video.pk, user),
+        "poster": poster_url(video.pk, user),
         "fps": video.fps,
         "num_frames": video.num_frames,
         "width": video.width,

@@ -1,7 +1,6 @@
 """The REST doors of voting: parse, call one function, answer."""
 
 import uuid
-from typing import Any
 
 from django.contrib.auth.models import User
 from drf_spectacular.types import OpenApiTypes
@@ -11,13 +10,12 @@ from rest_framework.response import Response
 
 from annotation import assigning, voting, wire
 from annotation.errors import NotAllowed, NotFound, Unreadable
-from annotation.models import Campaign, Dimension, Vote
+from annotation.models import Campaign, Dimension
 from annotation.permissions import (
     is_annotator,
     is_lead,
     is_ml_engineer,
     may_see_campaign,
-    votable_by,
 )
 from annotation.views.door import Door, body_of, person
 
@@ -25,15 +23,11 @@ _OBJECT = OpenApiTypes.OBJECT
 _LATEST = 20
 
 
-def _to_vote_on(campaign_id: int, user: User) -> Campaign:
-    """The campaign, if this person may vote in it; otherwise the reason why not."""
-    campaign = votable_by(user).filter(pk=campaign_id).first()
-    if campaign is not None:
-        return campaign
+def _explain_refusal(campaign_id: int, user: User) -> None:
+    """Who may not even see the campaign does not learn that it is there."""
     hidden = Campaign.objects.filter(pk=campaign_id).first()
     if hidden is None or not may_see_campaign(user, hidden):
         raise NotFound("There is no such campaign.")
-    raise NotAllowed("Only annotators vote; ask a lead for that role.")
 
 
 class CampaignsView(Door):
@@ -50,14 +44,13 @@ class CampaignsView(Door):
 class NextView(Door):
     @extend_schema(summary="The next pair for this tab", request=_OBJECT, responses=_OBJECT)
     def post(self, request: Request, campaign_id: int) -> Response:
-        user, body = person(request), body_of(request)
-        campaign = _to_vote_on(campaign_id, user)
-        tab = wire.read_uuid(body, "tab")
-        given = assigning.claim(campaign, user, tab, prefetch=body.get("prefetch") is True)
-        if isinstance(given, assigning.Empty):
-            return Response(wire.empty_json(given))
-        dimensions = Dimension.objects.filter(dimension_set=campaign.dimension_set_id)
-        return Response(wire.assignment_json(given, campaign, dimensions, user))
+        user, wish = person(request), wire.read_wish(body_of(request))
+        try:
+            offer = assigning.offer(campaign_id, user, wish)
+        except NotAllowed:
+            _explain_refusal(campaign_id, user)
+            raise
+        return Response(wire.offer_json(offer, user))
 
 
 class RenewView(Door):
@@ -86,7 +79,8 @@ class VotesView(Door):
         token = wire.read_uuid(body, "lease")
         if wire.read_uuid(request.headers, "Idempotency-Key") != token:
             raise Unreadable("The header Idempotency-Key must be the lease of the pair.")
-        return Response(_receipt(voting.cast_vote(token, user, wire.read_ballot(body))))
+        receipt = voting.cast_vote(token, user, wire.read_ballot(body))
+        return Response(wire.receipt_json(receipt))
 
 
 class VoteView(Door):
@@ -96,19 +90,8 @@ class VoteView(Door):
         if not (revision.isascii() and revision.isdigit()):
             raise Unreadable("The header If-Match must be the revision that you change.")
         ballot = wire.read_ballot(body_of(request))
-        return Response(
-            _receipt(voting.revise_vote(vote_id, person(request), int(revision), ballot))
-        )
-
-
-def _receipt(receipt: voting.Receipt) -> dict[str, Any]:
-    vote = receipt.vote
-    return {
-        "vote": str(vote.pk),
-        "state": vote.state,
-        "revision": vote.revision,
-        "replay": receipt.replay,
-    }
+        receipt = voting.revise_vote(vote_id, person(request), int(revision), ballot)
+        return Response(wire.receipt_json(receipt))
 
 
 class MyVotesView(Door):
@@ -121,11 +104,11 @@ class MyVotesView(Door):
         campaign = Campaign.objects.filter(pk=int(campaign_id)).first()
         if campaign is None or not may_see_campaign(user, campaign):
             raise NotFound("There is no such campaign.")
-        votes = Vote.objects.latest_of(user, campaign)[:_LATEST]
+        votes = voting.latest_of(user, campaign, _LATEST)
         dimensions = Dimension.objects.filter(dimension_set=campaign.dimension_set_id)
         return Response(
             {
-                "votes": [wire.vote_json(vote, user) for vote in votes],
+                "votes": [wire.own_answer_json(vote, user) for vote in votes],
                 "dimensions": wire.dimensions_json(dimensions),
             }
         )

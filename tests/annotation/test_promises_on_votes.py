@@ -109,7 +109,7 @@ def second_person(slots):
         (lambda: Campaign.objects.update(state="gone"), "campaign_state_is_known"),
         (lambda: Campaign.objects.update(triplets_done=9), "campaign_done_of_total"),
         (lambda: Campaign.objects.update(votes_wanted=0), "campaign_wants_a_vote"),
-        (lambda: Judgement.objects.update(label="same"), "judgement_label_is_known"),
+        (lambda: Judgement.objects.update(label="same"), "judgement_label_or_score"),
         (lambda: Judgement.objects.update(label="invalid"), "judgement_invalid_has_a_reason"),
         (lambda: Judgement.objects.update(reason="broken"), "judgement_invalid_has_a_reason"),
         (lambda: Judgement.objects.update(score_a=6), "judgement_scores"),

@@ -132,7 +132,7 @@ def leases(make_campaign, people):
     """Pairs in the hands of annotators: (campaign, leases)."""
     campaign = make_campaign(3, votes_wanted=3)
     given = [
-        claim(campaign, user, uuid.uuid4(), prefetch=True).lease
+        Lease.objects.get(pk=claim(campaign, user, uuid.uuid4(), prefetch=True).token)
         for user in people(2)
         for _ in range(3)
     ]

@@ -21,9 +21,12 @@ def test_a_pair_comes_with_all_that_the_page_needs(make_campaign, alice, annotat
     given = annotator(alice).next(campaign)
     assert set(given) == {
         *("lease", "expires_at", "campaign", "prompt", "left", "right", "dimensions"),
-        *("per_video_scores", "watch_gate", "progress"),
+        *("per_video_scores", "watch_gate", "progress", "kind", "stage", "stage_progress"),
+        *("guideline", "rest", "showing"),
     }
-    assert set(given["left"]) == {"id", "url", "fps", "num_frames", "width", "height", "duration"}
+    assert set(given["left"]) == {
+        *("id", "url", "poster", "fps", "num_frames", "width", "height", "duration"),
+    }
     assert [each["key"] for each in given["dimensions"]] == ["VQ", "MQ", "TA"]
     assert given["progress"] == {"mine": 0, "done": 0, "total": 1}
 

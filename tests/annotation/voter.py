@@ -33,29 +33,31 @@ def main() -> None:
 def _mutate(mutant: str | None) -> None:
     from django.db.models import QuerySet
 
-    from annotation import assigning, voting
+    from annotation import assigning, queue, statements, tally, voting
 
     if mutant == "no locks":
         QuerySet.select_for_update = lambda self, **_: self  # type: ignore[method-assign]
-        pick = assigning._next_slot
+        for module in (queue, statements, tally):
+            module.locking = lambda _clause: ""
+        pick = assigning.next_place
 
         def slowly(*args, **kwargs):
             slot = pick(*args, **kwargs)
             time.sleep(0.02)
             return slot
 
-        assigning._next_slot = slowly
+        assigning.next_place = slowly
     if mutant == "no replay":
         voting._replay = lambda *_: None
     if mutant == "answers before the commit":
-        write = voting._write_judgements
+        store = voting._store
 
         def and_die(*args):
-            write(*args)
+            store(*args)
             acknowledge(LEDGER, str(args[0].pk))
             os.kill(os.getpid(), signal.SIGKILL)
 
-        voting._write_judgements = and_die
+        voting._store = and_die
 
 
 LEDGER = os.environ.get("LEDGER", "")
@@ -85,9 +87,9 @@ def walk(orders: dict) -> dict:
             report["faults"].append(f"{type(error).__name__}: {error}")
             continue
         if receipt is not None:
-            acknowledge(orders.get("ledger", ""), str(receipt.vote.pk))
+            acknowledge(orders.get("ledger", ""), str(receipt.vote))
             report["votes"] += 1
-            report["surplus"] += receipt.vote.state == "surplus"
+            report["surplus"] += receipt.state == "surplus"
     return report
 
 
@@ -112,17 +114,18 @@ def step(orders: dict, report: dict):
         return None
     if chance.random() < orders.get("late", 0):
         time.sleep(orders["patience"] * 2)
-    return cast_vote(given.lease.token, user, ballot(given.lease, chance))
+    said = ballot(campaign, (given.left.pk, given.right.pk), chance)
+    return cast_vote(given.token, user, said)
 
 
-def ballot(lease, chance: random.Random):
+def ballot(campaign, shown: tuple, chance: random.Random):
     from annotation.models import Dimension
     from annotation.voting import Answer, Ballot
 
-    dimensions = Dimension.objects.filter(dimension_set=lease.triplet.campaign.dimension_set_id)
+    dimensions = Dimension.objects.filter(dimension_set=campaign.dimension_set_id)
     return Ballot(
-        left_video=str(lease.left_id),
-        right_video=str(lease.right_id),
+        left_video=str(shown[0]),
+        right_video=str(shown[1]),
         answers={each.key: Answer(chance.choice(["left", "right", "tie"])) for each in dimensions},
     )
 
@@ -136,7 +139,8 @@ def double(orders: dict) -> dict:
     from annotation.voting import cast_vote, revise_vote
 
     lease = Lease.objects.select_related("triplet__campaign").get(pk=orders["token"])
-    said = ballot(lease, random.Random(orders["seed"]))
+    shown = (lease.left_id, lease.right_id)
+    said = ballot(lease.triplet.campaign, shown, random.Random(orders["seed"]))
     user = User(pk=lease.annotator_id)
     try:
         if "vote" in orders:
@@ -145,7 +149,7 @@ def double(orders: dict) -> dict:
             receipt = cast_vote(lease.token, user, said)
     except VoteConflict:
         return {"vote": None, "replay": False}
-    return {"vote": str(receipt.vote.pk), "replay": receipt.replay}
+    return {"vote": str(receipt.vote), "replay": receipt.replay}
 
 
 if __name__ == "__main__":

@@ -1,0 +1,191 @@
+"""SQL by hand for the two doors that every vote goes through, and for nothing else.
+
+A queryset is compiled anew for each request, which costs more than the database does. Here the text
+of a statement is made once, from the models, so that a new column needs no change; and what
+belongs together goes to PostgreSQL in one round trip. SQLite runs the same text one by one.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any, Final, Generic, TypeVar
+
+from django.db import connection, models
+from django.db.models.expressions import Col
+
+Row = Sequence[Any]
+M = TypeVar("M", bound=models.Model)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    sql: str
+    params: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sql:
+    """A value that the database works out itself, such as `epoch + 1`."""
+
+    text: str
+    params: tuple[Any, ...] = ()
+
+
+def run(*statements: Statement) -> list[list[Row]]:
+    """The rows of each statement, in order."""
+    if connection.vendor != "postgresql":
+        return [_run_one(each) for each in statements]
+    found: list[list[Row]] = []
+    with connection.cursor() as cursor:
+        sql = ";\n".join(each.sql for each in statements)
+        cursor.execute(sql, [value for each in statements for value in each.params])
+        more: bool | None = True
+        while more:
+            found.append(cursor.fetchall() if cursor.description else [])
+            more = cursor.nextset()
+    return found
+
+
+def _run_one(statement: Statement) -> list[Row]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement.sql, statement.params)
+        return cursor.fetchall() if cursor.description else []
+
+
+# What the engines say differently.
+
+
+def locking(clause: str) -> str:
+    """A locking clause of PostgreSQL; a transaction of SQLite is the only writer already."""
+    return clause if connection.vendor == "postgresql" else ""
+
+
+def clock() -> str:
+    """The database's time, also after a wait for a lock."""
+    if connection.vendor == "postgresql":
+        return "CLOCK_TIMESTAMP()"
+    return "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW')"
+
+
+def json_rows(model: type[models.Model], alias: str, where: str) -> str:
+    """A subquery: all rows of a small table as one JSON text, a list per row."""
+    fields = model._meta.concrete_fields
+    of_text = connection.vendor != "postgresql"
+    columns = ", ".join(
+        f'json({alias}."{each.column}")'
+        if of_text and isinstance(each, models.JSONField)
+        else f'{alias}."{each.column}"'
+        for each in fields
+    )
+    rows = (
+        f"json_group_array(json_array({columns}))"
+        if of_text
+        else f"json_agg(json_build_array({columns}))::text"
+    )
+    return f"(SELECT {rows} FROM {model._meta.db_table} {alias} WHERE {where})"
+
+
+class Columns(Generic[M]):
+    """Columns of a table in a SELECT, and the way back from a row to an instance."""
+
+    def __init__(self, model: type[M], alias: str, *names: str):
+        every = model._meta.concrete_fields
+        self.model = model
+        self.fields = [each for each in every if not names or each.attname in names]
+        self.names = [each.attname for each in self.fields]
+        self.sql = ", ".join(f'{alias}."{each.column}"' for each in self.fields)
+        self._alias = alias
+
+    def __len__(self) -> int:
+        return len(self.fields)
+
+    def read(self, row: Row, at: int) -> M:
+        """The instance whose columns begin at this place of the row."""
+        values = list(row[at : at + len(self.fields)])
+        for place, converters in self._converters:
+            for convert in converters:
+                values[place] = convert(values[place])
+        return self.model.from_db("default", self.names, values)
+
+    @cached_property
+    def _converters(self) -> list[tuple[int, list[Callable[[Any], Any]]]]:
+        found = []
+        for place, each in enumerate(self.fields):
+            expression = each.get_col(self._alias)
+            given = [
+                *connection.ops.get_db_converters(expression),
+                *expression.get_db_converters(connection),
+            ]
+            if given:
+                found.append((place, [_bound(convert, expression) for convert in given]))
+        return found
+
+
+def _bound(convert: Callable[..., Any], expression: Col) -> Callable[[Any], Any]:
+    return lambda value: convert(value, expression, connection)
+
+
+_CLOCK: Final = Col("", models.DateTimeField())
+
+
+def read_time(value: Any) -> datetime:
+    """What `clock()` gave, as a datetime."""
+    for convert in connection.ops.get_db_converters(_CLOCK):
+        value = convert(value, _CLOCK, connection)
+    moment: datetime = value
+    return moment
+
+
+# Writing.
+
+
+def prepared(model: type[models.Model], name: str, value: Any) -> Any:
+    """A value as this engine stores it in this column."""
+    return _field(model, name).get_db_prep_save(value, connection)
+
+
+def _field(model: type[models.Model], name: str) -> "models.Field[Any, Any]":
+    field = model._meta.get_field(name)
+    if not isinstance(field, models.Field):
+        raise TypeError(f"{name} is no column of {model.__name__}")
+    return field
+
+
+def insertion(rows: Sequence[models.Model], then: str = "") -> Statement:
+    """INSERT of instances of one model. `then`: what to do on a conflict."""
+    meta = rows[0]._meta
+    fields = [each for each in meta.concrete_fields if not isinstance(each, models.AutoField)]
+    places = "(" + ", ".join(["%s"] * len(fields)) + ")"
+    values = tuple(
+        field.get_db_prep_save(getattr(row, field.attname), connection)
+        for row in rows
+        for field in fields
+    )
+    columns = ", ".join(f'"{each.column}"' for each in fields)
+    lines = ", ".join([places] * len(rows))
+    return Statement(f"INSERT INTO {meta.db_table} ({columns}) VALUES {lines} {then}", values)
+
+
+def change(
+    model: type[models.Model], values: Mapping[str, Any], where: Mapping[str, Any]
+) -> Statement:
+    """UPDATE of the rows for which all of `where` is equal."""
+    given: list[Any] = []
+    sets = ", ".join(_assigned(model, *item, given) for item in values.items())
+    which = " AND ".join(_equal(model, *item, given) for item in where.items())
+    return Statement(f"UPDATE {model._meta.db_table} SET {sets} WHERE {which}", tuple(given))
+
+
+def _assigned(model: type[models.Model], name: str, value: Any, given: list[Any]) -> str:
+    column = _field(model, name).column
+    if isinstance(value, Sql):
+        given.extend(value.params)
+        return f'"{column}" = {value.text}'
+    given.append(prepared(model, name, value))
+    return f'"{column}" = %s'
+
+
+def _equal(model: type[models.Model], name: str, value: Any, given: list[Any]) -> str:
+    given.append(prepared(model, name, value))
+    return f'"{_field(model, name).column}" = %s'
