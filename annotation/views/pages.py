@@ -3,7 +3,6 @@
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -24,26 +23,7 @@ from annotation.permissions import (
     may_see_campaign,
     votable_by,
 )
-from formats.labels import InvalidReason
-
-# What the page offers as reasons; the words are for people, the values go to the API.
-INVALID_REASONS: Final = [
-    {"value": InvalidReason.BROKEN.value, "title": "a clip is broken"},
-    {"value": InvalidReason.UNSAFE.value, "title": "unsafe content"},
-    {"value": InvalidReason.PROMPT_UNCLEAR.value, "title": "prompt unclear"},
-    {"value": InvalidReason.IDENTICAL.value, "title": "identical clips"},
-    {"value": InvalidReason.OTHER.value, "title": "something else"},
-]
-SKIP_REASONS: Final = [
-    {"value": "cannot_decide", "title": "I cannot decide"},
-    {"value": "prompt_language", "title": "I do not understand the prompt"},
-    {"value": "uncomfortable", "title": "I do not want to watch this"},
-    {"value": "broken", "title": "A clip does not play"},
-]
-SCORE_SIDES: Final = [
-    {"value": "left", "title": "A", "scores": range(1, 6)},
-    {"value": "right", "title": "B", "scores": range(1, 6)},
-]
+from annotation.views import ballot_words
 
 
 def _campaign_for(user: User, campaign_id: int) -> Campaign:
@@ -82,9 +62,7 @@ def annotate(request: HttpRequest, campaign_id: int) -> HttpResponse:
         "campaign": campaign,
         "csrf_cookie": settings.CSRF_COOKIE_NAME,
         "lease_seconds": settings.TIEBREAK_LEASE_SECONDS,
-        "invalid_reasons": INVALID_REASONS,
-        "skip_reasons": SKIP_REASONS,
-        "score_sides": SCORE_SIDES,
+        **ballot_words.words(),
     }
     return render(request, "annotation/annotate.html", context)
 

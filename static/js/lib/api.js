@@ -1,5 +1,7 @@
 // The REST API of annotation, as functions. Errors carry one sentence for a person.
 
+import { gettext, interpolate } from "./i18n.js";
+
 /** Anything but a 2xx. `status` 0 means that no answer arrived at all. */
 export class ApiError extends Error {
   constructor(message, { status = 0, code = "", body = null, retryAfter = null } = {}) {
@@ -21,7 +23,7 @@ export class ApiError extends Error {
   }
 }
 
-const MUST_LOG_IN = "Your log-in has ended.";
+const mustLogIn = () => gettext("Your log-in has ended.");
 
 /** Value of one cookie, or the empty string. */
 export function cookie(name, source) {
@@ -35,7 +37,7 @@ export function cookie(name, source) {
 function sentence(status, answer) {
   if (answer && typeof answer.error === "string") return answer.error;
   if (answer && typeof answer.detail === "string") return answer.detail;
-  return `The site answered with the number ${status}.`;
+  return interpolate(gettext("The site answered with the number %(status)s."), { status });
 }
 
 async function readJson(response) {
@@ -45,7 +47,7 @@ async function readJson(response) {
 
 async function errorOf(response) {
   // A log-in page instead of an answer arrives as a redirect, which we do not follow.
-  if (response.type === "opaqueredirect") return new ApiError(MUST_LOG_IN, { status: 401 });
+  if (response.type === "opaqueredirect") return new ApiError(mustLogIn(), { status: 401 });
   const answer = await readJson(response).catch(() => null);
   const wait = Number.parseFloat(response.headers.get("Retry-After") ?? "");
   return new ApiError(sentence(response.status, answer), {
@@ -81,14 +83,16 @@ export class Api {
     try {
       response = await this.fetch(path, request);
     } catch {
-      throw new ApiError("The site cannot be reached.");
+      throw new ApiError(gettext("The site cannot be reached."));
     }
     if (!response.ok) throw await errorOf(response);
     return response.status === 204 ? null : readJson(response);
   }
 
-  next(campaign, tab, { prefetch = false } = {}) {
-    return this.call("POST", `/api/campaigns/${campaign}/next`, { body: { tab, prefetch } });
+  next(campaign, tab, { prefetch = false, screenWidth = null } = {}) {
+    const body = { tab, prefetch };
+    if (screenWidth !== null) body.screen_width = screenWidth;
+    return this.call("POST", `/api/campaigns/${campaign}/next`, { body });
   }
 
   renew(lease) {
@@ -102,5 +106,34 @@ export class Api {
 
   mine(campaign) {
     return this.call("GET", `/api/votes/mine?campaign=${campaign}`);
+  }
+
+  consent(campaign) {
+    return this.call("GET", `/api/campaigns/${campaign}/consent`);
+  }
+
+  giveConsent(campaign, sha256) {
+    return this.call("POST", `/api/campaigns/${campaign}/consent`, { body: { sha256 } });
+  }
+
+  guideline(campaign, language) {
+    const query = new URLSearchParams({ language });
+    return this.call("GET", `/api/campaigns/${campaign}/guideline?${query}`);
+  }
+
+  acceptGuideline(id) {
+    return this.call("POST", `/api/guidelines/${id}/accept`, { body: {} });
+  }
+
+  scorecard(campaign) {
+    return this.call("GET", `/api/campaigns/${campaign}/scorecard`);
+  }
+
+  profile() {
+    return this.call("GET", "/api/profile");
+  }
+
+  saveProfile(profile) {
+    return this.call("PUT", "/api/profile", { body: profile });
   }
 }

@@ -2,28 +2,45 @@
 
 const AHEAD = 2;
 const HEARTBEAT = 60; // s
+const MB = 2 ** 20;
 
-async function fetchClip(url) {
-  // A log-in page in the place of a clip arrives as a redirect, which is not followed.
-  const response = await fetch(url, { credentials: "same-origin", redirect: "manual" });
-  if (!response.ok) throw new Error(`The clip could not be fetched (${response.status}).`);
-  return URL.createObjectURL(await response.blob());
+/** Bytes of clips that may be held: less on phones, and half on slow or metered connections. */
+export function budget({ mobile = false, saveData = false, effectiveType = "4g" } = {}) {
+  const whole = (mobile ? 32 : 96) * MB;
+  return saveData || effectiveType !== "4g" ? whole / 2 : whole;
 }
 
-/** Both clips whole: nothing stalls while a person compares. Tries once more before it gives up. */
-async function fetchClips(assignment) {
-  const sides = [assignment.left, assignment.right];
+/** The site answered, but not with the clip: it is not there. */
+export class ClipMissing extends Error {
+  constructor(status, side) {
+    super(`The clip could not be fetched (${status}).`);
+    Object.assign(this, { name: "ClipMissing", status, side });
+  }
+}
+
+async function fetchClip(url, side) {
+  // A log-in page in the place of a clip arrives as a redirect, which is not followed.
+  const response = await fetch(url, { credentials: "same-origin", redirect: "manual" });
+  if (!response.ok) throw new ClipMissing(response.status, side);
+  const blob = await response.blob();
+  return { url: URL.createObjectURL(blob), bytes: blob.size };
+}
+
+/** The clips whole: nothing stalls while a person compares. Tries once more before it gives up. */
+async function fetchClips({ left, right }) {
+  const sides = right ? [left, right] : [left];
   const clips = await Promise.allSettled(
-    sides.map(({ url }) => fetchClip(url).catch(() => fetchClip(url))),
+    sides.map(({ url }, side) => fetchClip(url, side).catch(() => fetchClip(url, side))),
   );
   const failed = clips.find((clip) => clip.status === "rejected");
-  if (!failed) return clips.map((clip) => clip.value);
-  forget(clips.filter((clip) => clip.status === "fulfilled").map((clip) => clip.value));
+  const there = clips.filter((clip) => clip.status === "fulfilled").map((clip) => clip.value);
+  if (!failed) return there;
+  forget(there);
   throw failed.reason;
 }
 
-function forget(urls) {
-  for (const url of urls) URL.revokeObjectURL(url);
+function forget(clips) {
+  for (const { url } of clips) URL.revokeObjectURL(url);
 }
 
 /** An assignment of the API together with its clips as object URLs. */
@@ -31,12 +48,17 @@ export class Pair {
   constructor(assignment) {
     this.assignment = assignment;
     this.lease = assignment.lease;
+    this.assignedAt = performance.now();
+    this.bytes = 0;
     this.fetchMedia();
   }
 
   fetchMedia() {
     this.media = fetchClips(this.assignment);
-    this.media.catch(() => {}); // whoever shows the pair awaits it and sees the error
+    this.media.then(
+      (clips) => (this.bytes = clips.reduce((sum, { bytes }) => sum + bytes, 0)),
+      () => {}, // whoever shows the pair awaits it and sees the error
+    );
   }
 
   dispose() {
@@ -46,10 +68,13 @@ export class Pair {
 
 /** Events: `lapsed` with the lease whose time ran out while its pair was on screen. */
 export class Assignments extends EventTarget {
-  /** `isAnswered(lease)`: its vote waits in the outbox, so the site does not know yet. */
-  constructor({ api, campaign, tab, isAnswered, leaseSeconds }) {
+  /**
+   * `isAnswered(lease)`: its vote waits in the outbox, so the site does not know yet;
+   * `screenWidth()`: CSS pixels of one pane; `budget`: bytes of clips to hold.
+   */
+  constructor({ api, campaign, tab, isAnswered, leaseSeconds, screenWidth, budget: bytes }) {
     super();
-    Object.assign(this, { api, campaign, tab, isAnswered });
+    Object.assign(this, { api, campaign, tab, isAnswered, screenWidth, bytes });
     this.current = null;
     this.ahead = [];
     this.filling = null;
@@ -59,7 +84,7 @@ export class Assignments extends EventTarget {
     );
   }
 
-  /** The next pair, or the API's {empty, reason, retry_after}. Throws ApiError. */
+  /** The next pair, or the API's {empty, gate, reason, retry_after}. Throws ApiError. */
   async take() {
     this.#drop(this.current);
     this.current = null;
@@ -72,11 +97,13 @@ export class Assignments extends EventTarget {
     return this.#ask();
   }
 
+  #next(prefetch) {
+    return this.api.next(this.campaign, this.tab, { prefetch, screenWidth: this.screenWidth() });
+  }
+
   async #ask() {
-    let answer = await this.api.next(this.campaign, this.tab);
-    if (answer.lease && this.isAnswered(answer.lease)) {
-      answer = await this.api.next(this.campaign, this.tab, { prefetch: true });
-    }
+    let answer = await this.#next(false);
+    if (answer.lease && this.isAnswered(answer.lease)) answer = await this.#next(true);
     if (answer.empty) return answer;
     this.current = new Pair(answer);
     return this.current;
@@ -84,7 +111,7 @@ export class Assignments extends EventTarget {
 
   /** The same lease again with fresh addresses of its clips, for clips that did not come. */
   async sign(pair) {
-    const answer = await this.api.next(this.campaign, this.tab);
+    const answer = await this.#next(false);
     if (answer.lease === pair.lease) pair.assignment = answer;
     pair.fetchMedia();
   }
@@ -98,16 +125,23 @@ export class Assignments extends EventTarget {
   }
 
   async #fill() {
-    while (this.ahead.length < AHEAD) {
+    while (this.ahead.length < AHEAD && this.#hasRoom()) {
       let answer;
       try {
-        answer = await this.api.next(this.campaign, this.tab, { prefetch: true });
+        answer = await this.#next(true);
       } catch {
         return; // the next take() asks again and reports what is wrong
       }
       if (answer.empty || this.#knows(answer.lease)) return;
       this.ahead.push(new Pair(answer));
     }
+  }
+
+  /** Would one more pair, as large as the largest here, stay within the budget? */
+  #hasRoom() {
+    const held = [this.current, ...this.ahead].filter(Boolean);
+    const largest = Math.max(0, ...held.map(({ bytes }) => bytes));
+    return (held.length + 1) * largest <= this.bytes;
   }
 
   #knows(lease) {
@@ -117,6 +151,12 @@ export class Assignments extends EventTarget {
 
   #drop(pair) {
     pair?.dispose();
+  }
+
+  /** What was fetched ahead is of no use any more: its stage is over. */
+  forgetAhead() {
+    for (const pair of this.ahead) this.#drop(pair);
+    this.ahead = [];
   }
 
   async #renewAll() {

@@ -1,19 +1,25 @@
 // What goes into the outbox: requests that can be sent again, each under a key of its own.
 
+import { gettext, interpolate } from "./i18n.js";
+
 const LONGEST_TITLE = 60;
 
 function titleOf({ prompt: { text } }) {
   return text.length > LONGEST_TITLE ? `${text.slice(0, LONGEST_TITLE - 1)}…` : text;
 }
 
-function ballotOf({ left, right }, { judgements, timing }) {
-  return { left_video: left.id, right_video: right.id, judgements, timing };
+const titled = (format, assignment) => interpolate(format, { title: titleOf(assignment) });
+
+function ballotOf({ left, right, guideline }, { judgements, timing, remark }) {
+  const ballot = { left_video: left.id, right_video: right?.id ?? null, judgements, timing };
+  return { ...ballot, remark: remark ?? "", guideline: guideline ?? 0 };
 }
 
-/** A vote on a pair; `said`: {judgements, timing}. The lease makes sending it twice be once. */
+/** A vote on a pair; `said`: {judgements, timing, remark}. The lease makes sending it twice be once. */
 export function voteEntry({ lease, assignment }, said) {
   return {
     key: lease,
+    lease,
     method: "POST",
     path: "/api/votes",
     headers: { "Idempotency-Key": lease },
@@ -31,7 +37,7 @@ export function changeEntry({ vote, pair: { assignment } }, said) {
     path: `/api/votes/${vote.vote}`,
     headers: { "If-Match": String(vote.revision) },
     body: ballotOf(assignment, said),
-    title: `Change: ${titleOf(assignment)}`,
+    title: titled(gettext("Change: %(title)s"), assignment),
     isNewVote: false,
   };
 }
@@ -39,11 +45,30 @@ export function changeEntry({ vote, pair: { assignment } }, said) {
 export function skipEntry({ lease, assignment }, reason) {
   return {
     key: lease,
+    lease,
     method: "POST",
     path: `/api/leases/${lease}/skip`,
     headers: {},
     body: { reason },
-    title: `Skip: ${titleOf(assignment)}`,
+    title: titled(gettext("Skip: %(title)s"), assignment),
+    isNewVote: false,
+  };
+}
+
+/** Kinds of reports that take the clip out of every queue, and with it this pair. */
+const ENDING = new Set(["disturbing", "broken"]);
+export const endsPair = (kind) => ENDING.has(kind);
+
+/** `said`: {kind, side, note}. */
+export function flagEntry({ lease, assignment }, said) {
+  return {
+    key: `flag:${lease}:${said.kind}:${said.side}`,
+    lease: endsPair(said.kind) ? lease : null,
+    method: "POST",
+    path: `/api/leases/${lease}/flag`,
+    headers: {},
+    body: said,
+    title: titled(gettext("Report: %(title)s"), assignment),
     isNewVote: false,
   };
 }

@@ -83,8 +83,9 @@ export class Outbox extends EventTarget {
     };
   }
 
-  has(key) {
-    return this.entries.some((entry) => entry.key === key);
+  /** Is there an entry that ends this lease: a vote, a skip, a report of the clip? */
+  has(lease) {
+    return this.entries.some((entry) => entry.lease === lease || entry.key === lease);
   }
 
   async open() {

@@ -1,83 +1,29 @@
-// Two clips in step. The longer one leads; the other follows its media clock.
+// Two clips in step, or one alone. The longer one leads; the other follows its media clock.
 
-export const DEAD_BAND = 0.02; // s: within it the clips count as being in step
-export const SEEK_BAND = 0.15; // s: beyond it a nudge would take too long, so the follower jumps
-const MAX_NUDGE = 0.08; // share of the speed; more would show as a change of motion
-const NUDGE_PER_SECOND = 2; // a drift of 40 ms is answered with 8 %
-export const SPEEDS = [0.25, 0.5, 1, 1.5, 2];
+import { Drift, DriftControl } from "./drift.js";
+import { frameAt, frameMiddle, load, seek } from "./clip-frames.js";
+
 const SHOWN = 0.9; // share of a clip's frames that counts as "was shown"
 
-/** Playback rate of the follower that is `drift` seconds ahead of the leader. */
-export function followerRate(drift, speed) {
-  if (Math.abs(drift) <= DEAD_BAND) return speed;
-  const nudge = Math.max(-MAX_NUDGE, Math.min(MAX_NUDGE, drift * NUDGE_PER_SECOND));
-  return speed * (1 - nudge);
-}
-
-/** Number of the frame that covers `time`, from 0. */
-export function frameAt(time, fps, frames) {
-  return Math.max(0, Math.min(frames - 1, Math.floor(time * fps + 1e-6)));
-}
-
-/** The middle of a frame: a seek there cannot fall into its neighbour. */
-export const frameMiddle = (frame, fps) => (frame + 0.5) / fps;
-
-/** The value that 95 % of the samples do not exceed; null without samples. */
-export function p95(samples) {
-  if (samples.length === 0) return null;
-  const sorted = [...samples].sort((x, y) => x - y);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * 0.95))];
-}
-
-/** The speed that is `by` places up or down the list. */
-export function neighbourSpeed(speed, by) {
-  const place = SPEEDS.indexOf(speed) + by;
-  return SPEEDS[Math.max(0, Math.min(SPEEDS.length - 1, place))];
-}
-
-const once = (target, ...names) =>
-  new Promise((resolve) => {
-    const gate = new AbortController();
-    for (const name of names) {
-      target.addEventListener(
-        name,
-        () => {
-          gate.abort();
-          resolve(name);
-        },
-        { signal: gate.signal },
-      );
-    }
-  });
-
-async function seek(video, time) {
-  if (Math.abs(video.currentTime - time) < 1e-4 && !video.ended) return;
-  const arrived = once(video, "seeked", "error", "emptied");
-  video.currentTime = time;
-  await arrived;
-}
-
-async function load(video, url) {
-  const ready = once(video, "loadeddata", "error");
-  video.src = url;
-  video.load();
-  if ((await ready) === "error") throw new Error("This browser cannot play the clip.");
-}
-
 /**
- * Drives two <video> elements. Events: `change` (playing, speed or loop), `tick` (time moved),
- * `shown` (both clips were shown once), `blocked` (the browser wants a press before it plays).
+ * Drives one or two <video> elements. Events: `change` (playing, speed, loop, sound or stretch),
+ * `tick` (time moved), `shown` (every clip was shown once), `passed` (what plays came to its end),
+ * `blocked` (the browser wants a press before it plays).
  */
 export class PairedPlayback extends EventTarget {
-  constructor(left, right) {
+  constructor(...videos) {
     super();
-    this.videos = [left, right];
+    this.videos = videos;
     this.clips = [];
+    this.sides = [];
     this.speed = 1;
     this.loop = true;
+    this.muted = true;
+    this.stretch = false;
     this.playing = false;
     this.turn = 0; // rises with every command, so that an older one that still waits gives up
     this.stalled = false;
+    this.drift = new DriftControl();
     this.#forget();
     for (const video of this.videos) {
       video.addEventListener("waiting", () => this.#stall(video));
@@ -88,24 +34,34 @@ export class PairedPlayback extends EventTarget {
   }
 
   #forget() {
-    this.drifts = [];
-    this.seen = [new Set(), new Set()];
+    this.drift.forget();
+    this.seen = this.videos.map(() => new Set());
+    this.whole = this.videos.map(() => false); // was played through without a jump
+    this.watches = this.videos.map(() => 0);
     this.wasShown = false;
     this.wholePass = false; // played from the first frame on, without a step in between
-    this.counts = { plays: 0, restarts: 0, steps: 0, speeds: 0, loops: 0, jumps: 0 };
+    this.counts = {
+      plays: 0, restarts: 0, steps: 0, speeds: 0, loops: 0, jumps: 0, seeks: 0, nudges: 0, stretches: 0,
+    };
   }
 
   #tell(name) {
     this.dispatchEvent(new Event(name));
   }
 
-  /** `clips`: [{url, fps, frames}, {…}]. Resolves when both show their first frame. */
+  get drifts() {
+    return this.drift.samples;
+  }
+
+  /** `clips`: [{url, fps, frames}, …], one per side. Resolves when all show their first frame. */
   async load(clips) {
     this.pause();
     const turn = (this.turn += 1);
     this.clips = clips;
+    this.sides = clips.map((_, side) => side);
     this.#forget();
-    await Promise.all(this.videos.map((video, side) => load(video, clips[side].url)));
+    const videos = this.videos.slice(0, clips.length);
+    await Promise.all(videos.map((video, side) => load(video, clips[side].url)));
     if (turn !== this.turn) return;
     this.#tell("tick");
     this.#tell("change");
@@ -115,6 +71,7 @@ export class PairedPlayback extends EventTarget {
     this.pause();
     this.turn += 1;
     this.clips = [];
+    this.sides = [];
     this.#forget();
     for (const video of this.videos) {
       video.removeAttribute("src");
@@ -122,36 +79,60 @@ export class PairedPlayback extends EventTarget {
     }
   }
 
+  /** Only these sides play from now on, each from its start. */
+  async setSides(sides) {
+    this.pause();
+    this.turn += 1;
+    this.sides = sides;
+    await this.#seekAll(0);
+    this.#tell("change");
+  }
+
+  get #active() {
+    return this.sides.map((side) => this.videos[side]);
+  }
+
+  /** The side that gives the time: the longest of those that play. */
   get leader() {
-    return this.videos[1].duration > this.videos[0].duration ? 1 : 0;
+    const length = (side) => this.videos[side].duration || 0;
+    return this.sides.reduce((best, side) => (length(side) > length(best) ? side : best), this.sides[0] ?? 0);
   }
 
   get duration() {
-    const durations = this.videos.map((video) => video.duration).filter(Number.isFinite);
-    return Math.max(0, ...durations);
+    const { duration } = this.videos[this.leader];
+    return Number.isFinite(duration) ? duration : 0;
   }
 
   get time() {
     return this.videos[this.leader].currentTime;
   }
 
+  /** How much faster than the leader a side runs: 1 unless both are stretched to one length. */
+  #scale(side) {
+    if (!this.stretch || this.duration === 0) return 1;
+    return this.videos[side].duration / this.duration;
+  }
+
   /** Frame numbers on screen, from 0. */
   get frames() {
-    return this.clips.map(({ fps, frames }, side) =>
-      frameAt(this.videos[side].currentTime, fps, frames),
-    );
+    return this.clips.map(({ fps, frames }, side) => frameAt(this.videos[side].currentTime, fps, frames));
+  }
+
+  /** Length of each clip as a share of the longest. */
+  get lengths() {
+    const lengths = this.clips.map((_, side) => this.videos[side].duration || 0);
+    return lengths.map((length) => (this.stretch ? 1 : length / Math.max(...lengths, 1e-9)));
   }
 
   /** Share of each clip's frames that was on the screen. */
   get coverage() {
-    if (this.clips.length === 0) return [0, 0];
+    if (this.clips.length === 0) return this.videos.map(() => 0);
     return this.clips.map(({ frames }, side) => Math.min(1, this.seen[side].size / frames));
   }
 
   /** Has the side played to its end while the other goes on? */
   hasEnded(side) {
-    const video = this.videos[side];
-    return video.ended && this.playing;
+    return Boolean(this.playing && this.sides.includes(side) && this.videos[side].ended);
   }
 
   async play() {
@@ -160,16 +141,22 @@ export class PairedPlayback extends EventTarget {
     const turn = (this.turn += 1);
     this.playing = true;
     this.#tell("change");
-    if (this.videos.every((video) => video.ended || video.currentTime >= video.duration - 1e-3)) {
-      await this.#seekBoth(0);
+    if (this.#active.every((video) => video.ended || video.currentTime >= video.duration - 1e-3)) {
+      await this.#seekAll(0);
+    } else {
+      await this.#seekAll(this.time); // a nudge ends here: both show the same moment again
     }
     if (turn === this.turn) await this.#start(turn);
   }
 
   async #start(turn) {
     if (this.time < 1 / this.clips[this.leader].fps) this.wholePass = true;
-    for (const video of this.videos) video.playbackRate = this.speed;
-    const going = this.videos.filter((video) => !video.ended);
+    for (const side of this.sides) {
+      const video = this.videos[side];
+      video.muted = this.muted;
+      video.playbackRate = this.speed * this.#scale(side);
+    }
+    const going = this.#active.filter((video) => !video.ended);
     try {
       await Promise.all(going.map((video) => video.play()));
     } catch (error) {
@@ -188,18 +175,12 @@ export class PairedPlayback extends EventTarget {
   }
 
   #keepInStep() {
-    if (this.stalled || this.videos.some((video) => video.seeking || video.paused)) return;
-    const leader = this.videos[this.leader];
-    const follower = this.videos[1 - this.leader];
-    const drift = follower.currentTime - leader.currentTime;
-    if (this.drifts.length < 20_000) this.drifts.push(Math.abs(drift));
-    if (Math.abs(drift) > SEEK_BAND) {
-      this.counts.jumps += 1;
-      follower.currentTime = leader.currentTime;
-    } else {
-      const rate = followerRate(drift, this.speed);
-      if (follower.playbackRate !== rate) follower.playbackRate = rate;
-    }
+    if (this.sides.length < 2 || this.stalled) return;
+    if (this.#active.some((video) => video.seeking || video.paused)) return;
+    const follower = 1 - this.leader;
+    const pace = { speed: this.speed, scale: this.#scale(follower) };
+    const done = this.drift.correct(this.videos[this.leader], this.videos[follower], pace);
+    if (done === Drift.JUMPED) this.counts.jumps += 1;
   }
 
   pause() {
@@ -214,22 +195,22 @@ export class PairedPlayback extends EventTarget {
 
   /** After a pause both sides show the frame of the same moment. */
   #align() {
-    if (this.clips.length === 0) return;
-    const leader = this.videos[this.leader];
-    const follower = this.videos[1 - this.leader];
+    if (this.sides.length < 2) return;
+    const side = 1 - this.leader;
+    const follower = this.videos[side];
     if (follower.ended || follower.error || follower.readyState < 1) return;
-    const time = Math.min(leader.currentTime, this.#lastMoment(1 - this.leader));
+    const time = this.#momentOf(side, this.time);
     if (Math.abs(follower.currentTime - time) > 1e-3) follower.currentTime = time;
   }
 
-  #lastMoment(side) {
+  /** Where a side stands when the leader is at `time`: never behind the middle of its last frame. */
+  #momentOf(side, time) {
     const { fps, frames } = this.clips[side];
-    return frameMiddle(frames - 1, fps);
+    return Math.min(time * this.#scale(side), frameMiddle(frames - 1, fps));
   }
 
-  async #seekBoth(time) {
-    const moments = this.videos.map((_, side) => Math.min(time, this.#lastMoment(side)));
-    await Promise.all(this.videos.map((video, side) => seek(video, moments[side])));
+  async #seekAll(time) {
+    await Promise.all(this.sides.map((side) => seek(this.videos[side], this.#momentOf(side, time))));
     this.#tell("tick");
   }
 
@@ -249,29 +230,63 @@ export class PairedPlayback extends EventTarget {
     const turn = (this.turn += 1);
     this.playing = true;
     this.#tell("change");
-    await this.#seekBoth(0);
+    await this.#seekAll(0);
     if (turn === this.turn) await this.#start(turn);
   }
 
   /** Steps by frames of the side with the higher rate, so that no frame of either is passed over. */
   async step(by) {
     if (this.clips.length === 0) return;
-    this.pause();
-    this.counts.steps += 1;
-    this.wholePass = false;
-    const turn = (this.turn += 1);
-    const finer = this.clips[1].fps > this.clips[0].fps ? 1 : 0;
-    const { fps } = this.clips[finer];
+    this.#interrupt("steps");
+    const { fps } = this.sides.map((side) => this.clips[side]).reduce((x, y) => (y.fps > x.fps ? y : x));
     const last = Math.ceil(this.duration * fps - 1e-6) - 1;
     const frame = Math.floor(this.time * fps + 1e-6) + by;
-    const time = frameMiddle(Math.max(0, Math.min(last, frame)), fps);
-    if (turn === this.turn) await this.#seekBoth(time);
+    await this.#seekAll(frameMiddle(Math.max(0, Math.min(last, frame)), fps));
+  }
+
+  /** Moves one side alone by frames; playing brings both in step again. */
+  async nudge(side, by) {
+    if (!this.clips[side]) return;
+    this.#interrupt("nudges");
+    const { fps, frames } = this.clips[side];
+    const frame = frameAt(this.videos[side].currentTime, fps, frames) + by;
+    await seek(this.videos[side], frameMiddle(Math.max(0, Math.min(frames - 1, frame)), fps));
+    this.#tell("tick");
+  }
+
+  /** Goes to a share of the whole length. */
+  async seekTo(share) {
+    if (this.clips.length === 0) return;
+    const goOn = this.playing;
+    this.#interrupt("seeks");
+    const { turn } = this;
+    await this.#seekAll(share * this.duration);
+    if (goOn && turn === this.turn) await this.play();
+  }
+
+  #interrupt(counter) {
+    this.pause();
+    this.turn += 1;
+    this.counts[counter] += 1;
+    this.wholePass = false;
   }
 
   setSpeed(speed) {
     this.speed = speed;
     this.counts.speeds += 1;
-    for (const video of this.videos) video.playbackRate = speed;
+    this.#pace();
+  }
+
+  /** Both clips take the same time. A view aid: it changes how fast the motion looks. */
+  setStretch(stretch) {
+    this.stretch = stretch;
+    this.counts.stretches += 1;
+    if (!this.playing) this.#align();
+    this.#pace();
+  }
+
+  #pace() {
+    for (const side of this.sides) this.videos[side].playbackRate = this.speed * this.#scale(side);
     this.#tell("change");
   }
 
@@ -280,12 +295,29 @@ export class PairedPlayback extends EventTarget {
     this.#tell("change");
   }
 
+  setMuted(muted) {
+    this.muted = muted;
+    for (const video of this.videos) video.muted = muted;
+    this.#tell("change");
+  }
+
   #ended() {
-    if (!this.playing || !this.videos.every((video) => video.ended)) return;
-    if (this.wholePass) this.#markShown();
+    if (!this.playing || !this.#active.every((video) => video.ended)) return;
+    if (this.wholePass) this.#passedWhole();
     this.counts.loops += 1;
+    const { turn } = this;
+    this.#tell("passed");
+    if (turn !== this.turn) return;
     if (this.loop) this.#fromStart();
     else this.pause();
+  }
+
+  #passedWhole() {
+    for (const side of this.sides) {
+      this.whole[side] = true;
+      this.watches[side] += 1;
+    }
+    this.#lookWhetherShown();
   }
 
   #stall(video) {
@@ -296,7 +328,7 @@ export class PairedPlayback extends EventTarget {
   }
 
   #recover() {
-    if (!this.stalled || this.videos.some((video) => !video.ended && video.readyState < 3)) return;
+    if (!this.stalled || this.#active.some((video) => !video.ended && video.readyState < 3)) return;
     this.stalled = false;
     if (this.playing) this.#start(this.turn);
   }
@@ -306,14 +338,15 @@ export class PairedPlayback extends EventTarget {
     const seen = (_, { mediaTime }) => {
       const clip = this.clips[side];
       if (clip) this.seen[side].add(frameAt(mediaTime + 0.5 / clip.fps, clip.fps, clip.frames));
-      if (!this.wasShown && this.coverage.every((share) => share >= SHOWN)) this.#markShown();
+      if (clip) this.#lookWhetherShown();
       video.requestVideoFrameCallback(seen);
     };
     video.requestVideoFrameCallback?.(seen);
   }
 
-  #markShown() {
+  #lookWhetherShown() {
     if (this.wasShown) return;
+    if (!this.coverage.every((share, side) => share >= SHOWN || this.whole[side])) return;
     this.wasShown = true;
     this.#tell("shown");
   }

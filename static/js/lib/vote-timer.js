@@ -1,19 +1,24 @@
 // How a vote came about: times since the pair was shown, in ms, on the monotonic clock.
 
 const IDLE_AFTER = 30_000; // ms without a sign of life stop the active time
+const MOST_ANSWERS = 200;
 
 export class VoteTimer {
   constructor({ now = () => performance.now() } = {}) {
     this.now = now;
+    this.visible = true;
+    this.focused = true;
     this.start();
   }
 
-  start() {
+  /** `assignedAt`: when the site gave the pair out, on the same clock. */
+  start({ assignedAt = null } = {}) {
     this.shownAt = this.now();
+    this.assignedAt = assignedAt;
     this.active = 0;
     this.hidden = 0;
     this.lastSeen = this.shownAt;
-    this.visible = true;
+    this.readyAt = null;
     this.firstPlay = null;
     this.answers = [];
     this.inputs = new Set();
@@ -27,8 +32,8 @@ export class VoteTimer {
   touch(input = null) {
     const now = this.now();
     const passed = now - this.lastSeen;
-    if (this.visible) this.active += Math.min(passed, IDLE_AFTER);
-    else this.hidden += passed;
+    if (!this.visible) this.hidden += passed;
+    else if (this.focused) this.active += Math.min(passed, IDLE_AFTER);
     this.lastSeen = now;
     if (input) this.inputs.add(input);
   }
@@ -38,28 +43,43 @@ export class VoteTimer {
     this.visible = visible;
   }
 
+  setFocused(focused) {
+    this.touch();
+    this.focused = focused;
+  }
+
+  /** Both clips showed their first frame. */
+  ready() {
+    this.readyAt ??= this.#elapsed();
+  }
+
   played() {
     this.firstPlay ??= this.#elapsed();
   }
 
   answered({ key, before, after }) {
-    if (this.answers.length < 200) this.answers.push([this.#elapsed(), key, before, after]);
+    if (this.answers.length < MOST_ANSWERS) this.answers.push([this.#elapsed(), key, before, after]);
   }
 
-  /** What goes along with the vote. */
-  report(playback, screen) {
+  /** What goes along with the vote; `more`: what only the stage knows. */
+  report(playback, more) {
     this.touch();
-    const [left, right] = playback.coverage;
+    const [left, right = 0] = playback.coverage;
+    const ahead = this.assignedAt === null ? null : Math.round(this.shownAt - this.assignedAt);
     return {
       total_ms: this.#elapsed(),
       active_ms: Math.round(this.active),
       hidden_ms: Math.round(this.hidden),
+      assigned_before_ms: ahead,
+      ready_ms: this.readyAt,
       first_play_ms: this.firstPlay,
+      submit_ms: this.#elapsed(),
       answers: this.answers,
       inputs: [...this.inputs].sort(),
       coverage: { left: Number(left.toFixed(3)), right: Number(right.toFixed(3)) },
       playback: { ...playback.counts },
-      screen,
+      watches: { left: playback.watches[0], right: playback.watches[1] },
+      ...more,
     };
   }
 }
