@@ -78,7 +78,7 @@ MIDDLEWARE = [
     "annotation.languages.LanguageCookieMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "annotation.sessions.PersonMiddleware",
     # Deny by default: a view without @login_not_required asks for a log-in.
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -188,6 +188,7 @@ EMAIL_URL = given("EMAIL_URL", "dummymail://" if PRODUCTION else "consolemail://
 vars().update(environ.Env.email_url_config(EMAIL_URL))
 DEFAULT_FROM_EMAIL = given("DEFAULT_FROM_EMAIL", "tiebreak@localhost")
 TIEBREAK_SENDS_MAIL = not EMAIL_URL.startswith("dummymail:")
+SESSION_ENGINE = "annotation.sessions"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 if PRODUCTION:

@@ -46,6 +46,7 @@ from annotation.models.quality import (
     ProbeLeaseState,
     SplitReason,
 )
+from annotation.models.sessions import Session
 from annotation.models.tokens import ApiToken, StoredAnswer
 from annotation.models.votes import (
     Consensus,
@@ -93,6 +94,7 @@ __all__ = [
     "Prompt",
     "PromptQuerySet",
     "ReferenceImage",
+    "Session",
     "Showing",
     "Skip",
     "Slot",
