@@ -40,25 +40,28 @@ _POSTER_QUALITY: Final = 85
 def write_rendition(source: Path, target: Path, clip: Clip) -> None:
     """Write the copy for people at `target`, which must not exist; a broken one is never left."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}")
+    temporary, encoded = (target.with_name(f".{word}{target.name}") for word in ("", "encoded-"))
     try:
         if clip.plays_everywhere:
-            _remux(source, temporary, clip)
+            _remux(source, temporary, clip.codec)
         else:
-            _transcode(source, temporary, clip)
+            _transcode(source, encoded, clip)
+            # Our own file goes the same way, so that nothing tells which clips were encoded again.
+            _remux(encoded, temporary, "h264")
         temporary.replace(target)
     except av.FFmpegError as error:
         raise MediaError(f"the clip {source} cannot be prepared for the browser: {error}") from None
     finally:
         temporary.unlink(missing_ok=True)
+        encoded.unlink(missing_ok=True)
 
 
-def _remux(source: Path, target: Path, clip: Clip) -> None:
+def _remux(source: Path, target: Path, codec: str) -> None:
     with (
         open_clip(source) as original,
         av.open(str(target), "w", format="mp4", options=_CONTAINER) as copy,
     ):
-        _copy_pictures(original, copy, _PICTURES_ONLY.get(clip.codec, "null"))
+        _copy_pictures(original, copy, _PICTURES_ONLY.get(codec, "null"))
 
 
 def _copy_pictures(original: InputContainer, copy: OutputContainer, words: str) -> None:
@@ -109,10 +112,6 @@ def transcode_argv(source: Path, target: Path, clip: Clip) -> list[str]:
         "threads": 1,
         "map_metadata": -1,
         "map_chapters": -1,
-        "movflags": "+faststart",
-        "fflags": "+bitexact",
-        "flags:v": "+bitexact",
-        "bsf:v": _PICTURES_ONLY["h264"],
         "fs": _BYTES,
         "format": "mp4",
     }

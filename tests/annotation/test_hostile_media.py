@@ -1,0 +1,252 @@
+"""Files of strangers cannot reach out, cost much, get into a command line, or hide (M1-M4)."""
+
+import http.server
+import os
+import resource
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from annotation import bounded
+from annotation.bounded import Bounded, Limits
+from annotation.errors import MediaError
+from annotation.media import (
+    keep_clip,
+    measured,
+    poster_key,
+    quarantined,
+    shown_path,
+    store_video,
+)
+from annotation.models import Prompt, Video
+from annotation.probing import Clip
+from annotation.renditions import transcode_argv
+from annotation.storage import media_storage
+from tests.annotation import hostile_media as hostile
+
+SECRET = "canary-3f9c1d"
+
+
+@pytest.fixture(scope="module")
+def listener() -> Iterator[tuple[int, list[str]]]:
+    """A server that no file may make us ask. Gives (port, what was asked)."""
+    asked: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_error(404)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port, asked
+        server.shutdown()
+
+
+def test_no_file_makes_us_open_another_one(
+    db: None, listener: tuple[int, list[str]], tmp_path: Path, settings: Any
+) -> None:
+    port, asked = listener
+    canary, segment = tmp_path / "canary.txt", tmp_path / "segment.ts"
+    canary.write_text(SECRET * 50)
+    hostile.clip(segment, kind="mpegts")
+    files = hostile.naming_others(port, canary, segment)
+    assert len(files) >= 24
+    for name, make in files.items():
+        path = tmp_path / name
+        make(path)
+        with pytest.raises(MediaError) as refusal:
+            store_video(path, prompt=Prompt(text="never saved"))
+        assert SECRET not in str(refusal.value), name
+        # Should one ever pass the probe, the encoder would not follow it either.
+        output = tmp_path / "out.mp4"
+        # (The one with an attachment has pictures of its own.)
+        assert name == "attachment.mkv" or not encodes(path, output), name
+        assert not output.exists() or SECRET.encode() not in output.read_bytes(), name
+    assert asked == []
+    stored = [each for each in Path(settings.MEDIA_ROOT).rglob("*") if each.is_file()]
+    assert stored == []
+
+
+def encodes(path: Path, target: Path) -> bool:
+    """Whether ffmpeg, asked as we ask it, makes a clip of this file that has pictures."""
+    target.unlink(missing_ok=True)
+    clip = Clip(8, 6, 64, 64, 0.75, "h264", "yuv444p", rate=8)
+    subprocess.run(transcode_argv(path, target, clip), env={}, capture_output=True, timeout=30)
+    try:
+        return bool(target.exists() and measured(target).num_frames)
+    except MediaError:
+        return False
+
+
+@pytest.mark.parametrize("name", hostile.BOMBS)
+def test_a_bomb_is_refused_in_time_and_the_next_clip_is_taken(
+    db: None, name: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "bomb.mp4"
+    hostile.BOMBS[name](path)
+    assert path.stat().st_size < 1_000_000
+    started = time.monotonic()
+    with pytest.raises(MediaError) as refusal:
+        store_video(path, prompt=Prompt(text="never saved"))
+    assert time.monotonic() - started < 30
+    assert "\n" not in str(refusal.value)
+    assert measured(hostile.clip(tmp_path / "good.mp4")).num_frames == 6
+
+
+def test_no_bomb_took_more_memory_than_it_may(tmp_path: Path) -> None:
+    with Bounded() as own:
+        for name, make in hostile.BOMBS.items():
+            path = tmp_path / f"{name}.mp4"
+            make(path)
+            with pytest.raises(MediaError):
+                own.probe(path)
+    # The largest process that this one ever waited for, and those that it waited for, in kB.
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 1.4e6
+
+
+MISBEHAVING = """
+import os, signal, sys, time
+from annotation import bounded_child
+
+def misbehave(how):
+    if how == "spin":
+        while True: pass
+    if how == "sleep": time.sleep(3600)
+    if how == "eat": return {"eaten": sum(len(bytearray(64 << 20)) for _ in [0] * 64 if KEPT.append(bytearray(64 << 20)) is None)}
+    if how == "write":
+        with open(sys.argv[1], "wb") as file:
+            file.truncate(2 << 30); file.seek((1 << 30) + 5); file.write(b"x")
+    if how == "environment": return {"environment": dict(os.environ), "group": os.getpgid(0) == os.getpid()}
+    if how == "raise": raise RuntimeError("odd file")
+    if how == "segfault": os.kill(os.getpid(), signal.SIGSEGV)
+    if how == "server": os.kill(os.getppid(), signal.SIGKILL); time.sleep(60)
+    if how == "child": os.fork() or time.sleep(3600); return {}
+    return {}
+
+KEPT = []
+bounded_child.TASKS["misbehave"] = misbehave
+bounded_child.serve()
+"""  # noqa: E501  a script, not our code
+
+
+@pytest.fixture
+def misbehaving(tmp_path: Path) -> Iterator[Bounded]:
+    script = tmp_path / "misbehaving.py"
+    script.write_text(MISBEHAVING)
+    with Bounded([sys.executable, "-I", str(script), str(tmp_path / "large")]) as own:
+        yield own
+
+
+@pytest.mark.parametrize(
+    ("how", "limit", "words"),
+    [
+        ("spin", "cpu", "needs more than 1 s of processor time"),
+        ("sleep", "wall", "took longer than 2 s"),
+        ("eat", "memory", "needs more memory than we give"),
+        ("segfault", "crash", "brought its decoder down (SIGSEGV)"),
+        ("server", "crash", "brought down the process that reads it"),
+        ("raise", None, "cannot be read: RuntimeError: odd file"),
+    ],
+)
+def test_whatever_a_decoder_does_is_an_answer(
+    misbehaving: Bounded, how: str, limit: str | None, words: str
+) -> None:
+    limits = Limits(cpu_seconds=1, wall_seconds=2, memory_bytes=256 << 20)
+    assert misbehaving.ask("misbehave", how, limits=limits) == (
+        {"refused": words} | ({"limit": limit} if limit else {})
+    )
+    assert "result" in misbehaving.ask("misbehave", "nothing", limits=limits)
+
+
+def test_what_decodes_sees_no_secret_and_leaves_no_process(
+    misbehaving: Bounded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET_KEY", SECRET)
+    monkeypatch.setenv("DATABASE_URL", "postgresql://x:y@z/w")
+    limits = Limits(cpu_seconds=5, wall_seconds=5, memory_bytes=256 << 20)
+    seen = misbehaving.ask("misbehave", "environment", limits=limits)["result"]
+    assert set(seen["environment"]) <= {
+        "PATH", "LANG", "LC_CTYPE", "TIEBREAK_RUN_TAG", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"
+    }  # fmt: skip
+    assert seen["group"] is True
+    server = misbehaving._running().pid
+    misbehaving.ask("misbehave", "child", limits=Limits(1, 0.5, 256 << 20))
+    assert Path(f"/proc/{server}/task/{server}/children").read_text() == ""
+
+
+def test_a_forked_process_does_not_speak_on_its_parents_line() -> None:
+    ours = bounded.shared()
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        os.write(writer, b"1" if bounded.shared() is not ours else b"0")
+        os._exit(0)
+    os.wait()
+    assert os.read(reader, 1) == b"1"
+
+
+@pytest.mark.parametrize("name", hostile.NAMES)
+def test_no_name_reaches_a_command(db: None, name: str, tmp_path: Path, settings: Any) -> None:
+    path = tmp_path / "in" / name
+    path.parent.mkdir()
+    hostile.clip(tmp_path / "plain.mp4", codec="mpeg4").rename(path)
+    with quarantined(path) as (file, _):
+        argv = transcode_argv(file, file.with_name("shown.mp4"), measured(path))
+        root = f"file:{Path(settings.MEDIA_ROOT).resolve()}/quarantine/"
+        given = [word for word in argv if word.startswith(root)]
+        assert len(given) == 2
+        assert [word if word not in given else "PATH" for word in argv[1:]] == TEMPLATE
+    kept = keep_clip(path, measured(path))
+    assert kept.file == f"videos/{kept.sha256[:2]}/{kept.sha256}.mp4"
+    names = {each.name for each in Path(settings.MEDIA_ROOT).rglob("*") if each.is_file()}
+    assert names == {f"{kept.sha256}.mp4", f"{kept.sha256}.jpg"}
+    assert not (Path.cwd() / "owned").exists()
+
+
+TEMPLATE = (  # noqa: SIM905  as it would be typed
+    "-codec_whitelist h264,hevc,vp8,vp9,libvpx-vp9,av1,libdav1d,mpeg4,mpeg2video,mpeg1video,"
+    "prores,mjpeg,ffv1,png -format_whitelist mov,mp4,m4a,3gp,3g2,mj2,matroska,webm"
+    " -protocol_whitelist file -threads 1 -i PATH -filter_complex"
+    " [0:v]setpts=N/(8.000000*TB)[s0];[s0]scale=trunc(iw/2)*2:trunc(ih/2)*2[s1] -map [s1]"
+    " -f mp4 -crf 12 -fs 1073741824 -map_chapters -1 -map_metadata -1 -pix_fmt yuv420p"
+    " -preset fast -r 8.000000 -threads 1 -vcodec libx264 PATH -nostdin -hide_banner"
+    " -loglevel error -y"
+).split()
+
+
+@pytest.mark.parametrize("name", ["a\0b.mp4", "y" * 300 + ".mp4"])
+def test_a_name_that_no_file_can_have_is_refused(db: None, name: str, tmp_path: Path) -> None:
+    with pytest.raises((MediaError, OSError, ValueError)):
+        store_video(tmp_path / name, prompt=Prompt(text="never saved"))
+    assert not Video.objects.exists()
+
+
+@pytest.mark.parametrize("encoded", [False, True], ids=["re-muxed", "encoded"])
+@pytest.mark.parametrize("name", hostile.POLYGLOTS)
+def test_what_hides_in_a_clip_stays_behind(
+    db: None, name: str, encoded: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "polyglot.mp4"
+    hostile.POLYGLOTS[name](path)
+    assert hostile.PAYLOAD in path.read_bytes()
+    clip = measured(path)
+    if encoded:
+        clip = Clip(clip.fps, clip.num_frames, 64, 64, clip.duration, "hevc", "yuv420p", rate=8)
+    kept = keep_clip(path, clip)
+    video = Video(sha256=kept.sha256, file=kept.file)
+    shown = shown_path(video).read_bytes()
+    store = media_storage()
+    poster = b"".join(store.read(poster_key(kept.sha256), 0, 1 << 20))
+    for part in (hostile.PAYLOAD[:20], b"secret", b"<script", b"PK\x03\x04", b"Lavc", b"x264"):
+        assert part not in shown, part
+        assert part not in poster, part
+    assert measured(shown_path(video)).num_frames == clip.num_frames
