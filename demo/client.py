@@ -64,6 +64,10 @@ class Client:
         if reply.status != 302:
             raise SiteError(f"{self.url} does not let {user!r} log in", status=reply.status)
 
+    def resume(self, cookies: Mapping[str, str]) -> None:
+        """Go on with a session that was begun elsewhere."""
+        self._cookies.update(cookies)
+
     def get(self, path: str) -> dict[str, Any]:
         return self._accepted(self._request("GET", path)).json()
 
