@@ -71,9 +71,10 @@ class _Shown:
 
 @retried
 def raise_flag(token: uuid.UUID, user: User, report: Report) -> bool:
-    """Keep the flag and end the question; whether its clips are out of the queues by it.
+    """Keep the flag; True where its clips are out of the queues by it.
 
-    Sent again it changes nothing. The question counts as answered.
+    Then the question is over, and counts as answered; after any other flag it goes on. The same
+    flag sent again changes nothing.
     """
     if report.kind not in FlagKind.values or report.side not in SIDES:
         raise BadFlag(f"A flag is {', '.join(FlagKind.values)}, on the left, the right, or both.")
@@ -84,7 +85,7 @@ def raise_flag(token: uuid.UUID, user: User, report: Report) -> bool:
     new = [clip for clip in clips if clip not in set(known)]
     for clip in new:
         _keep(shown, user, report, clip, now)
-    if new:
+    if new and report.kind in WITHDRAWING:
         _end(shown, user, cursor, report, now=now)
     return report.kind in WITHDRAWING
 
@@ -106,11 +107,15 @@ def settle(flag_id: int, lead: User, *, uphold: bool) -> Flag:
 
 def of_campaign(campaign: Campaign) -> QuerySet[Flag]:
     """Open ones first, the newest first among them."""
-    return (
-        Flag.objects.filter(campaign=campaign)
-        .select_related("annotator", "settled_by", "video", "triplet__prompt", "probe__prompt")
-        .annotate(settled=~Q(state=FlagState.OPEN))
-        .order_by("settled", "-created_at", "-pk")
+    rows = with_people(Flag.objects.filter(campaign=campaign))
+    return rows.annotate(settled=~Q(state=FlagState.OPEN)).order_by("settled", "-pk")
+
+
+def with_people(flags: QuerySet[Flag]) -> QuerySet[Flag]:
+    """With all that showing them needs."""
+    return flags.select_related(
+        *("annotator", "settled_by", "video__generator"),
+        *("triplet__prompt", "probe__prompt"),
     )
 
 

@@ -124,6 +124,12 @@ def promote(triplet: Triplet, user: User) -> Probe:
     return from_triplet(triplet, ProbeKind.GOLD, user)
 
 
+@transaction.atomic
+def promote_all(triplets: Sequence[Triplet], user: User) -> list[Probe]:
+    """All of them, or none and the reason."""
+    return [promote(triplet, user) for triplet in triplets]
+
+
 def promotable(campaign: Campaign) -> QuerySet[Triplet]:
     """Complete triplets of unanimous votes, with a winner somewhere, that are no question yet.
 
@@ -190,8 +196,36 @@ def explain(probe: Probe, expected: Mapping[str, Any], explanation: Mapping[str,
     return probe
 
 
+def questions(campaign: Campaign) -> QuerySet[Probe]:
+    """Those that a lead made; own repeats of annotators are nobody's list."""
+    return (
+        Probe.objects.filter(campaign=campaign)
+        .exclude(kind=ProbeKind.REPEAT)
+        .select_related("campaign", "prompt", "video_a__generator", "video_b__generator")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """How many questions may be asked, by what for."""
+
+    practice: int
+    qualification: int
+    gold: int
+
+
+def supply(campaign: Campaign) -> Supply:
+    active = Probe.objects.filter(campaign=campaign, active=True).values_list("kind")
+    count = dict(active.annotate(count=Count("pk")).order_by())
+    return Supply(
+        practice=count.get(ProbeKind.PRACTICE, 0),
+        qualification=count.get(ProbeKind.QUALIFICATION, 0),
+        gold=count.get(ProbeKind.GOLD, 0),
+    )
+
+
 def of_campaign(campaign: Campaign, probe_id: int) -> Probe:
-    probe = Probe.objects.filter(campaign=campaign, pk=probe_id).exclude(kind="repeat").first()
+    probe = questions(campaign).filter(pk=probe_id).first()
     if probe is None:
         raise NotFound("There is no such question in this campaign.")
     return probe

@@ -52,6 +52,7 @@ class Receipt:
     revision: int
     replay: bool = False
     feedback: Mapping[str, Any] | None = None  # after a practice question only
+    explanation: str = ""  # of a practice question
     note: str = ""  # a sentence where the annotator's stage changed
 
 

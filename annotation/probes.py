@@ -265,13 +265,14 @@ def _receipt(
         revision=row.revision,
         replay=replay,
         feedback=_feedback(row, lease) if practice else None,
+        explanation=explained(lease.probe.explanation) if practice else "",
         note=note,
     )
 
 
 def _feedback(row: ProbeAnswer, lease: ProbeLease) -> dict[str, Any]:
-    """Each dimension in the words of the screen, and why."""
-    told: dict[str, Any] = {
+    """Each dimension in the words of the screen."""
+    return {
         key: {
             "said": _on_screen(row.answers[key], lease),
             "expected": _on_screen(_as_stored(expected), lease),
@@ -279,8 +280,6 @@ def _feedback(row: ProbeAnswer, lease: ProbeLease) -> dict[str, Any]:
         }
         for key, expected in lease.probe.expected.items()
     }
-    told["explanation"] = explained(lease.probe.explanation)
-    return told
 
 
 def explained(explanation: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""What annotators see of their own work in a campaign. Nothing here tells which questions were gold.
+"""What annotators see of their own work in a campaign; nothing here tells what was gold.
 
 Every count is of questions as the annotator saw them; agreement is with the settled labels of
 ordinary pairs; self-consistency is about own repeated pairs. Reads only.
@@ -90,7 +90,7 @@ def scorecard(campaign: Campaign, user: User) -> Scorecard:
     if cursor is None:
         raise NotFound("You have not begun in this campaign yet.")
     probed = list(_probe_answers(campaign, user))
-    compared = list(_compared(campaign, user))
+    compared = _compared(campaign, user)
     days = _days(campaign, user, compared)
     repeats = [row.errors for row in probed if row.kind == ProbeKind.REPEAT]
     total = sum(row["n"] for row in compared)
@@ -117,7 +117,7 @@ def _probe_answers(campaign: Campaign, user: User) -> QuerySet[ProbeAnswer]:
     return rows.select_related("lease").order_by("submitted_at", "pk")
 
 
-def _compared(campaign: Campaign, user: User) -> Iterable[dict[str, Any]]:
+def _compared(campaign: Campaign, user: User) -> list[dict[str, Any]]:
     """Own judgements on settled triplets by day and dimension, and how many equal the label."""
     settled = "vote__triplet__consensus"
     rows = Judgement.objects.filter(
@@ -132,7 +132,8 @@ def _compared(campaign: Campaign, user: User) -> Iterable[dict[str, Any]]:
     )
     by_day = rows.annotate(day=TruncDate("vote__submitted_at")).values("day", "dimension")
     same = Count("pk", filter=Q(label=F(f"{settled}__label")))
-    return by_day.annotate(n=Count("pk"), same=same).order_by("day", "dimension")
+    counted = by_day.annotate(n=Count("pk"), same=same).order_by("day", "dimension")
+    return [dict(row) for row in counted]
 
 
 def _days(campaign: Campaign, user: User, compared: Iterable[dict[str, Any]]) -> list[Day]:

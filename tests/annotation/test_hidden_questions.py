@@ -270,7 +270,7 @@ def test_practice_explains_itself_and_leads_to_the_qualification(
     swap = ProbeLease.objects.get(pk=given.token).swap
     assert receipt.feedback["VQ"]["expected"] == ("right" if swap else "left")
     assert receipt.feedback["TA"]["said"] == "tie"
-    assert receipt.feedback["explanation"] == "The red one moves."
+    assert receipt.explanation == "The red one moves."
     run_stage(qualifying, alice, "A", 2)
     assert Cursor.objects.get().stage == Stage.QUALIFICATION
     given = give(qualifying, alice)
