@@ -1,26 +1,32 @@
 """Active time and what is paid for it, per person and day. Reads only.
 
 A day is one of the site's clock (UTC, as `Cursor.day`). Active time is what votes and answers on
-probes report, corrections included; a question counts once. The amount of a person and day is
-hours x rate, rounded half up to cents, and totals are sums of those amounts: the column adds up.
+probes report, corrections included; a question counts once. The browser tells it, so a day counts
+no more than lay between its first and last answer, and one lease for the first. The amount of a
+person and day is hours x rate, rounded half up to cents, and totals are sums of those amounts: the
+column adds up.
 """
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 
+from django.conf import settings
 from django.contrib.auth.models import User
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Max, Min, Q, QuerySet, Sum
 from django.db.models.functions import TruncDate
+from django.utils import timezone
 
 from annotation.models import Campaign, Flag, FlagKind, ProbeAnswer, Vote
 
 _CENT: Final = Decimal("0.01")
 _MS_PER_HOUR: Final = 3_600_000
+_EVER, _NEVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _ENDED_BY_FLAG: Final = (FlagKind.DISTURBING, FlagKind.BROKEN)
 
 
@@ -40,6 +46,9 @@ class Period:
         return wanted
 
 
+ALWAYS: Final = Period()
+
+
 @dataclass(frozen=True, slots=True)
 class Day:
     """One person's work in one campaign on one day."""
@@ -47,8 +56,18 @@ class Day:
     campaign: Campaign
     user: User
     day: date
-    active_ms: int
+    reported_ms: int
+    clock_ms: int  # from the first answer to the last, and one lease
     questions: int
+
+    @property
+    def active_ms(self) -> int:
+        """What is paid: as reported, as far as the clock allows."""
+        return min(self.reported_ms, self.clock_ms)
+
+    @property
+    def cut(self) -> bool:
+        return self.reported_ms > self.clock_ms
 
     @property
     def hours(self) -> Decimal:
@@ -75,32 +94,53 @@ def amount(active_ms: int, hourly_rate: Decimal) -> Decimal:
     return (Decimal(active_ms) * hourly_rate / _MS_PER_HOUR).quantize(_CENT, ROUND_HALF_UP)
 
 
-def days_of(campaign: Campaign, period: Period = Period(), user: User | None = None) -> list[Day]:
+@dataclass(slots=True)
+class _Sums:
+    reported_ms: int = 0
+    questions: int = 0
+    first: datetime = _NEVER
+    last: datetime = _EVER
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        self.reported_ms += row.get("active") or 0
+        self.questions += row["questions"]
+        self.first, self.last = min(self.first, row["first"]), max(self.last, row["last"])
+
+    def clock_ms(self) -> int:
+        span = (self.last - self.first).total_seconds() + settings.TIEBREAK_LEASE_SECONDS
+        return int(span * 1000)
+
+
+def days_of(campaign: Campaign, period: Period = ALWAYS, user: User | None = None) -> list[Day]:
     """By name and day. A day of corrections alone has time and no question."""
-    sums: dict[tuple[int, date], list[int]] = {}
+    sums: dict[tuple[int, date], _Sums] = defaultdict(_Sums)
     for rows in _sources(campaign, period, user):
         for row in rows:
-            known = sums.setdefault((row["annotator"], row["day"]), [0, 0])
-            known[0] += row.get("active") or 0
-            known[1] += row["questions"]
+            sums[row["annotator"], row["day"]].add(row)
     users = User.objects.in_bulk({who for who, _day in sums})
-    found = [Day(campaign, users[who], day, *each) for (who, day), each in sums.items()]
+    found = [
+        Day(campaign, users[who], day, each.reported_ms, each.clock_ms(), each.questions)
+        for (who, day), each in sums.items()
+    ]
     return sorted(found, key=lambda each: (each.user.username, each.day))
 
 
 def _sources(
     campaign: Campaign, period: Period, user: User | None
-) -> Iterator[Iterable[dict[str, Any]]]:
+) -> Iterator[Iterable[Mapping[str, Any]]]:
     """Votes, answers on probes, and flags that ended a question: each by person and day."""
     mine = {"campaign": campaign} if user is None else {"campaign": campaign, "annotator": user}
     first = Count("pk", filter=Q(revision=1))
     for table in (Vote, ProbeAnswer):
-        rows = table._default_manager.filter(period.of("submitted_at"), **mine).order_by()
-        by_day = rows.annotate(day=TruncDate("submitted_at")).values("annotator", "day")
-        yield by_day.annotate(active=Sum("active_ms"), questions=first)
+        rows = table._default_manager.filter(period.of("submitted_at"), **mine)
+        yield _by_day(rows, "submitted_at").annotate(active=Sum("active_ms"), questions=first)
     flags = Flag.objects.filter(period.of("created_at"), kind__in=_ENDED_BY_FLAG, **mine)
-    by_day = flags.order_by().annotate(day=TruncDate("created_at")).values("annotator", "day")
-    yield by_day.annotate(questions=Count("pk"))
+    yield _by_day(flags, "created_at").annotate(questions=Count("pk"))
+
+
+def _by_day(rows: QuerySet[Any], at: str) -> QuerySet[Any, dict[str, Any]]:
+    days = rows.order_by().annotate(day=TruncDate(at)).values("annotator", "day")
+    return days.annotate(first=Min(at), last=Max(at))
 
 
 def totals(days: Sequence[Day]) -> list[Total]:
@@ -121,16 +161,29 @@ def totals(days: Sequence[Day]) -> list[Total]:
     ]
 
 
-def own_hours(user: User, period: Period = Period()) -> list[Day]:
+def own_hours(user: User, period: Period = ALWAYS) -> list[Day]:
     """What a person worked, in every campaign, newest day first."""
     campaigns = Campaign.objects.filter(cursors__annotator=user)
     days = [day for campaign in campaigns for day in days_of(campaign, period, user)]
     return sorted(days, key=lambda each: (each.day, each.campaign.name), reverse=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Today:
+    active_ms: int
+    questions: int
+
+
+def today_of(user: User) -> Today:
+    """Across campaigns, from midnight UTC: what the first page says."""
+    today = timezone.now().astimezone(UTC).date()
+    days = own_hours(user, Period(today, today))
+    return Today(sum(each.active_ms for each in days), sum(each.questions for each in days))
+
+
 COLUMNS: Final = (
     *("campaign", "day", "username", "name", "email"),
-    *("active_ms", "hours", "questions", "hourly_rate", "amount", "currency"),
+    *("reported_ms", "active_ms", "hours", "questions", "hourly_rate", "amount", "currency"),
 )
 
 
@@ -140,7 +193,8 @@ def to_csv(days: Iterable[Day]) -> Iterator[str]:
     for each in days:
         campaign, user = each.campaign, each.user
         texts = (campaign.name, each.day.isoformat(), user.username, user.first_name, user.email)
-        numbers = (each.active_ms, each.hours, each.questions, campaign.hourly_rate, each.amount)
+        times = (each.reported_ms, each.active_ms, each.hours)
+        numbers = (*times, each.questions, campaign.hourly_rate, each.amount)
         yield _line((*map(disarmed, texts), *numbers, campaign.currency))
 
 

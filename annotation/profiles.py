@@ -43,27 +43,26 @@ COMMANDS: Final[Mapping[str, str]] = {
     "normal-speed": "Backslash",
     "loop": "KeyL",
     "mute": "KeyM",
+    "stretch": "KeyJ",
     "pixels": "KeyP",
     "enlarge-left": "Digit5",
     "enlarge-right": "Digit6",
-    "submit": "Enter",
-    "reopen": "Backspace",
-    "skip": "KeyT",
-    "flag": "KeyK",
-    "guideline": "KeyG",
-    "expand": "KeyY",
-    "stretch": "KeyJ",
     "nudge-left-back": "Digit7",
     "nudge-left-forward": "Digit8",
     "nudge-right-back": "Digit9",
     "nudge-right-forward": "Digit0",
     "image": "KeyI",
+    "expand": "KeyY",
+    "submit": "Enter",
+    "reopen": "Backspace",
     "remark": "KeyN",
+    "skip": "KeyT",
+    "flag": "KeyK",
+    "guideline": "KeyG",
 }
-# Codes that a command may be put on; Tab, Escape and the arrows belong to everybody.
+# Codes that a command may be put on. What votes, moves or closes has a fixed meaning.
 _CODE: Final = re.compile(
-    r"Key[A-Z]|Digit[0-9]|Numpad(?:[0-9]|Add|Subtract|Multiply|Divide|Decimal|Enter|Equal|Comma)"
-    r"|F(?:[1-9]|1[0-2])|Space|Enter|Backspace|Delete|Insert|Home|End|PageUp|PageDown"
+    r"Key[A-Z]|Digit[05-9]|Space|Enter|Backspace|Delete|Insert|Home|End|PageUp|PageDown"
     r"|Comma|Period|Slash|Semicolon|Quote|BracketLeft|BracketRight|Backslash|Backquote|Minus|Equal"
     r"|IntlBackslash|IntlRo|IntlYen|KanaMode|Lang[1-5]|Convert|NonConvert"
 )

@@ -18,6 +18,8 @@ from babel.messages.extract import extract_from_dir, extract_python
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
+from formats.dimensions import BUILT_IN
+
 ROOT: Final = Path(__file__).resolve().parent.parent
 LOCALE: Final = ROOT / "locale"
 LANGUAGES: Final = ("zh_Hans", "ja", "ko")  # as folders; English is the source
@@ -67,7 +69,17 @@ def extracted(domain: str) -> Catalog:
     )
     for name, _line, message, comments, context in sorted(found, key=lambda each: each[:2]):
         catalog.add(message, None, [(name, None)], auto_comments=comments, context=context)
+    if domain == "django":
+        for text in texts_of_dimensions():
+            catalog.add(text, None, [("formats/dimensions.py", None)])
     return catalog
+
+
+def texts_of_dimensions() -> Iterator[str]:
+    """What the built-in dimension sets ask; `formats` marks nothing, because it knows no Django."""
+    for dimension_set in BUILT_IN.values():
+        for each in dimension_set.dimensions:
+            yield from (each.title, each.question, *each.guideline)
 
 
 def _is_source(folder: str | os.PathLike[str]) -> bool:

@@ -13,7 +13,7 @@ from django.shortcuts import render
 from django.utils.text import slugify
 from django.views.decorators.http import require_GET
 
-from annotation import dashboards
+from annotation import dashboards, pay
 from annotation.exporting import write_videoalign
 from annotation.models import Campaign, Skip, Vote
 from annotation.permissions import (
@@ -47,6 +47,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "votable": votable_campaigns(user),
         "watched": watched_campaigns(user)[:6],
         "has_role": is_annotator(user) or is_lead(user) or is_ml_engineer(user),
+        "today": pay.today_of(user) if is_annotator(user) else None,
     }
     return render(request, "annotation/home.html", context)
 

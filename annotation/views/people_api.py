@@ -289,6 +289,7 @@ def _day(day: pay.Day) -> dict[str, Any]:
         "day": day.day.isoformat(),
         "user": day.user.pk,
         "username": day.user.username,
+        "reported_ms": day.reported_ms,
         "active_ms": day.active_ms,
         "questions": day.questions,
         "hourly_rate": str(day.campaign.hourly_rate),
