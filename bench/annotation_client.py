@@ -5,6 +5,10 @@
 
 It answers each order with one line. Its people take turns, and each asks for a pair and votes on it
 at once. Every acknowledged vote is in the ledger, fsynced, before anything else happens.
+
+For fault tests: a person may come with the "cookies" of a session instead of a password, and "vote"
+takes the shares "abandon" (the browser dies with its pair) and "late" (the vote comes "late_by"
+seconds later).
 """
 
 import json
@@ -33,7 +37,7 @@ class Task:
 class Voter(Protocol):
     """One person at a server. The peer is measured by another class of this shape."""
 
-    def log_in(self, person: Mapping[str, str]) -> None: ...
+    def log_in(self, person: Mapping[str, Any]) -> None: ...
 
     def next(self, campaign: int) -> Task | None: ...
 
@@ -41,13 +45,23 @@ class Voter(Protocol):
         """The id under which the server acknowledged the vote."""
         ...
 
+    def abandon(self) -> None:
+        """Come back as another browser that knows of no pair."""
+        ...
+
 
 class TiebreakVoter:
     def __init__(self, client: Client):
         self._client, self._tab = client, str(uuid.uuid4())
 
-    def log_in(self, person: Mapping[str, str]) -> None:
-        self._client.log_in(person["user"], person["password"])
+    def log_in(self, person: Mapping[str, Any]) -> None:
+        if "cookies" in person:
+            self._client.resume(person["cookies"])
+        else:
+            self._client.log_in(person["user"], person["password"])
+
+    def abandon(self) -> None:
+        self._tab = str(uuid.uuid4())
 
     def next(self, campaign: int) -> Task | None:
         given = self._client.post(f"/api/campaigns/{campaign}/next", {"tab": self._tab})
@@ -87,9 +101,12 @@ class LabelStudioVoter:
     def __init__(self, client: WithToken):
         self._client = client
 
-    def log_in(self, person: Mapping[str, str]) -> None:
+    def log_in(self, person: Mapping[str, Any]) -> None:
         self._client.token = person["password"]
         self._client.get("/api/current-user/whoami")
+
+    def abandon(self) -> None:
+        """It knows no tabs: the same task is given again."""
 
     def next(self, campaign: int) -> Task | None:
         try:
@@ -166,7 +183,7 @@ class Seats:
             for voter, campaign in self._turns(orders["campaigns"]):
                 if time.monotonic() > until or report.empty >= 3 * len(self.voters):
                     break
-                self._one(voter, campaign, report, ledger.fileno())
+                self._one(voter, campaign, orders, report, ledger.fileno())
         report.tries_again = self.pauses.taken - before
         return {each: getattr(report, each) for each in Report.__dataclass_fields__}
 
@@ -176,7 +193,14 @@ class Seats:
                 for campaign in campaigns:
                     yield voter, campaign
 
-    def _one(self, voter: Voter, campaign: int, report: Report, ledger: int) -> None:
+    def _one(
+        self,
+        voter: Voter,
+        campaign: int,
+        orders: Mapping[str, Any],
+        report: Report,
+        ledger: int,
+    ) -> None:
         started = time.perf_counter()
         try:
             task = voter.next(campaign)
@@ -185,6 +209,11 @@ class Seats:
                 report.empty += 1
                 time.sleep(0.05)
                 return
+            if self.chance.random() < orders.get("abandon", 0):
+                voter.abandon()
+                return
+            if self.chance.random() < orders.get("late", 0):
+                time.sleep(orders["late_by"])
             vote = voter.submit(task, self.chance)
         except SiteError as error:
             report.faults.append(f"{error.status} {error}")

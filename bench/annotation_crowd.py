@@ -51,7 +51,10 @@ class Crowd:
             ],
             meanwhile,
         )
-        return Votes(reports, time.monotonic() - started)
+        votes = Votes(reports, time.monotonic() - started)
+        if not votes.count:
+            raise RuntimeError(f"nobody could vote: {votes.figures()}")
+        return votes
 
     def _order(
         self, orders: Sequence[Mapping[str, Any]], meanwhile: Callable[[], None] = lambda: None

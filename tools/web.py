@@ -69,14 +69,18 @@ def gunicorn(
     workers: int = 4,
     threads: int = 2,
     application: Application | None = None,
+    preload: bool = False,
 ) -> Iterator[WebServer]:
-    """Serve on a free port of loopback until the block ends."""
+    """Serve on a free port of loopback until the block ends.
+
+    `preload` loads the site once and forks: quicker to start, and a new worker is there at once.
+    """
     application = application or Application()
     port = free_port()
     command = [
         *DIES_WITH_ITS_PARENT, application.python, "-m", "gunicorn", application.module,
         "--bind", f"127.0.0.1:{port}", "--workers", str(workers), "--threads", str(threads),
-        "--timeout", "60", "--graceful-timeout", "5",
+        "--timeout", "60", "--graceful-timeout", "5", *(["--preload"] if preload else []),
     ]  # fmt: skip
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -95,11 +99,12 @@ def gunicorn(
 
 
 def _answers(port: int) -> bool:
-    """Any answer to HTTP: the master listens long before a worker has loaded the site."""
+    """An answer to HTTP: the master listens long before a worker has loaded the site."""
     try:
         with socket.create_connection(("127.0.0.1", port), 1) as connection:
             connection.settimeout(30)
             connection.sendall(b"HEAD / HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")
-            return connection.recv(16).startswith(b"HTTP/")
+            answer = connection.recv(16)
+            return answer.startswith(b"HTTP/") and not answer.startswith(b"HTTP/1.1 5")
     except OSError:
         return False
