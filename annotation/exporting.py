@@ -1,4 +1,4 @@
-"""Triplets out, as the VideoAlign CSV."""
+"""Triplets out, as the VideoAlign CSV; single clips as their scores, one row each."""
 
 import csv
 import hashlib
@@ -28,7 +28,8 @@ def pair_id(triplet: Triplet) -> str:
 
 
 def content_id(triplet: Triplet) -> str:
-    parts = (triplet.prompt.sha256, triplet.video_a.sha256, triplet.video_b.sha256)
+    clips = [triplet.video_a, *([triplet.video_b] if triplet.video_b else [])]
+    parts = (triplet.prompt.sha256, *(clip.sha256 for clip in clips))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
@@ -41,9 +42,19 @@ def write_videoalign(triplets: Iterable[Triplet], path: Path | str) -> Exported:
     """
     triplets = list(triplets)
     prefetch_related_objects(
-        triplets, "prompt", "video_a", "video_b", "consensus__dimension", "campaign__dimension_set"
+        triplets,
+        "prompt",
+        "video_a__generator",
+        "video_b__generator",
+        "consensus__dimension",
+        "campaign__dimension_set",
     )
-    undecided = sum(each.label is None for triplet in triplets for each in triplet.consensus.all())
+    undecided = sum(
+        each.label is None
+        for triplet in triplets
+        if triplet.video_b
+        for each in triplet.consensus.all()
+    )
     sha256 = write_atomically(Path(path), (line.encode() for line in _lines(triplets)))
     return Exported(len(triplets), undecided, sha256)
 
@@ -66,8 +77,8 @@ def _lines(triplets: Sequence[Triplet]) -> Iterator[str]:
 def _source(triplet: Triplet) -> dict[str, str]:
     """The imported row, by column; empty for a pair that was voted on here."""
     row = triplet.source_row
-    if not row:
-        return {}
+    if not row or "header" not in row:
+        return dict(row or {})  # a pair to vote on may have brought its name
     header, values = (_fields(row[part]) for part in ("header", "row"))
     return dict(zip(header, values, strict=True))
 
@@ -77,6 +88,9 @@ def _fields(line: str) -> list[str]:
 
 
 def _labels(triplet: Triplet) -> dict[str, str]:
+    """The columns of labels; a clip that stands alone has scores instead."""
+    if triplet.video_b is None:
+        return {}
     return {each.dimension.key: _word(each) for each in triplet.consensus.all()}
 
 
@@ -94,6 +108,9 @@ def _columns(triplets: Sequence[Triplet]) -> list[str]:
         )
     )
     scored = {column for triplet in triplets for column in _scores(triplet)}
+    if triplets and all(each.video_b is None for each in triplets):
+        clip = ("path", "prompt", *(f"MOS_{key}" for key in keys), "fps", "num_frames")
+        return [*clip, "model", "pair_id"]
     scores = [f"MOS_{side}_{key}" for key in keys for side in "AB"]
     return [
         *("path_A", "path_B", "prompt", *keys),
@@ -105,11 +122,8 @@ def _columns(triplets: Sequence[Triplet]) -> list[str]:
 
 def _values(triplet: Triplet) -> dict[str, str]:
     return {
-        "path_A": _path(triplet.video_a),
-        "path_B": _path(triplet.video_b),
         "prompt": triplet.prompt.text,
-        **_numbers("A", triplet.video_a),
-        **_numbers("B", triplet.video_b),
+        **_clips(triplet),
         **_scores(triplet),
         # What the file said goes before what we found out: it is exported as it came.
         **_source(triplet),
@@ -118,19 +132,27 @@ def _values(triplet: Triplet) -> dict[str, str]:
     }
 
 
-def _path(video: Video) -> str:
-    return video.original_path or video.file
+def _clips(triplet: Triplet) -> dict[str, str]:
+    if triplet.video_b is None:
+        generator = triplet.video_a.generator
+        return {**_clip("", triplet.video_a), "model": generator.name if generator else ""}
+    return {**_clip("_A", triplet.video_a), **_clip("_B", triplet.video_b)}
 
 
-def _numbers(side: str, video: Video) -> dict[str, str]:
-    return {f"fps_{side}": str(video.fps), f"num_frames_{side}": str(float(video.num_frames))}
+def _clip(tail: str, video: Video) -> dict[str, str]:
+    return {
+        f"path{tail}": video.original_path or video.file,
+        f"fps{tail}": str(video.fps),
+        f"num_frames{tail}": str(float(video.num_frames)),
+    }
 
 
 def _scores(triplet: Triplet) -> dict[str, str]:
+    tails = ("_A", "_B") if triplet.video_b else ("", "")
     return {
-        f"MOS_{side}_{each.dimension.key}": str(score)
+        f"MOS{tail}_{each.dimension.key}": str(score)
         for each in triplet.consensus.all()
-        for side, score in (("A", each.score_a), ("B", each.score_b))
+        for tail, score in zip(tails, (each.score_a, each.score_b), strict=True)
         if score is not None
     }
 

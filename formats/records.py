@@ -62,7 +62,8 @@ class PreferenceRecord(_Record):
 
     `labels`: the consensus per dimension; a dimension without one (people split) is absent there
     and may still have a `posterior` [P(A), P(tie), P(B)], which is a soft label.
-    `scores_a`, `scores_b`: mean 1-5 scores where people gave them.
+    `scores_a`, `scores_b`: mean 1-5 scores where people gave them. A clip that was scored alone has
+    no `video_b`, no labels, and its scores in `scores_a`.
     """
 
     SCHEMA: ClassVar[str] = "preferences/1"
@@ -71,7 +72,7 @@ class PreferenceRecord(_Record):
     prompt: str
     split: str  # train | validation | test, by prompt
     video_a: VideoRef
-    video_b: VideoRef
+    video_b: VideoRef | None
     labels: dict[str, Label]
     posterior: dict[str, list[float]] = field(default_factory=dict)
     scores_a: dict[str, float] = field(default_factory=dict)
@@ -85,7 +86,7 @@ class PreferenceRecord(_Record):
             **{
                 **row,
                 "video_a": VideoRef(**row["video_a"]),
-                "video_b": VideoRef(**row["video_b"]),
+                "video_b": VideoRef(**row["video_b"]) if row["video_b"] else None,
                 "labels": {key: Label(word) for key, word in row["labels"].items()},
             }
         )

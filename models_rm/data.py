@@ -46,10 +46,11 @@ class Pairs:
 def pairs_of(records: Iterable[PreferenceRecord], keys: Sequence[str]) -> Pairs:
     records = list(records)
     rows: dict[Row, int] = {}
+    # A clip that was scored alone stands on both sides: it has its scores there too.
     ends = [
         [
             rows.setdefault(Row(video, record.prompt), len(rows))
-            for video in (record.video_a, record.video_b)
+            for video in (record.video_a, record.video_b or record.video_a)
         ]
         for record in records
     ]
@@ -59,6 +60,7 @@ def pairs_of(records: Iterable[PreferenceRecord], keys: Sequence[str]) -> Pairs:
     posterior = np.zeros((*shape, 3), dtype=np.float32)
     scores = np.full((2, *shape), np.nan, dtype=np.float32)
     for n, record in enumerate(records):
+        scores_b = record.scores_b if record.video_b else record.scores_a
         for d, key in enumerate(keys):
             label = record.labels.get(key)
             if label in SIGN:
@@ -66,7 +68,7 @@ def pairs_of(records: Iterable[PreferenceRecord], keys: Sequence[str]) -> Pairs:
                 valid[n, d] = True
             posterior[n, d] = _soft(record, key, label)
             scores[0, n, d] = record.scores_a.get(key, np.nan)
-            scores[1, n, d] = record.scores_b.get(key, np.nan)
+            scores[1, n, d] = scores_b.get(key, np.nan)
     index = np.array(ends, dtype=np.int64).reshape(-1, 2)
     return Pairs(
         keys=tuple(keys),

@@ -53,7 +53,7 @@ def _ceiling(rows: list[PreferenceRecord], quality: Quality, key: str) -> Ceilin
     earned = []
     for row in rows:
         sign = SIGN.get(row.labels[key], 0) if key in row.labels else 0
-        if sign == 0:
+        if sign == 0 or row.video_b is None:
             continue
         a, b = quality.get(row.video_a.sha256), quality.get(row.video_b.sha256)
         if a is None or b is None:

@@ -113,8 +113,8 @@ def _trl(_artifact: Artifact, snapshot: Snapshot, target: Path) -> Export:
     for record in snapshot.records:
         for key in snapshot.dimensions.keys:
             label = record.labels.get(key)
-            if label in _DECIDED:
-                rows.append(_preference(record, key, label))
+            if label in _DECIDED and record.video_b is not None:
+                rows.append(_preference(record, record.video_b, key, label))
             else:
                 left_out[key]["none" if label is None else label.value] += 1
     side = target.with_name(f"{target.name}.left-out.json")
@@ -123,8 +123,10 @@ def _trl(_artifact: Artifact, snapshot: Snapshot, target: Path) -> Export:
     return Export(target, len(rows), left_out)
 
 
-def _preference(record: PreferenceRecord, key: str, label: Label) -> dict[str, Any]:
-    chosen, rejected = record.video_a, record.video_b
+def _preference(
+    record: PreferenceRecord, video_b: VideoRef, key: str, label: Label
+) -> dict[str, Any]:
+    chosen, rejected = record.video_a, video_b
     if label is Label.B:
         chosen, rejected = rejected, chosen
     return {
@@ -195,7 +197,7 @@ def _flat(record: PreferenceRecord, keys: Iterable[str]) -> dict[str, Any]:
         "votes": record.votes,
         "source": record.source,
         **_flat_video("a", record.video_a),
-        **_flat_video("b", record.video_b),
+        **(_flat_video("b", record.video_b) if record.video_b else {}),
     }
     for key in keys:
         label = record.labels.get(key)
@@ -293,7 +295,7 @@ def _task(record: PreferenceRecord) -> dict[str, Any]:
             "pair_id": record.pair_id,
             "prompt": record.prompt,
             "video_a": record.video_a.path,
-            "video_b": record.video_b.path,
+            "video_b": record.video_b.path if record.video_b else "",
             "split": record.split,
         },
         "annotations": [{"result": results}],

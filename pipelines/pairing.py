@@ -202,6 +202,7 @@ def _share_of_a(record: PreferenceRecord, weights: Mapping[str, float]) -> float
 
 
 def _voted_pair(record: PreferenceRecord, share: float) -> PairRecord:
+    assert record.video_b is not None  # a clip that was scored alone has no share
     chosen, rejected = record.video_a, record.video_b
     if share < 0.5:
         chosen, rejected = rejected, chosen

@@ -32,6 +32,7 @@ from pipelines.step_configs import StepConfig
 
 _POSTERIOR_DIGITS: Final = 6  # floats of two machines agree so far; beyond, hashes would differ
 _LABELS: Final = tuple(label.value for label in Label)
+_VALUES: Final = (*_LABELS, "1", "2", "3", "4", "5")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +127,8 @@ def _consensus(campaign: Campaign) -> QuerySet[Consensus]:
             triplet__campaign=campaign,
             triplet__state=Triplet.State.COMPLETE,
             triplet__video_a__withdrawn=False,
-            triplet__video_b__withdrawn=False,
         )
+        .exclude(triplet__video_b__withdrawn=True)  # nor is a clip alone left out
         .select_related(
             "dimension",
             "triplet__prompt",
@@ -156,7 +157,7 @@ def _record(triplet: Triplet, settled: Iterable[Consensus], split: Split) -> Pre
         prompt=prompt.text,
         split=split.of(prompt.text),
         video_a=video_ref(triplet.video_a, prompt.sha256),
-        video_b=video_ref(triplet.video_b, prompt.sha256),
+        video_b=video_ref(triplet.video_b, prompt.sha256) if triplet.video_b else None,
         labels={row.dimension.key: Label(row.label) for row in rows if row.label is not None},
         posterior={
             row.dimension.key: [round(p, _POSTERIOR_DIGITS) for p in row.posterior]
@@ -203,20 +204,30 @@ def _size(rows: list[PreferenceRecord]) -> dict[str, int]:
 
 
 def _labels(rows: list[PreferenceRecord], key: str) -> dict[str, int]:
-    found = Counter(row.labels[key].value if key in row.labels else "none" for row in rows)
-    return {word: found[word] for word in (*_LABELS, "none")}
+    """A clip that was scored alone has no label, and nobody split on it."""
+    found = Counter(_said(row, key) for row in rows)
+    return {word: found[word] for word in (*_LABELS, "none", *(["scored"] * ("scored" in found)))}
+
+
+def _said(row: PreferenceRecord, key: str) -> str:
+    if key in row.labels:
+        return row.labels[key].value
+    return "scored" if row.video_b is None and key in row.scores_a else "none"
 
 
 def agreement(campaign: Campaign, keys: Iterable[str]) -> dict[str, dict[str, float | int | None]]:
-    """Per dimension over the counted votes: alpha (nominal) and AC1; None where undefined."""
+    """Per dimension over the counted votes: alpha (nominal) and AC1; None where undefined.
+
+    The values are labels, or whole scores where clips were scored alone.
+    """
     votes = Judgement.objects.filter(
         vote__triplet__campaign=campaign,
         vote__triplet__state=Triplet.State.COMPLETE,
         vote__state=Vote.State.COUNTED,
-    ).values_list("dimension__key", "vote__triplet_id", "label")
+    ).values_list("dimension__key", "vote__triplet_id", "label", "score_a")
     by_dimension: dict[str, list[tuple[int, str]]] = {key: [] for key in keys}
-    for key, triplet, label in votes.iterator(chunk_size=5000):
-        by_dimension[key].append((triplet, label))
+    for key, triplet, label, score in votes.iterator(chunk_size=5000):
+        by_dimension[key].append((triplet, label or str(score)))
     return {key: _agreement(rows) for key, rows in by_dimension.items()}
 
 
@@ -224,9 +235,9 @@ def _agreement(rows: list[tuple[int, str]]) -> dict[str, float | int | None]:
     from annotation.agreement import gwet_ac1, krippendorff_alpha
 
     units = {triplet: at for at, triplet in enumerate(sorted({triplet for triplet, _ in rows}))}
-    counts = np.zeros((len(units), len(_LABELS)), dtype=np.int64)  # [units, labels]
-    for triplet, label in rows:
-        counts[units[triplet], _LABELS.index(label)] += 1
+    counts = np.zeros((len(units), len(_VALUES)), dtype=np.int64)  # [units, values]
+    for triplet, value in rows:
+        counts[units[triplet], _VALUES.index(value)] += 1
     if not units:
         return {"votes": 0, "triplets": 0, "alpha": None, "ac1": None}
     return {
