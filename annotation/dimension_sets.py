@@ -16,9 +16,9 @@ from formats.errors import FormatError
 
 MOST: Final = 20  # rows on a page that people fill in dozens of times an hour
 _TEXTS: Final = {"title": 100, "question": 300, "group": 64}
-_KEYS: Final = frozenset(
-    ("key", "title", "question", "sees_prompt", "guideline", "group", "allow_tie", "min_width")
-)
+KEYS: Final = (
+    "key", "title", "question", "sees_prompt", "guideline", "group", "allow_tie", "min_width",
+)  # fmt: skip
 
 
 def make_dimension_set(
@@ -60,6 +60,11 @@ def delete_dimension_set(found: DimensionSet) -> None:
 
 def all_sets() -> QuerySet[DimensionSet]:
     return DimensionSet.objects.prefetch_related("dimensions")
+
+
+def is_fixed(found: DimensionSet) -> bool:
+    """Whether it stays as it is for good."""
+    return found.name in BUILT_IN or found.campaign_set.exists()
 
 
 def next_name(name: str) -> str:
@@ -105,11 +110,9 @@ def _checked(title: str, dimensions: Sequence[Mapping[str, Any]]) -> list[Dimens
 
 
 def _dimension(row: Mapping[str, Any], position: int) -> Dimension:
-    unknown = sorted(set(row) - _KEYS)
+    unknown = sorted(set(row) - set(KEYS))
     if unknown:
-        raise CampaignError(
-            f"a dimension has no {unknown[0]!r}; there are {', '.join(sorted(_KEYS))}"
-        )
+        raise CampaignError(f"a dimension has no {unknown[0]!r}; there are {', '.join(KEYS)}")
     key = row.get("key", "")
     texts = {name: _text(key, name, row.get(name, ""), most) for name, most in _TEXTS.items()}
     for name in ("title", "question"):

@@ -7,10 +7,12 @@ again, so the same file twice adds nothing.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath
+from tempfile import TemporaryDirectory
+from typing import Any, Final
 
 from django.contrib.auth.models import User
+from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 
 from annotation.campaigns import create_campaign
@@ -21,8 +23,10 @@ from annotation.faults import Faults
 from annotation.matching import Found, false_numbers, match, probe_all
 from annotation.media import keep_clip
 from annotation.models import Campaign, CampaignKind, CampaignState, DimensionSet, Video
-from annotation.sources import Source, table_with_clips
+from annotation.sources import Source, import_folder, opened, table_with_clips
 from annotation.tables import Labels, read_sheet
+
+CLIPS_OF_A_PAGE: Final = 200  # new ones: decoding takes seconds each, and a browser waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,27 @@ def import_rows(
         warnings=(*sheet.warnings, *work.warnings, *false_numbers(sheet.name, first, work.clip_of)),
         pooled=pooled,
     )
+
+
+def import_given(
+    upload: UploadedFile | None, clips: str, target: Target, user: User, labels: Labels
+) -> ImportReport:
+    """What somebody gave on a page: a file (its paths start from the folder `clips` below
+    MEDIA_ROOT/incoming), or the name of a folder there with its table."""
+    if upload is None:
+        if not clips:
+            raise ImportRefused("expected a file, or a folder below MEDIA_ROOT/incoming")
+        with opened(import_folder(clips), name=f"incoming/{clips}") as source:
+            return import_rows(source, target, user, labels=labels, most_clips=CLIPS_OF_A_PAGE)
+    # Under a name of ours; the report speaks of the file that the person knows.
+    name = PurePath(upload.name or "upload").name
+    with TemporaryDirectory(prefix="tiebreak-upload-") as folder:
+        file = Path(folder) / "upload"
+        with file.open("wb") as copy:
+            for chunk in upload.chunks():
+                copy.write(chunk)
+        with opened(file, name=name, clips=import_folder(clips)) as source:
+            return import_rows(source, target, user, labels=labels, most_clips=CLIPS_OF_A_PAGE)
 
 
 def _asked(target: Target) -> tuple[bool, tuple[str, ...]]:

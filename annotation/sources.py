@@ -57,6 +57,7 @@ def opened(given: Path, *, name: str = "", clips: Path | None = None) -> Iterato
 def import_folder(name: str) -> Path:
     """A folder that imports from the web may read: below MEDIA_ROOT/incoming, nowhere else."""
     root = (Path(settings.MEDIA_ROOT) / "incoming").resolve()
+    root.mkdir(parents=True, exist_ok=True)
     folder = (root / name).resolve()
     if not folder.is_relative_to(root):
         raise ImportRefused("the folder must lie below MEDIA_ROOT/incoming on the server")

@@ -50,6 +50,7 @@ __all__ = [
     "Ballot",
     "cast_vote",
     "latest_of",
+    "reopen",
     "revise_vote",
     "settle_by_adjudication",
     "withdraw_votes",
@@ -381,7 +382,7 @@ def _withdraw(campaign_id: int, user_id: int, wanted: Sequence[uuid.UUID], reaso
     of_person.live().update(state=VoteState.WITHDRAWN, slot=None)
     Slot.objects.filter(pk__in=slots).update(**OPEN_AGAIN)
     lost = {each.triplet_id for each in live if each.slot_id is not None}
-    _reopen(campaign_id, [pk for pk in lost if locked[pk].state == TripletState.COMPLETE])
+    reopen(campaign_id, [pk for pk in lost if locked[pk].state == TripletState.COMPLETE])
     Cursor.objects.filter(campaign=campaign_id, annotator=user_id).update(
         votes=F("votes") - len(live)
     )
@@ -393,7 +394,7 @@ def _withdraw(campaign_id: int, user_id: int, wanted: Sequence[uuid.UUID], reaso
     return len(live)
 
 
-def _reopen(campaign_id: int, triplets: Sequence[int]) -> None:
+def reopen(campaign_id: int, triplets: Sequence[int]) -> None:
     """Complete triplets that lack a vote again. What a person settled stays settled."""
     by_votes = Consensus.objects.filter(source=ConsensusSource.VOTES, triplet__in=triplets)
     by_votes.delete()

@@ -63,6 +63,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "rest_framework",
     "drf_spectacular",
+    "drf_spectacular_sidecar",
     "django_htmx",
     "csp",
     "axes",
@@ -228,7 +229,20 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
 }
-SPECTACULAR_SETTINGS = {"TITLE": "Tiebreak", "VERSION": "0.1.0", "SERVE_PUBLIC": False}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Tiebreak",
+    "DESCRIPTION": "Everything that the pages do. How to begin: docs/api.md.",
+    "VERSION": "0.1.0",
+    "SERVE_PUBLIC": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
+    "SWAGGER_UI_DIST": "SIDECAR",  # served by us: the policy allows no other host
+    "SWAGGER_UI_FAVICON_HREF": "",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "CampaignState": "annotation.models.CampaignState",
+        "TripletState": "annotation.models.TripletState",
+    },
+}
 
 # What programs may ask for (annotation/throttling.py). The counts lie in files, which all processes
 # of a host share; CACHE_URL may name a Redis for several hosts.

@@ -1,8 +1,9 @@
 """Where everything lives. Each app owns the paths below its prefix."""
 
 from django.contrib import admin
+from django.contrib.auth.decorators import login_required
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from annotation.views.accounts import ForgottenPassword
 
@@ -12,6 +13,7 @@ urlpatterns = [
     path("accounts/password_reset/", ForgottenPassword.as_view(), name="password_reset"),
     path("accounts/", include("django.contrib.auth.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", login_required(SpectacularSwaggerSplitView.as_view()), name="api-docs"),
     path("", include("annotation.urls")),
     path("", include("pipelines.urls")),
 ]

@@ -12,9 +12,6 @@ from annotation import assigning, voting, wire
 from annotation.errors import NotAllowed, NotFound, Unreadable
 from annotation.models import Campaign, Dimension
 from annotation.permissions import (
-    is_annotator,
-    is_lead,
-    is_ml_engineer,
     may_see_campaign,
 )
 from annotation.views.door import Door, body_of, person
@@ -28,17 +25,6 @@ def _explain_refusal(campaign_id: int, user: User) -> None:
     hidden = Campaign.objects.filter(pk=campaign_id).first()
     if hidden is None or not may_see_campaign(user, hidden):
         raise NotFound("There is no such campaign.")
-
-
-class CampaignsView(Door):
-    @extend_schema(summary="Campaigns that I may see", responses=_OBJECT)
-    def get(self, request: Request) -> Response:
-        user = person(request)
-        campaigns = Campaign.objects.visible_to(
-            user, all_of_them=is_lead(user) or is_ml_engineer(user), votes=is_annotator(user)
-        )
-        rows = [wire.campaign_json(each, each.mine) for each in campaigns.with_votes_of(user)]
-        return Response({"campaigns": rows})
 
 
 class NextView(Door):

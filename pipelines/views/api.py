@@ -80,7 +80,7 @@ def _card(run: Run, user: User) -> dict[str, Any]:
 
 
 class RunsView(Door):
-    @extend_schema(summary="The latest runs", responses=_OBJECT)
+    @extend_schema(summary="The latest runs", operation_id="runs_list", responses=_OBJECT)
     def get(self, request: Request) -> Response:
         user = _viewer(request)
         runs = Run.objects.all()[:_LATEST]
