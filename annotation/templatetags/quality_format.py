@@ -1,0 +1,110 @@
+"""Words and figures of the pages of quality."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from django import template
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from annotation.flags import WITHDRAWING
+from annotation.models import Flag, Stage
+from annotation.scorecards import Day
+from annotation.standings import Standing
+from annotation.templatetags.annotation_format import percent
+
+register = template.Library()
+
+_DASH: Final = "\N{EN DASH}"
+_STOPPED: Final = (Stage.PAUSED, Stage.FAILED)
+_STAGES: Final = {
+    Stage.PRACTICE: gettext_lazy("practice"),
+    Stage.QUALIFICATION: gettext_lazy("qualification"),
+    Stage.WORKING: gettext_lazy("working"),
+    Stage.PAUSED: gettext_lazy("paused"),
+    Stage.FAILED: gettext_lazy("failed"),
+}
+_KINDS: Final = {
+    "practice": gettext_lazy("practice"),
+    "qualification": gettext_lazy("qualification"),
+    "gold": gettext_lazy("gold"),
+}
+_LABELS: Final = {
+    "A": gettext_lazy("A better"),
+    "B": gettext_lazy("B better"),
+    "tie": gettext_lazy("Same"),
+    "invalid": gettext_lazy("Invalid"),
+}
+_WIDTH: Final = 100.0  # of the trend, in its own units
+_HEIGHT: Final = 40.0
+
+
+@register.filter
+def percent_or_dash(share: float | None) -> str:
+    return _DASH if share is None else percent(share)
+
+
+@register.filter
+def seconds_or_dash(seconds: float | None) -> str:
+    return _DASH if seconds is None else _("%(seconds).1f s") % {"seconds": seconds}
+
+
+@register.filter
+def plain(share: float) -> str:
+    """For attributes, whose decimal sign is a point in every language."""
+    return f"{share:.4f}"
+
+
+@register.filter
+def at(shares: Mapping[str, float], key: str) -> float | None:
+    return shares.get(key)
+
+
+@register.filter
+def stopped(rows: Sequence[Standing]) -> int:
+    return sum(row.stage in _STOPPED for row in rows)
+
+
+@register.filter
+def stage_word(stage: str) -> str:
+    return str(_STAGES.get(Stage(stage), stage))
+
+
+@register.filter
+def stage_badge(stage: str) -> str:
+    if stage in _STOPPED:
+        return "badge-bad"
+    return "badge-ok" if stage == Stage.WORKING else "badge-active"
+
+
+@register.filter
+def kind_word(kind: str) -> str:
+    return str(_KINDS.get(str(kind), kind))
+
+
+@register.filter
+def label_word(label: Any) -> str:
+    return str(_LABELS.get(str(label), label))
+
+
+@register.filter
+def flag_badge(flag: Flag) -> str:
+    return "badge-bad" if flag.kind in WITHDRAWING else "badge-warn"
+
+
+@register.inclusion_tag("annotation/quality/_trend.html")
+def day_trend(days: Sequence[Day]) -> dict[str, Any]:
+    """Questions of each day as bars, agreement as points above them."""
+    most = max((day.questions for day in days), default=0) or 1
+    step = _WIDTH / max(len(days), 1)
+    bars = [
+        {
+            "day": day,
+            "x": round(n * step + 0.15 * step, 2),
+            "width": round(0.7 * step, 2),
+            "height": round(_HEIGHT * day.questions / most, 2),
+            "y": round(_HEIGHT - _HEIGHT * day.questions / most, 2),
+        }
+        for n, day in enumerate(days)
+    ]
+    return {"bars": bars, "most": most}
