@@ -8,6 +8,7 @@ from typing import Final
 from django.db import connection, transaction
 from django.db.models import F
 
+from annotation.copying import copy_in
 from annotation.errors import CampaignError
 from annotation.models import Campaign, CampaignKind, Prompt, Triplet, TripletState, Video
 
@@ -87,7 +88,10 @@ def store_triplets(campaign: Campaign, triplets: Sequence[Triplet], chance: rand
     """Write triplets that are known to be new, and count them; those to vote on need slots too."""
     for triplet in triplets:
         triplet.shuffle = chance.randrange(SHUFFLE)
-    Triplet.objects.bulk_create(triplets, batch_size=_BATCH)
+    if connection.vendor == "postgresql":
+        copy_in(triplets)
+    else:
+        Triplet.objects.bulk_create(triplets, batch_size=_BATCH)
     done = sum(triplet.state == TripletState.COMPLETE for triplet in triplets)
     Campaign.objects.filter(pk=campaign.pk).update(
         triplets_total=F("triplets_total") + len(triplets), triplets_done=F("triplets_done") + done
