@@ -1,11 +1,9 @@
 """The admin of annotation: campaigns can be edited, votes and what follows are records."""
 
-import re
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -14,8 +12,8 @@ from django.urls import URLPattern, path, reverse
 from annotation import admin_people  # noqa: F401  registers itself
 from annotation.campaigns import close_campaign, open_campaign, pause_campaign
 from annotation.errors import AnnotationError
-from annotation.forms import ImportForm
-from annotation.imports import import_videoalign
+from annotation.forms import CampaignForm, ImportForm
+from annotation.imports import Target, import_given
 from annotation.models import (
     Campaign,
     Consensus,
@@ -31,6 +29,7 @@ from annotation.models import (
     Video,
     Vote,
 )
+from annotation.tables import Labels
 
 
 class Record(admin.ModelAdmin):
@@ -75,6 +74,7 @@ class DimensionSetAdmin(admin.ModelAdmin):
 
 @admin.register(Campaign)
 class CampaignAdmin(admin.ModelAdmin):
+    form = CampaignForm
     list_display = ["name", "state", "dimension_set", "triplets_done", "triplets_total"]
     list_filter = ["state", "dimension_set"]
     list_select_related = ["dimension_set"]
@@ -129,7 +129,7 @@ class CampaignAdmin(admin.ModelAdmin):
         return [upload, *super().get_urls()]
 
     def import_view(self, request: HttpRequest) -> HttpResponse:
-        """Upload a VideoAlign CSV; its clips lie in a folder on the server."""
+        """Upload a table or an archive, or name a folder on the server."""
         if not self.has_add_permission(request):
             return self._refuse(request)
         form = ImportForm(request.POST or None, request.FILES or None)
@@ -137,25 +137,22 @@ class CampaignAdmin(admin.ModelAdmin):
             try:
                 return self._imported(request, form)
             except AnnotationError as error:
-                form.add_error("file", _without_folder(error.message))
+                _show(form, error)
         context = {**self.admin_site.each_context(request), "form": form, "opts": self.opts}
         return render(request, "admin/annotation/campaign/import.html", context)
 
     def _imported(self, request: HttpRequest, form: ImportForm) -> HttpResponse:
-        upload = form.cleaned_data["file"]
-        with tempfile.TemporaryDirectory() as folder:
-            # Under its own name, so that the report speaks of the file that the person knows.
-            file = Path(folder) / Path(upload.name).name
-            file.write_bytes(upload.read())
-            report = import_videoalign(
-                file,
-                form.cleaned_data["campaign"],
-                request.user,  # type: ignore[arg-type]
-                clips=form.folder(),
-            )
+        given = form.cleaned_data
+        kind = {"kind": given["kind"]} if given["kind"] else {}
+        chosen = given["dimension_set"]
+        target = Target(given["campaign"], chosen.name if chosen else "videoalign", kind)
+        user = request.user
+        assert isinstance(user, User)  # the admin site asked for a log-in
+        labels = Labels(given["labels"] or Labels.AUTO)
+        report = import_given(given["file"], given["clips"], target, user, labels)
         for line in report.lines():
             level = messages.WARNING if line.startswith("warning") else messages.SUCCESS
-            self.message_user(request, _without_folder(line), level)
+            self.message_user(request, line, level)
         return HttpResponseRedirect(reverse("admin:annotation_campaign_changelist"))
 
     def _refuse(self, request: HttpRequest) -> HttpResponse:
@@ -163,9 +160,11 @@ class CampaignAdmin(admin.ModelAdmin):
         return HttpResponseRedirect(reverse("admin:index"))
 
 
-def _without_folder(text: str) -> str:
-    """The temporary folder of an upload says nothing to anybody."""
-    return re.sub(rf"{re.escape(tempfile.gettempdir())}/[^/]+/", "", text)
+def _show(form: ImportForm, error: AnnotationError) -> None:
+    """Each fault of a file with its line; whatever else is wrong as one sentence."""
+    form.add_error("file", error.message)
+    for each in error.details.get("faults", [])[1:]:
+        form.add_error("file", f"line {each['line']}: {each['error']}")
 
 
 class JudgementInline(admin.TabularInline):

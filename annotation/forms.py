@@ -1,35 +1,62 @@
 """Cleaning of what people type; no rules of the trade."""
 
-from pathlib import Path
 from typing import Any
 
 from django import forms
-from django.conf import settings
+
+from annotation.campaign_options import OPTIONS, checked
+from annotation.errors import CampaignError, ImportRefused
+from annotation.models import Campaign, CampaignKind, DimensionSet
+from annotation.sources import import_folder
+from annotation.tables import Labels
+
+
+class CampaignForm(forms.ModelForm):
+    class Meta:
+        model = Campaign
+        exclude = ("pool",)  # noqa: DJ006  the admin lists the fields; a pool has 100,000 clips
+
+    def clean(self) -> dict[str, Any]:
+        values = super().clean() or self.cleaned_data
+        try:
+            checked({name: values[name] for name in OPTIONS if name in values})
+        except CampaignError as error:
+            self.add_error(None, error.message)
+        return values
 
 
 class ImportForm(forms.Form):
-    campaign = forms.CharField(max_length=200, help_text="Made with the set videoalign if new.")
-    file = forms.FileField(help_text="VideoAlign CSV.")
+    campaign = forms.CharField(
+        max_length=200,
+        help_text="Made if it is not there: a draft, or closed where labels come along.",
+    )
+    dimension_set = forms.ModelChoiceField(
+        DimensionSet.objects.all(),
+        required=False,
+        to_field_name="name",
+        help_text="Of a new campaign; videoalign if none is chosen.",
+    )
+    kind = forms.ChoiceField(
+        choices=CampaignKind.choices, required=False, help_text="Of a new campaign."
+    )
+    file = forms.FileField(
+        required=False, help_text="CSV, JSON lines, Parquet, or a zip archive with a table."
+    )
     clips = forms.CharField(
         required=False,
-        help_text="Folder below MEDIA_ROOT/incoming on the server that the paths start from.",
+        help_text="Folder below MEDIA_ROOT/incoming on the server that the paths start from; or,"
+        " without a file, the folder that is imported.",
+    )
+    labels = forms.ChoiceField(
+        choices=[(each.value, each.value) for each in Labels],
+        required=False,
+        help_text="Needed: refuse a file that brings no labels.",
     )
 
-    def clean_clips(self) -> Any:
-        wanted = (self._root() / self.cleaned_data["clips"]).resolve()
-        if not wanted.is_relative_to(self._root()):
-            raise forms.ValidationError("The folder must lie below MEDIA_ROOT/incoming.")
-        if not wanted.is_dir():
-            raise forms.ValidationError(
-                f"There is no folder incoming/{self.cleaned_data['clips']} on the server."
-            )
-        return self.cleaned_data["clips"]
-
-    def folder(self) -> Path:
-        """Where the clips are."""
-        name: str = self.cleaned_data["clips"]
-        return (self._root() / name).resolve()
-
-    @staticmethod
-    def _root() -> Path:
-        return (Path(settings.MEDIA_ROOT) / "incoming").resolve()
+    def clean_clips(self) -> str:
+        wanted: str = self.cleaned_data["clips"]
+        try:
+            import_folder(wanted)
+        except ImportRefused as error:
+            raise forms.ValidationError(f"{error.message[0].upper()}{error.message[1:]}.") from None
+        return wanted

@@ -2,7 +2,14 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from annotation.views import campaigns_api, clips_api, dimension_sets_api, imports_api, tokens
+from annotation.views import (
+    campaigns_api,
+    clips_api,
+    dimension_sets_api,
+    exports_api,
+    imports_api,
+    tokens,
+)
 
 _CAMPAIGN = "api/campaigns/<int:campaign_id>"
 
@@ -19,6 +26,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{_CAMPAIGN}/extend", campaigns_api.ExtendView.as_view(), name="api-extend"),
     path(f"{_CAMPAIGN}/clone", campaigns_api.CloneView.as_view(), name="api-clone"),
     path(f"{_CAMPAIGN}/import", imports_api.ImportView.as_view(), name="api-import"),
+    path(f"{_CAMPAIGN}/export", exports_api.ExportView.as_view(), name="api-export"),
     path(f"{_CAMPAIGN}/triplets", clips_api.TripletsView.as_view(), name="api-triplets"),
     path(f"{_CAMPAIGN}/pairs", imports_api.PairsView.as_view(), name="api-pairs"),
     path("api/videos", clips_api.VideosView.as_view(), name="api-videos"),
