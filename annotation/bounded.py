@@ -119,6 +119,12 @@ class Bounded:
             )
         return self._process
 
+    def kill(self) -> None:
+        """End it in the middle of its work; whoever waits for its answer is told that it died."""
+        process = self._process
+        if process is not None:
+            process.kill()
+
     def close(self) -> None:
         with self._lock:
             self._close()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from django.conf import settings
+from django.core.files.base import File
 
 from annotation import bounded, images, probing, renditions
 from annotation.errors import MediaError
@@ -65,10 +66,17 @@ def incoming() -> Path:
 
 def below_incoming(name: str) -> Path:
     """A file or folder below it; MediaError where the name leads elsewhere."""
-    found = (incoming() / name).resolve()
-    if "\0" in name or not found.is_relative_to(incoming()):
+    found = None if "\0" in name else (incoming() / name).resolve()
+    if found is None or not found.is_relative_to(incoming()):
         raise MediaError(f"{name!r} must lie below the folder for imports (MEDIA_ROOT/incoming)")
     return found
+
+
+def store_upload(upload: File[bytes]) -> str:
+    """Keep an uploaded file below the folder for imports; give its name there, which is ours."""
+    name = f"uploads/{uuid.uuid4()}{Path(upload.name or '').suffix.lower()[:8]}"
+    write_atomically(incoming() / name, upload.chunks())
+    return name
 
 
 # Clips.
@@ -97,10 +105,10 @@ class _Here:
 
 
 def _opener(path: Path) -> Opener:
-    return _Here() if _is_ours(path) else bounded.shared()
+    return _Here() if is_ours(path) else bounded.shared()
 
 
-def _is_ours(path: Path) -> bool:
+def is_ours(path: Path) -> bool:
     """What runs left is ours and never changes; a person's file may be anything, at any time."""
     return path.resolve().is_relative_to(Path(settings.RUNS_ROOT).resolve())
 
@@ -161,28 +169,37 @@ def known_clip(sha256: str) -> Clip | None:
     )
 
 
-def keep_clip(path: Path, clip: Clip, *, opener: Opener | None = None) -> KeptClip:
-    """Put the original, the copy for people and the poster into the store, by content."""
+def keep_clip(path: Path, clip: Clip, *, ours: bool | None = None) -> KeptClip:
+    """Put the original, the copy for people and the poster into the store, by content.
+
+    `ours`: the file is one that we made ourselves and that will not change; asked of its place
+    where it is not given.
+    """
+    trusted = is_ours(path) if ours is None else ours
+    if trusted:
+        return kept(path, sha256_of(path), clip, _Here())
     with quarantined(path) as (file, sha256):
-        store = media_storage()
-        store.put(file, original_key(sha256))
-        if not (store.exists(shown_key(sha256)) and store.exists(poster_key(sha256))):
-            with workplace() as folder:
-                shown, poster = folder / "shown.mp4", folder / "poster.jpg"
-                (opener or _opener(path)).render(file, shown, poster, clip)
-                store.put(shown, shown_key(sha256))
-                store.put(poster, poster_key(sha256))
+        return kept(file, sha256, clip, bounded.shared())
+
+
+def kept(file: Path, sha256: str, clip: Clip, opener: Opener) -> KeptClip:
+    """The same for a file that does not change any more, opened by this opener."""
+    store = media_storage()
+    store.put(file, original_key(sha256))
+    if not (store.exists(shown_key(sha256)) and store.exists(poster_key(sha256))):
+        with workplace() as folder:
+            shown, poster = folder / "shown.mp4", folder / "poster.jpg"
+            opener.render(file, shown, poster, clip)
+            store.put(shown, shown_key(sha256))
+            store.put(poster, poster_key(sha256))
     return KeptClip(original_key(sha256), sha256, clip)
 
 
 @contextmanager
 def quarantined(path: Path) -> Iterator[tuple[Path, str]]:
-    """A file that nobody changes, with its sha256: a copy under a name of ours, if need be."""
-    if _is_ours(path):
-        yield path, sha256_of(path)
-        return
+    """A copy that nobody changes, under a name of ours, with its sha256."""
     if not path.is_file():
-        raise MediaError(f"the clip {path} is missing")
+        raise MediaError(f"the file {path} is missing")
     with workplace() as folder:
         copy = folder / uuid.uuid4().hex
         yield copy, write_atomically(copy, _chunks(path))
@@ -250,26 +267,30 @@ def _meta(clip: Clip) -> dict[str, Any]:
 def store_reference_image(path: Path | str, *, original_path: str = "") -> ReferenceImage:
     """Take a picture into the store; the same picture again gives the same row.
 
-    Raises MediaError if it is not a still PNG, JPEG or WebP of a size that we show.
+    The original is kept for trainers; people see a copy of its pixels without metadata. Raises
+    MediaError if it is not a still PNG, JPEG or WebP of a size that we show.
     """
     path = Path(path)
+    name = original_path or os.fspath(path)
     with quarantined(path) as (file, sha256), workplace() as folder:
         known = ReferenceImage.objects.filter(sha256=sha256).first()
         if known is not None:
             return known
         shown = folder / "shown.png"
-        picture = _opener(path).picture(file, shown)
+        try:
+            picture = bounded.shared().picture(file, shown)
+        except MediaError as error:
+            raise MediaError(error.message.replace(str(file), name)) from None
         key = f"images/{sha256[:2]}/{sha256}"
-        store = media_storage()
-        store.put(file, key)
-        store.put(shown, image_key(sha256))
+        media_storage().put(file, key)
+        media_storage().put(shown, image_key(sha256))
     image, _ = ReferenceImage.objects.get_or_create(
         sha256=sha256,
         defaults={
             "file": key,
             "width": picture.width,
             "height": picture.height,
-            "original_path": original_path or os.fspath(path.name),
+            "original_path": name[:1000],
         },
     )
     return image

@@ -115,6 +115,8 @@ def transcode_argv(source: Path, target: Path, clip: Clip) -> list[str]:
         "fs": _BYTES,
         "format": "mp4",
     }
+    if clip.variable:  # the container may hold the last frame for longer than the others say
+        words["t"] = f"{clip.duration:.6f}"
     output = ffmpeg.output(even, f"file:{target.resolve()}", **words)
     quiet = output.global_args("-nostdin", "-hide_banner", "-loglevel", "error")
     argv: list[str] = quiet.overwrite_output().compile(cmd=imageio_ffmpeg.get_ffmpeg_exe())

@@ -33,6 +33,7 @@ class OutputKind(StrEnum):
     PAIRS = "pairs"
     EVALUATION = "evaluation"
     REPORT = "report"
+    INGEST = "ingest"  # what became of each file of a media import
 
 
 @dataclass(frozen=True, slots=True)

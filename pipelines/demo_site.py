@@ -172,7 +172,7 @@ def _store(folder: Path, rows: list[dict[str, Any]]) -> dict[str, Video]:
     }
 
     def keep(name: str) -> media.KeptClip:
-        return media.keep_clip(folder / name, probe(folder / name))
+        return media.keep_clip(folder / name, probe(folder / name), ours=True)
 
     with ThreadPoolExecutor(4) as pool:
         kept = dict(zip(sides, pool.map(keep, sides), strict=True))

@@ -1,15 +1,18 @@
 """The forms that start runs and loops: cleaning only. What may play a role is asked of the kind."""
 
+import dataclasses
 import json
 from collections.abc import Iterable
 from typing import Any, Final
 
 from django import forms
 
+from annotation.media import store_upload
 from annotation.models import Campaign
 from formats.records import PromptRecord
 from pipelines import kinds
 from pipelines.errors import InvalidRunConfig
+from pipelines.ingesting import IngestConfig
 from pipelines.models import ENDED, Artifact, BaseModel, Run, Suite
 from pipelines.run_pages import pretty
 from pipelines.splitting import SPLITS, Split
@@ -51,6 +54,12 @@ class StartRunForm(forms.Form):
     def __init__(self, spec: kinds.KindSpec, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.spec = spec
+        if spec.upload:
+            self.fields["upload"] = forms.FileField(
+                required=False,
+                label="Upload",
+                help_text=f"A zip archive; its name takes the place of “{spec.upload}” above.",
+            )
         for role in spec.roles:
             if role.given:
                 self._add_prompts(role)
@@ -80,6 +89,12 @@ class StartRunForm(forms.Form):
         self.fields["prompts_limit"] = forms.IntegerField(
             min_value=1, required=False, label="At most"
         )
+
+    def config_with_upload(self) -> dict[str, Any]:
+        """The config, with the uploaded file where it belongs; the file is stored."""
+        config: dict[str, Any] = self.cleaned_data["config"]
+        upload = self.cleaned_data.get("upload")
+        return {**config, self.spec.upload: store_upload(upload)} if upload else config
 
     def inputs(self) -> dict[str, Source]:
         """What plays each role, as start_run wants it."""
@@ -158,6 +173,8 @@ def default_config(spec: kinds.KindSpec) -> dict[str, Any]:
     if spec.name == "snapshot":
         newest = Campaign.objects.order_by("-pk").first()
         return {"campaign": newest.name if newest else "", "split": Split().to_json()}
+    if spec.name == "ingest":
+        return {each.name: each.default for each in dataclasses.fields(IngestConfig)}
     try:
         return spec.check({})
     except InvalidRunConfig:

@@ -15,6 +15,7 @@ from formats.supervised import Supervised
 from pipelines import (
     evaluation,
     generations,
+    ingesting,
     pairing,
     registry,
     reporting,
@@ -69,6 +70,8 @@ class KindSpec:
     output: OutputKind | None = None
     queue: QueueName = QueueName.DEFAULT
     threads: int | None = None
+    upload: str = ""  # entry of the config that an uploaded file fills
+    for_leads: bool = False  # leads may start it too, not ML engineers alone
     ingest: Ingest | None = None
     finish: Finish | None = None
 
@@ -200,6 +203,17 @@ register(
 
 # The steps that need the database: children of manage.py.
 
+register(
+    KindSpec(
+        "ingest",
+        "Take clips into the store",
+        ingesting.check,
+        perform=ingesting.perform,
+        output=OutputKind.INGEST,
+        upload="archive",
+        for_leads=True,
+    )
+)
 register(
     KindSpec(
         "snapshot",

@@ -27,6 +27,8 @@ from pipelines.models import Run, RunInput
 TAG: Final = "TIEBREAK_RUN_TAG"
 # Where a site keeps its GPUs apart, and its copies of public models.
 _PASSED_ON: Final = ("CUDA_VISIBLE_DEVICES", "HF_HOME")
+# How the site is set up: what only a child of manage.py may know.
+_OF_THE_SITE: Final = ("MEDIA_STORAGE_URL", "MEDIA_S3_", "TIEBREAK_MEDIA_")
 _PR_SET_PDEATHSIG: Final = 1
 _LIBC: Final = ctypes.CDLL(None)
 
@@ -100,7 +102,8 @@ def environment(spec: KindSpec, run: Run, *, slots: int) -> dict[str, str]:
 
 
 def _django_environment() -> dict[str, str]:
-    return {
+    set_up = {name: value for name, value in os.environ.items() if name.startswith(_OF_THE_SITE)}
+    return set_up | {
         "DJANGO_SETTINGS_MODULE": os.environ["DJANGO_SETTINGS_MODULE"],
         "DATABASE_URL": _database_url(),
         "SECRET_KEY": settings.SECRET_KEY,

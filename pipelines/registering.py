@@ -58,7 +58,7 @@ def commit(run: Run, outcome: Outcome) -> bool:
         return False
     spec = kinds.get(run.kind)
     try:
-        with _kept_alive(run):
+        with kept_alive(run):
             for output in outcome.outputs:
                 verify(launching.run_dir(run), output)
             if spec.ingest is not None:
@@ -128,7 +128,7 @@ def _set_aside(run: Run) -> None:
 
 
 @contextmanager
-def _kept_alive(run: Run) -> Iterator[None]:
+def kept_alive(run: Run) -> Iterator[None]:
     """Renew the lease from another thread while this one hashes and copies."""
     done = threading.Event()
     keeper = threading.Thread(target=_keep, args=(run, done), name=f"lease-{run.pk}", daemon=True)

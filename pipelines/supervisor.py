@@ -16,7 +16,7 @@ from django.db import InterfaceError, OperationalError, connection
 
 from formats.errors import FormatError
 from formats.outcome import FINAL, ExitCode, Outcome
-from pipelines import kinds, launching, lifecycle, registering
+from pipelines import kinds, launching, lifecycle, materialising, registering
 from pipelines.errors import ArtifactMissing, Lost, PipelineError
 from pipelines.models import Run, RunState
 from pipelines.progress import Progress
@@ -87,6 +87,9 @@ class _Supervisor:
             spec = kinds.get(self.run.kind)
             launching.kill_leftovers(self.run)
             launching.prepare(self.run)
+            self._renew()
+            with registering.kept_alive(self.run):
+                materialising.make_local(self.run)
             self._renew()
         except (PipelineError, FormatError) as error:
             reason = "input_failed" if isinstance(error, ArtifactMissing) else "bad_config"

@@ -15,6 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("reports/<int:artifact_id>/", reports.report, name="report"),
     path("reports/<int:artifact_id>/report.json", reports.report_json, name="report-json"),
     path("artifacts/<int:artifact_id>/", artifacts.artifact_page, name="artifact"),
+    path("artifacts/<int:artifact_id>/ingest.json", artifacts.ingest_json, name="ingest-json"),
     path("api/runs", api.RunsView.as_view(), name="api-runs"),
     path("api/runs/<int:run_id>", api.RunView.as_view(), name="api-run"),
     path("api/runs/<int:run_id>/cancel", api.CancelView.as_view(), name="api-cancel"),

@@ -1,6 +1,6 @@
 """The page of one artifact: what it is, where it comes from, who uses it."""
 
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
@@ -8,6 +8,19 @@ from formats.outcome import OutputKind
 from pipelines import registry, run_pages
 from pipelines.models import Artifact
 from pipelines.views.access import for_viewers, person
+
+
+@require_GET
+@for_viewers
+def ingest_json(_request: HttpRequest, artifact_id: int) -> HttpResponse:
+    """What became of each file of a media import, whole."""
+    artifact = get_object_or_404(Artifact, pk=artifact_id, kind=OutputKind.INGEST)
+    file = registry.path_of(artifact)
+    if not file.is_file():
+        raise Http404("The file of this artifact is not there.")
+    response = HttpResponse(file.read_bytes(), content_type="application/json")
+    response["Content-Disposition"] = f'attachment; filename="ingest-{artifact.run_id}.json"'
+    return response
 
 
 @require_GET

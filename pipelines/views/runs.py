@@ -6,8 +6,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
-from annotation.permissions import is_ml_engineer
-from pipelines import kinds, run_pages
+from annotation.permissions import is_lead, is_ml_engineer
+from pipelines import ingest_pages, kinds, run_pages
 from pipelines.errors import WrongState
 from pipelines.models import Run, RunState
 from pipelines.run_cards import cards, kind_title
@@ -38,6 +38,7 @@ def run_list(request: HttpRequest) -> HttpResponse:
         "state": state,
         "kind": kind,
         "may_start": is_ml_engineer(person(request)),
+        "may_ingest": is_lead(person(request)) or is_ml_engineer(person(request)),
     }
     return render(request, "pipelines/runs.html", context)
 
@@ -68,6 +69,7 @@ def run_page(request: HttpRequest, run_id: int) -> HttpResponse:
         "figures": figures[:_TABLES],
         "more_figures": figures[_TABLES:],
         "clips": run_pages.sample_clips(run, user),
+        "ingest": ingest_pages.report_of(run, user),
         "may_admin": user.is_staff,
     }
     return render(request, "pipelines/run.html", context)

@@ -1,0 +1,65 @@
+"""The clips that a run reads, made local before it starts: trainers know files, not services.
+
+Where the storage is a folder they are there already. Where it is a bucket, what the run's inputs
+name is fetched into MEDIA_ROOT and checked against its sha256; what is there from before stays.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+from annotation.errors import MediaError
+from annotation.storage import LocalMedia, media_storage
+from formats.outcome import OutputKind
+from formats.records import PairRecord, VideoRef
+from formats.snapshot import read_snapshot
+from pipelines.errors import ArtifactMissing
+from pipelines.models import Run
+from pipelines.registry import path_of
+
+_AT_ONCE: Final = 8
+
+
+def make_local(run: Run) -> int:
+    """Fetch what the run's inputs name; give how many clips they are. ArtifactMissing if one fails.
+
+    May take long; the caller keeps the lease.
+    """
+    store = media_storage()
+    if isinstance(store, LocalMedia):
+        return 0
+    wanted = {ref.path: ref for ref in clips_of(run)}
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        try:
+            list(pool.map(lambda ref: store.local(ref.path, ref.sha256), wanted.values()))
+        except MediaError as error:
+            message = f"a clip of its inputs cannot be fetched: {error.message}"
+            raise ArtifactMissing(message) from None
+    return len(wanted)
+
+
+def clips_of(run: Run) -> Iterator[VideoRef]:
+    """The clips below the media root that the inputs of a run name."""
+    for row in run.inputs.select_related("artifact"):
+        if row.artifact is not None and (read := _READERS.get(row.artifact.kind)) is not None:
+            yield from read(path_of(row.artifact))
+
+
+def _of_snapshot(path: Path) -> Iterable[VideoRef]:
+    for record in read_snapshot(path).records:
+        yield record.video_a
+        if record.video_b is not None:
+            yield record.video_b
+
+
+def _of_pairs(path: Path) -> Iterable[VideoRef]:
+    for record in PairRecord.read(path):
+        yield record.chosen
+        yield record.rejected
+
+
+_READERS: Final[dict[str, Callable[[Path], Iterable[VideoRef]]]] = {
+    OutputKind.SNAPSHOT: _of_snapshot,
+    OutputKind.PAIRS: _of_pairs,
+}
