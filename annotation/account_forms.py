@@ -45,7 +45,7 @@ class ResetForm(PasswordResetForm):
         context: dict[str, Any],
         from_email: str | None,
         to_email: str,
-        **_html: str | None,
+        html_email_template_name: str | None = None,  # noqa: ARG002  Django's signature
     ) -> None:
         subject = "".join(loader.render_to_string(subject_template_name, context).splitlines())
         body = loader.render_to_string(email_template_name, context)

@@ -30,7 +30,7 @@ def check_body(campaign: Campaign, body: object) -> Body:
             _("A guideline has instructions, dimensions and examples, and nothing else.")
         )
     known = {each.key: each for each in campaign.dimension_set.dimensions.all()}
-    checked = {
+    checked: Body = {
         "instructions": _texts(body.get("instructions", {}), "instructions"),
         "dimensions": {
             key: _dimension(key, value)

@@ -80,7 +80,7 @@ def _translated(texts: Mapping[str, Any], language: str) -> dict[str, Any]:
 
 
 @retried
-def publish(campaign: Campaign, body: Mapping[str, Any], *, major: bool, user: User) -> Guideline:
+def publish(campaign: Campaign, body: object, *, major: bool, user: User) -> Guideline:
     """The next version. After a major one nobody gets a question before they accepted it."""
     checked = check_body(campaign, body)
     locked = Campaign.objects.select_for_update(no_key=True).get(pk=campaign.pk)
@@ -132,7 +132,7 @@ def draft_of(campaign: Campaign) -> Draft:
 
 
 @transaction.atomic
-def save_draft(campaign: Campaign, body: Mapping[str, Any], revision: int, user: User) -> Draft:
+def save_draft(campaign: Campaign, body: object, revision: int, user: User) -> Draft:
     """Save over the revision that was read; if somebody else saved since, VoteConflict."""
     checked = check_body(campaign, body)
     values = {"body": checked, "saved_by": user, "saved_at": timezone.now()}

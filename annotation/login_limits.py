@@ -26,7 +26,7 @@ def client_address(request: HttpRequest) -> str:
     hops = [hop.strip() for hop in forwarded if hop.strip()]
     proxies: int = settings.TIEBREAK_PROXIES
     if proxies and len(hops) >= proxies:
-        return hops[-proxies]
+        return str(hops[-proxies])
     return str(request.META.get("REMOTE_ADDR", ""))
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from django.contrib.auth.models import User
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from annotation.consents import digest
 from annotation.errors import BadAccount, NotFound
@@ -35,15 +35,19 @@ class Member:
     active_ms_today: int
 
 
+def matching(search: str) -> QuerySet[User]:
+    """Accounts with this in their name or address; all, for no text."""
+    users = User.objects.prefetch_related("groups")
+    if not search:
+        return users
+    return users.filter(
+        Q(username__icontains=search) | Q(first_name__icontains=search) | Q(email__icontains=search)
+    )
+
+
 def everybody(*, search: str = "", after: str = "") -> People:
-    users = User.objects.prefetch_related("groups").order_by("username")
-    if search:
-        users = users.filter(
-            Q(username__icontains=search)
-            | Q(first_name__icontains=search)
-            | Q(email__icontains=search)
-        )
-    found = list(users.filter(username__gt=after)[: PAGE + 1])
+    """A page of the list for the eye."""
+    found = list(matching(search).order_by("username").filter(username__gt=after)[: PAGE + 1])
     more = len(found) > PAGE
     return People(found[:PAGE], found[PAGE - 1].username if more else "")
 

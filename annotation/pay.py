@@ -138,9 +138,9 @@ def _sources(
     yield _by_day(flags, "created_at").annotate(questions=Count("pk"))
 
 
-def _by_day(rows: QuerySet[Any], at: str) -> QuerySet[Any, dict[str, Any]]:
-    days = rows.order_by().annotate(day=TruncDate(at)).values("annotator", "day")
-    return days.annotate(first=Min(at), last=Max(at))
+def _by_day(rows: QuerySet[Any], at: str) -> QuerySet[Any, Any]:
+    days: QuerySet[Any, Any] = rows.order_by().annotate(day=TruncDate(at))
+    return days.values("annotator", "day").annotate(first=Min(at), last=Max(at))
 
 
 def totals(days: Sequence[Day]) -> list[Total]:

@@ -17,7 +17,8 @@ from annotation.models import Guideline, Language, Video
 from annotation.permissions import is_annotator, may_see_campaign
 from annotation.profiles import settings_of
 from annotation.views.door import Door, body_of, person
-from annotation.views.people_api import field, lead, seen_campaign
+from annotation.views.lead_door import lead, repeatable
+from annotation.views.people_api import field, seen_campaign
 
 _OBJECT = OpenApiTypes.OBJECT
 
@@ -105,6 +106,7 @@ class GuidelinesView(Door):
         return Response({"guidelines": [_version(each) for each in rows]})
 
     @extend_schema(summary="Publish a version", request=_OBJECT, responses={201: _OBJECT})
+    @repeatable()
     def post(self, request: Request, campaign_id: int) -> Response:
         user, campaign = lead(request), seen_campaign(request, campaign_id)
         body = body_of(request)

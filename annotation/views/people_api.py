@@ -20,11 +20,12 @@ from annotation import (
     people,
     profiles,
 )
-from annotation.errors import NotAllowed, NotFound, Unreadable
+from annotation.errors import NotFound, Unreadable
 from annotation.models import Campaign, Invitation
 from annotation.people import PasswordLink
-from annotation.permissions import is_lead, may_see_campaign
+from annotation.permissions import may_see_campaign
 from annotation.views.door import Door, body_of, person
+from annotation.views.lead_door import lead, page_of, read_number, read_query
 
 _OBJECT = OpenApiTypes.OBJECT
 _PERIOD = [
@@ -32,13 +33,6 @@ _PERIOD = [
     OpenApiParameter("to", OpenApiTypes.DATE, description="Last day, included."),
 ]
 _WORD = {int: "a whole number", str: "text", bool: "true or false"}
-
-
-def lead(request: Request) -> User:
-    user = person(request)
-    if not is_lead(user):
-        raise NotAllowed("Only leads manage people.")
-    return user
 
 
 def seen_campaign(request: Request, campaign_id: int) -> Campaign:
@@ -102,15 +96,16 @@ class ConsentView(Door):
 
 
 class InvitationsView(Door):
-    @extend_schema(summary="Invitations", responses=_OBJECT)
+    @extend_schema(summary="Invitations, page by page", responses=_OBJECT)
     def get(self, request: Request) -> Response:
         lead(request)
-        rows = Invitation.objects.select_related("campaign", "created_by").order_by("-pk")
-        number = request.query_params.get("campaign", "")
-        if number:
-            rows = rows.filter(campaign=_number(number, "campaign"))
-        return Response({"invitations": [_invitation(each) for each in rows[:500]]})
+        rows = Invitation.objects.select_related("created_by")
+        number = read_number(read_query(request, ["campaign"]), "campaign")
+        return page_of(
+            request, rows if number is None else rows.filter(campaign=number), _invitation
+        )
 
+    # Not repeatable: its stored answer would keep the token.
     @extend_schema(
         summary="Invite people: the link is told once", request=_OBJECT, responses={201: _OBJECT}
     )
@@ -151,16 +146,11 @@ def _invitation(row: Invitation) -> dict[str, Any]:
 
 
 class AccountsView(Door):
-    @extend_schema(summary="People, by name", responses=_OBJECT)
+    @extend_schema(summary="Accounts, page by page", responses=_OBJECT)
     def get(self, request: Request) -> Response:
         lead(request)
-        found = members.everybody(
-            search=request.query_params.get("search", ""),
-            after=request.query_params.get("after", ""),
-        )
-        return Response(
-            {"people": [_account(each) for each in found.users], "next": found.next_after}
-        )
+        search = read_query(request, ["search"]).get("search", "")
+        return page_of(request, members.matching(search), _account)
 
     @extend_schema(
         summary="Make many accounts from a CSV, all or none",
@@ -313,9 +303,3 @@ def _date(text: str, name: str) -> date | None:
         return date.fromisoformat(text)
     except ValueError:
         raise Unreadable(f"{name!r} must be a day such as 2026-01-31, got {text[:40]!r}.") from None
-
-
-def _number(text: str, name: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise Unreadable(f"{name!r} must be a number, got {text[:40]!r}.")
-    return int(text)

@@ -24,7 +24,8 @@ def test_a_table_makes_annotators_with_links_and_no_password(
 ) -> None:
     one, two = make_campaign(name="one"), make_campaign(name="two")
     links = make_accounts(
-        f"username,email,name,campaign\ndora,dora@example.org,Dora D.,two\nemil,,,{one.pk}\nfred,,,",
+        "username,email,name,campaign\n"
+        f"dora,dora@example.org,Dora D.,two\nemil,,,{one.pk}\nfred,,,",
         one,
     )
     assert [link.user.username for link in links] == ["dora", "emil", "fred"]

@@ -66,7 +66,7 @@ def test_a_lead_runs_people_through_rest(lee: Any, campaign: Any) -> None:
     made = post(lead, "/api/invitations", campaign=campaign.pk, max_uses=2, days=3, note="class")
     assert made.status_code == 201
     assert made.json()["link"].startswith("http://testserver/invitation/")
-    (listed,) = lead.get(f"/api/invitations?campaign={campaign.pk}").json()["invitations"]
+    (listed,) = lead.get(f"/api/invitations?campaign={campaign.pk}").json()["results"]
     assert (listed["note"], listed["uses"], listed["max_uses"]) == ("class", 0, 2)
     assert "link" not in listed
     assert post(lead, f"/api/invitations/{listed['id']}/revoke").json()["revoked"] is True
@@ -106,15 +106,18 @@ def test_who_works_in_an_open_campaign_is_listed_without_being_a_member(
     assert (row["member"], row["questions"], row["stage"]) == (False, 1, "working")
 
 
-def test_people_come_in_pages_by_name(lee: Any, people: Any) -> None:
+def test_accounts_come_in_pages(lee: Any, people: Any) -> None:
     people(150)
     lead = logged_in(lee)
     first = lead.get("/api/people?search=annotator").json()
-    assert len(first["people"]) == 100
-    rest = lead.get("/api/people", {"search": "annotator", "after": first["next"]}).json()
-    assert (len(rest["people"]), rest["next"]) == (50, "")
-    names = [each["username"] for each in [*first["people"], *rest["people"]]]
-    assert names == sorted(set(names))
+    assert len(first["results"]) == 100
+    rest = lead.get(first["next"]).json()
+    assert (len(rest["results"]), rest["next"]) == (50, None)
+    names = {each["username"] for each in [*first["results"], *rest["results"]]}
+    assert len(names) == 150
+    page = lead.get("/people/?search=annotator").content.decode()
+    assert page.count('name="user"') == 100
+    assert "after=annotator" in page
 
 
 @pytest.mark.parametrize(

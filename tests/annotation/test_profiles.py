@@ -97,4 +97,4 @@ def test_the_page_and_the_site_know_the_same_commands() -> None:
         for n, letters in enumerate(re.findall(r"\w+", rows[1]), start=1)
         for letter, label in zip(letters, re.findall(r"\w+", labels[1]), strict=True)
     }
-    assert profiles.COMMANDS == {**grid, **dict(listed)}
+    assert {**grid, **dict(listed)} == profiles.COMMANDS
