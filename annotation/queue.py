@@ -213,7 +213,7 @@ def read_dimensions(text: str | None) -> tuple[Dimension, ...]:
 
 _PROMPT: Final = Columns(Prompt, "p", "id", "text", "translations", "image_id")
 _IMAGE: Final = Columns(ReferenceImage, "i")
-_SHOWN: Final = ("id", "file", "sha256", "fps", "num_frames", "width", "height", "duration")
+_SHOWN: Final = ("id", "fps", "num_frames", "width", "height", "duration", "flashes")
 _VIDEO_A: Final = Columns(Video, "va", *_SHOWN)
 _VIDEO_B: Final = Columns(Video, "vb", *_SHOWN)
 _QUESTION: Final = f"{_PROMPT.sql}, {_IMAGE.sql}, {_VIDEO_A.sql}, {_VIDEO_B.sql}"

@@ -51,7 +51,12 @@ def make_campaign(db: None) -> Callable[..., Any]:
 
 
 def bare_campaign(
-    triplets: int = 1, *, votes_wanted: int = 3, name: str = "", dimension_set: str = "videoalign"
+    triplets: int = 1,
+    *,
+    votes_wanted: int = 3,
+    name: str = "",
+    dimension_set: str = "videoalign",
+    **options: Any,
 ) -> Any:
     from annotation.campaigns import create_campaign, ensure_built_in_sets
     from annotation.importing import create_triplets
@@ -63,6 +68,7 @@ def bare_campaign(
         dimension_set,
         votes_wanted=votes_wanted,
         state=CampaignState.OPEN,
+        **options,
     )
     maker, _ = Generator.objects.get_or_create(name="generator-secret-7B")
     prompts = [
@@ -85,7 +91,9 @@ def bare_campaign(
         for prompt in prompts
         for seed in (1, 2)
     )
-    pairs = list(zip(prompts, videos[::2], videos[1::2], strict=True))
+    single = campaign.kind == "single"
+    others = [None] * triplets if single else videos[1::2]
+    pairs = list(zip(prompts, videos[::2], others, strict=True))
     create_triplets(campaign, pairs, chance=random.Random(1))
     return campaign
 
@@ -173,7 +181,9 @@ def people(db: None) -> Callable[[int], list[Any]]:
     def make(count: int) -> list[Any]:
         ensure_groups()
         group = Group.objects.get(name="annotator")
-        users = [User.objects.create(username=f"annotator {n}") for n in range(count)]
+        first = group.user_set.count()
+        names = [f"annotator {n}" for n in range(first, first + count)]
+        users = [User.objects.create(username=name) for name in names]
         group.user_set.add(*users)
         return users
 
