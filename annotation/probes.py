@@ -52,7 +52,8 @@ __all__ = [
 @retried
 def answer(token: uuid.UUID, user: User, ballot: Ballot) -> Receipt:
     """Record what was said on a probe; the token is the idempotency key, as with votes."""
-    lease = _own_lease(token, user)
+    theirs = "This pair was given to somebody else; log in as they to send the vote."
+    lease = _own_lease(token, user, theirs)
     said = _read(lease, ballot)
     req_hash = said_hash(said, ballot.remark)
     cursor, now = lock_cursor(lease.campaign_id, user)
@@ -366,12 +367,14 @@ def _save_hand(cursor: Cursor) -> None:
     Cursor.objects.filter(pk=cursor.pk).update(probe=cursor.probe)
 
 
-def _own_lease(token: uuid.UUID, user: User) -> ProbeLease:
+def _own_lease(
+    token: uuid.UUID, user: User, theirs: str = "This pair was given to somebody else."
+) -> ProbeLease:
     lease = with_clips().filter(pk=token).first()
     if lease is None:
         raise NotFound("There is no such pair.")
     if lease.annotator_id != user.pk:
-        raise ForeignLease("This pair was given to somebody else.")
+        raise ForeignLease(theirs)
     return lease
 
 
