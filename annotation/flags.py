@@ -160,7 +160,7 @@ def _keep(shown: _Shown, user: User, report: Report, clip: uuid.UUID | None, now
     )
     Outbox.objects.create(kind="flag.raised", ref=str(flag.pk))
     if clip is not None and report.kind in WITHDRAWING:
-        Flag.objects.filter(pk=flag.pk).update(withdrew=_withdraw(clip))
+        Flag.objects.filter(pk=flag.pk).update(**_withdraw(flag, clip))
 
 
 def _end(shown: _Shown, user: User, cursor: Cursor, report: Report, *, now: datetime) -> None:
@@ -177,10 +177,10 @@ def _end(shown: _Shown, user: User, cursor: Cursor, report: Report, *, now: date
     count_answer(cursor, now, None)
 
 
-def _withdraw(clip: uuid.UUID) -> list[int]:
-    """Out of every queue, in every campaign; the triplets that went with it."""
+def _withdraw(flag: Flag, clip: uuid.UUID) -> dict[str, list[int]]:
+    """Out of every queue, in every campaign; what went with it by this flag so far."""
     Video.objects.filter(pk=clip).update(withdrawn=True)
-    gold.retire_of_clip(clip)
+    retired = gold.retire_of_clip(clip)
     open_ones = Triplet.objects.filter(_shows(clip), state=TripletState.OPEN)
     rows = list(open_ones.select_for_update(no_key=True).order_by("pk"))
     gone = [row.pk for row in rows]
@@ -188,28 +188,30 @@ def _withdraw(clip: uuid.UUID) -> list[int]:
     leased = Slot.objects.filter(triplet__in=gone, state=SlotState.LEASED)
     leased.update(**OPEN_AGAIN)
     _count(rows, -1)
-    return gone
+    return {
+        "withdrew": sorted({*flag.withdrew, *gone}),
+        "retired": sorted({*flag.retired, *retired}),
+    }
 
 
 def _bring_back(clip: uuid.UUID) -> None:
-    """The clip, and the triplets that left with it unless their other clip is out as well."""
+    """The clip, and what left with it unless its other clip is out as well."""
     Video.objects.filter(pk=clip).update(withdrawn=False)
-    gold.restore_of_clip(clip)
     theirs = Triplet.objects.filter(_shows(clip), state=TripletState.WITHDRAWN)
     theirs = theirs.exclude(video_a__withdrawn=True).exclude(video_b__withdrawn=True)
     rows = list(theirs.select_for_update(of=("self",), no_key=True).order_by("pk"))
     clips = {each for row in rows for each in (row.video_a_id, row.video_b_id) if each}
-    by_flags = Flag.objects.filter(video_id__in=clips).values_list("withdrew", flat=True)
-    taken = {triplet for withdrew in by_flags for triplet in withdrew}
+    flags = list(Flag.objects.filter(video_id__in={clip, *clips}))
+    taken = {triplet for flag in flags for triplet in flag.withdrew}
     back = [row for row in rows if row.pk in taken]
     Triplet.objects.filter(pk__in=[row.pk for row in back]).update(state=TripletState.OPEN)
     _count(back, +1)
+    gold.restore_all([probe for flag in flags for probe in flag.retired])
 
 
 def _follow(flag: Flag, clip: uuid.UUID, *, uphold: bool) -> None:
     if uphold:
-        more = _withdraw(clip)
-        Flag.objects.filter(pk=flag.pk).update(withdrew=[*{*flag.withdrew, *more}])
+        Flag.objects.filter(pk=flag.pk).update(**_withdraw(flag, clip))
         return
     standing = Flag.objects.filter(video=clip, kind__in=WITHDRAWING)
     if not standing.exclude(state=FlagState.DISMISSED).exists():

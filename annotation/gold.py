@@ -167,18 +167,19 @@ def restore(probe: Probe) -> bool:
     return bool(Probe.objects.filter(pk=probe.pk, active=False).update(active=True))
 
 
-def retire_of_clip(video: uuid.UUID) -> int:
-    """Questions that show this clip; none is asked any more."""
-    showing = Q(video_a=video) | Q(video_b=video)
-    return Probe.objects.filter(showing, active=True).update(active=False)
+def retire_of_clip(video: uuid.UUID) -> list[int]:
+    """Questions that showed this clip; none is asked any more."""
+    showing = Probe.objects.filter(Q(video_a=video) | Q(video_b=video), active=True)
+    gone = list(showing.values_list("pk", flat=True))
+    Probe.objects.filter(pk__in=gone).update(active=False)
+    return gone
 
 
-def restore_of_clip(video: uuid.UUID) -> int:
-    """After a clip came back: its questions, where the other clip is not withdrawn."""
-    showing = Q(video_a=video) | Q(video_b=video)
-    gone = Q(video_a__withdrawn=True) | Q(video_b__withdrawn=True)
-    kept = Probe.objects.filter(showing, active=False).exclude(gone).values_list("pk", flat=True)
-    return Probe.objects.filter(pk__in=list(kept)).update(active=True)
+def restore_all(probes: Sequence[int]) -> None:
+    """Ask them again, except where a clip is withdrawn."""
+    rows = Probe.objects.filter(pk__in=probes).exclude(video_a__withdrawn=True)
+    kept = rows.exclude(video_b__withdrawn=True).values_list("pk", flat=True)
+    Probe.objects.filter(pk__in=list(kept)).update(active=True)
 
 
 def retire_of_triplets(triplets: Sequence[int]) -> int:

@@ -204,6 +204,9 @@ class Flag(models.Model):
         blank=True,
         help_text="Triplets that left the queues with the clip: they come back if it does.",
     )
+    retired = models.JSONField(
+        default=list, blank=True, help_text="Questions with a known answer that left with it."
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     settled_by = models.ForeignKey(
         USER, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
