@@ -30,13 +30,13 @@ class Interval:
     high: float
 
 
-def grouped(cluster: ArrayLike, *, seed: int = 0) -> Integers:
-    """Numbers the clusters from 0, and puts them into at most MAX_GROUPS groups."""
+def grouped(cluster: ArrayLike, *, most: int = MAX_GROUPS, seed: int = 0) -> Integers:
+    """Numbers the clusters from 0, and puts them into at most `most` groups."""
     number = np.unique(np.asarray(cluster), return_inverse=True)[1].astype(np.int64).ravel()
     clusters = size_of(number)
-    if clusters <= MAX_GROUPS:
+    if clusters <= most:
         return number
-    shuffled = np.random.default_rng(seed).permutation(clusters) % MAX_GROUPS
+    shuffled = np.random.default_rng(seed).permutation(clusters) % most
     return shuffled[number]
 
 

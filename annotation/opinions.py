@@ -11,6 +11,7 @@ import numpy as np
 from django.contrib.auth.models import User
 from numpy.typing import NDArray
 
+from annotation.clustered import grouped
 from annotation.columns import Column, read_columns
 from annotation.models import Campaign, CampaignKind, Dimension, Generator
 from annotation.shorthand import PAIR_LETTERS, REASON_OF_LETTER, SCORE_LETTERS
@@ -172,6 +173,11 @@ class Reading:
             complete=columns["complete"][order],
             need=columns["need"][order],
         )
+
+    @cached_property
+    def groups(self) -> Ints:
+        """By triplet: the group of prompts that a bootstrap draws together."""
+        return grouped(self.triplets.prompt)
 
     @cached_property
     def generators(self) -> tuple[list[str], Ints, Ints]:

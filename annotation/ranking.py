@@ -206,8 +206,9 @@ def _problem(rows: _Rows, counts: Floats) -> _Problem:
 def _loss(problem: _Problem, found: Floats) -> Floats:  # [fits]
     softplus = np.logaddexp(0, -(found @ problem.x.T))
     log_tie = np.log(np.expm1(2 * found[:, -1]))
-    loss: Floats = (problem.weight * softplus).sum(1) - problem.ties * log_tie
-    return loss + RIDGE * (found[:, :-1] ** 2).sum(1)
+    ridge = RIDGE * (found[:, :-1] ** 2).sum(1)
+    loss: Floats = (problem.weight * softplus).sum(1) - problem.ties * log_tie + ridge
+    return loss
 
 
 def _newton_step(problem: _Problem, found: Floats) -> Floats:  # [fits, P + 1]

@@ -1,100 +1,97 @@
-"""Small charts as SVG, laid out here because the policy forbids style attributes in templates."""
+"""Figures of dashboards as people read them: charts, cells of tables, figures with intervals."""
 
 from dataclasses import dataclass
 from typing import Any, Final
 
 from django import template
+from django.template.loader import get_template
+from django.utils.safestring import SafeString
 
-from annotation.dashboards import DimensionAgreement, LabelShares
+from annotation import charts
+from annotation.dashboards.agreeing import Figure
+from annotation.dashboards.panel import Column, Table
+from annotation.templatetags.annotation_format import UNDEFINED, coefficient, percent
 
 register = template.Library()
 
-# In the order of an ordinal scale, so that ties stand between the sides; what has no side last.
-_SEGMENTS: Final = (
-    ("A", "A better"),
-    ("tie", "Same"),
-    ("B", "B better"),
-    ("invalid", "Invalid"),
-    ("none", "No majority"),
-)
-_LOWEST: Final = -0.2  # agreement below it is drawn at the edge
-_WORTH_A_LABEL: Final = 8.0  # percent of the width
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A part of a stacked bar; places in percent of the width."""
-
-    word: str
-    title: str
-    share: float
-    x: float
-    width: float
-    label_x: float | None  # None where the text would not fit
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A figure on the scale of agreement; `x` in percent of the width, None where undefined."""
-
-    word: str
-    title: str
-    value: float | None
-    x: float | None
-
-
-def segments_of(shares: dict[str, float]) -> list[Segment]:
-    segments, x = [], 0.0
-    for word, title in _SEGMENTS:
-        width = 100 * shares.get(word, 0.0)
-        if width > 0:
-            label = x + width / 2 if width >= _WORTH_A_LABEL else None
-            segments.append(Segment(word, title, width / 100, x, width, label))
-        x += width
-    return segments
-
-
-def place(value: float | None) -> float | None:
-    """Where a coefficient stands on the axis from -0.2 to 1, in percent."""
-    if value is None:
-        return None
-    return round(100 * (min(1.0, max(_LOWEST, value)) - _LOWEST) / (1 - _LOWEST), 2)
-
-
-@register.inclusion_tag("annotation/_share_bar.html")
-def share_bar(shares: dict[str, float], title: str) -> dict[str, Any]:
-    return {"segments": segments_of(shares), "title": title}
-
-
-@register.inclusion_tag("annotation/_agreement_scale.html")
-def agreement_scale(row: DimensionAgreement) -> dict[str, Any]:
-    marks = [
-        Mark(
-            "ordinal", "Krippendorff's alpha, ordinal", row.alpha_ordinal, place(row.alpha_ordinal)
-        ),
-        Mark(
-            "nominal", "Krippendorff's alpha, nominal", row.alpha_nominal, place(row.alpha_nominal)
-        ),
-        Mark("ac1", "Gwet's AC1", row.ac1, place(row.ac1)),
-    ]
-    ticks = [(tick, place(tick)) for tick in (0.0, 0.25, 0.5, 0.75, 1.0)]
-    return {
-        "row": row,
-        "marks": [mark for mark in marks if mark.x is not None],
-        "ticks": ticks,
-        "low": place(row.alpha_low),
-        "high": place(row.alpha_high),
-    }
+_MOST_ROWS: Final = 200  # on a page; the CSV has all
+_TEMPLATES: Final[dict[type, str]] = {
+    charts.Rows: "rows",
+    charts.Lines: "lines",
+    charts.Bars: "bars",
+    charts.Heat: "heat",
+}
 
 
 @register.simple_tag
-def share_words(panel: tuple[LabelShares, ...]) -> list[tuple[str, str]]:
-    """The labels that anybody gave, for the legend and the columns of the table."""
-    given = {word for row in panel for word, share in row.consensus.items() if share}
-    given |= {word for row in panel for word, share in row.shares.items() if share}
-    return [(word, title) for word, title in _SEGMENTS if word in given]
+def chart(found: Any) -> SafeString | str:
+    """Draws a chart; nothing where there is none."""
+    if found is None or found == "":
+        return ""
+    name = _TEMPLATES[type(found)]
+    return get_template(f"annotation/charts/{name}.html").render({"chart": found})
+
+
+@register.inclusion_tag("annotation/charts/stack.html")
+def stack(segments: tuple[charts.Segment, ...], title: str) -> dict[str, Any]:
+    return {"segments": segments, "title": title}
 
 
 @register.filter
-def share_of(shares: dict[str, float], word: str) -> float:
-    return shares.get(word, 0.0)
+def of(found: dict[str, Any], key: str) -> Any:
+    """A variable as the key, which templates cannot do."""
+    return found.get(key)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownCell:
+    text: str
+    is_number: bool
+
+
+@register.filter
+def shown_rows(table: Table) -> list[list[ShownCell]]:
+    return [
+        [_shown(column, cell) for column, cell in zip(table.columns, row, strict=True)]
+        for row in table.rows[:_MOST_ROWS]
+    ]
+
+
+@register.filter
+def left_out(table: Table) -> int:
+    return max(0, len(table.rows) - _MOST_ROWS)
+
+
+def _shown(column: Column, cell: Any) -> ShownCell:
+    if cell is None:
+        return ShownCell("\N{EN DASH}", column.kind != "text")
+    texts = {
+        "share": lambda: percent(cell),
+        "coefficient": lambda: coefficient(cell),
+        "count": lambda: f"{cell:,}",
+        "seconds": lambda: f"{cell:.1f} s",
+        "elo": lambda: f"{cell:.0f}",
+        "number": lambda: f"{cell:.3g}",
+    }
+    text = texts[column.kind]() if column.kind in texts else str(cell)
+    return ShownCell(text, column.kind != "text")
+
+
+@register.filter
+def count(number: int) -> str:
+    """546000 -> "546,000"."""
+    return f"{number:,}"
+
+
+@register.filter
+def limits(figure: Figure | None, kind: str = "coefficient") -> str:
+    """The interval of a figure, or nothing."""
+    if figure is None or figure.low is None or figure.high is None:
+        return ""
+    text = percent if kind == "share" else coefficient
+    return f"{text(figure.low)} \N{EN DASH} {text(figure.high)}"
+
+
+@register.filter
+def value_or_undefined(figure: Figure) -> str:
+    return UNDEFINED if figure.value is None else coefficient(figure.value)

@@ -3,18 +3,25 @@
 from dataclasses import asdict
 
 from django.contrib.auth.models import User
+from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from annotation import dashboards
+from annotation.dashboards import PANELS
+from annotation.dashboards.panel import Table
 from annotation.errors import NotAllowed, NotFound
 from annotation.models import Campaign
 from annotation.permissions import is_lead, is_ml_engineer
+from annotation.spreadsheets import csv_text
 from annotation.views.door import Door, person
 
 _OBJECT = OpenApiTypes.OBJECT
+_PANEL = OpenApiParameter("panel", str, OpenApiParameter.PATH, enum=sorted(PANELS))
+_TABLE = OpenApiParameter(
+    "table", str, description="Which of the panel's tables; the first one where it is not named."
+)
 
 
 def _to_look_at(campaign_id: int, user: User) -> Campaign:
@@ -26,15 +33,63 @@ def _to_look_at(campaign_id: int, user: User) -> Campaign:
     return campaign
 
 
+def _known(panel: str) -> str:
+    if panel not in PANELS:
+        raise NotFound(f"There is no panel {panel!r}; there are {', '.join(PANELS)}.")
+    return panel
+
+
 class ProgressView(Door):
     @extend_schema(summary="How far a campaign is", responses=_OBJECT)
     def get(self, request: Request, campaign_id: int) -> Response:
         campaign = _to_look_at(campaign_id, person(request))
-        return Response(asdict(dashboards.progress_panel(campaign)))
+        return Response(asdict(PANELS["progress"](campaign)))
 
 
 class AgreementView(Door):
     @extend_schema(summary="How far annotators agree", responses=_OBJECT)
     def get(self, request: Request, campaign_id: int) -> Response:
         campaign = _to_look_at(campaign_id, person(request))
-        return Response(asdict(dashboards.agreement_panel(campaign)))
+        return Response(asdict(PANELS["agreement"](campaign)))
+
+
+class PanelsView(Door):
+    @extend_schema(summary="Which figures there are of a campaign", responses=_OBJECT)
+    def get(self, request: Request, campaign_id: int) -> Response:
+        _to_look_at(campaign_id, person(request))
+        return Response({"panels": list(PANELS)})
+
+
+class PanelView(Door):
+    @extend_schema(summary="One panel of figures", parameters=[_PANEL], responses=_OBJECT)
+    def get(self, request: Request, campaign_id: int, panel: str) -> Response:
+        campaign = _to_look_at(campaign_id, person(request))
+        return Response(asdict(PANELS[_known(panel)](campaign)))
+
+
+class TableView(Door):
+    @extend_schema(
+        summary="One table of a panel as CSV, its cells safe for spreadsheets",
+        parameters=[_PANEL, _TABLE],
+        responses={(200, "text/csv"): OpenApiResponse(OpenApiTypes.STR, "The table")},
+    )
+    def get(self, request: Request, campaign_id: int, panel: str) -> HttpResponse:
+        campaign = _to_look_at(campaign_id, person(request))
+        table = _chosen(PANELS[_known(panel)](campaign).tables(), request.GET.get("table", ""))
+        text = csv_text([column.key for column in table.columns], table.rows)
+        name = f"campaign-{campaign.pk}-{panel}-{table.name}.csv"
+        return HttpResponse(
+            # The mark tells spreadsheets that names of people and clips are UTF-8.
+            f"\N{ZERO WIDTH NO-BREAK SPACE}{text}",
+            content_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": f'attachment; filename="{name}"'},
+        )
+
+
+def _chosen(tables: tuple[Table, ...], name: str) -> Table:
+    found = next((table for table in tables if table.name == name or not name), None)
+    if found is None:
+        raise NotFound(
+            f"There is no table {name!r}; there are {', '.join(table.name for table in tables)}."
+        )
+    return found
