@@ -160,6 +160,22 @@ class Voting:
 
 
 @pytest.fixture
+def no_barriers() -> Callable[[Any], None]:
+    """`no_barriers(page)`: axe finds nothing against WCAG 2.2 AA on the page as it stands."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    levels = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+    options = {"runOnly": {"type": "tag", "values": levels}, "resultTypes": ["violations"]}
+
+    def check(page: Any) -> None:
+        found = Axe().run(page, options=options).response["violations"]
+        told = [f"{each['id']}: {node['html']}" for each in found for node in each["nodes"]]
+        assert told == []
+
+    return check
+
+
+@pytest.fixture
 def until() -> Callable[..., None]:
     """`until(page, condition)`: goes on as soon as the condition holds, fails after a while."""
 

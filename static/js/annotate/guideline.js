@@ -132,6 +132,7 @@ export class Guideline {
   }
 
   toggle(wanted = !this.isOpen) {
+    if (wanted && !this.isOpen) this.before = document.activeElement;
     const hadFocus = this.drawer.contains(document.activeElement);
     this.drawer.hidden = !wanted;
     this.opener.setAttribute("aria-expanded", String(wanted));
@@ -140,6 +141,12 @@ export class Guideline {
       this.drawer.focus();
       this.#load();
       announce(gettext("Guideline"));
-    } else if (hadFocus) this.opener.focus();
+    } else if (hadFocus) this.#giveBackFocus();
+  }
+
+  /** To where it was, so that Space plays again and does not open the drawer once more. */
+  #giveBackFocus() {
+    if (this.before?.isConnected && this.before !== document.body) this.before.focus({ preventScroll: true });
+    else document.activeElement.blur();
   }
 }

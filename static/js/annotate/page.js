@@ -130,6 +130,7 @@ export class VotingPage {
     ballot.addEventListener("refused", ({ detail }) => work.sayWhyLocked(detail));
     ballot.addEventListener("focus-moved", () => work.focusMoved());
     stage.addEventListener("shown", () => work.unlock());
+    stage.addEventListener("ready", () => this.timer.ready());
     stage.addEventListener("played", () => this.timer.played());
     stage.addEventListener("magnified", () => this.#seen());
     stage.addEventListener("resized", () => this.#seen());
@@ -227,7 +228,7 @@ export class VotingPage {
       enlarge: ({ side }) => stage.enlarge(side),
       image: () => this.prompt.enlarge(),
       submit: () => work.submit(),
-      reopen: () => work.reopen(),
+      reopen: () => work.earlier.reopen(),
       remark: () => this.remark.toggle(),
       skip: () => this.#askForSkip(),
       flag: () => this.#askForFlag(),
@@ -263,6 +264,6 @@ export class VotingPage {
   #close() {
     if (this.guideline.isOpen) this.guideline.toggle(false);
     else if (this.stage.magnifier.on) this.stage.magnifier.switch(false);
-    else if (!this.ballot.closeReasons() && this.work.edit) this.work.closeEdit();
+    else if (!this.ballot.closeReasons() && this.work.edit) this.work.earlier.close();
   }
 }

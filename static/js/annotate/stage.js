@@ -11,7 +11,7 @@ import { Transport } from "./transport.js";
 const TINY = 200; // pixels: a clip this small is scaled up pixel by pixel
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
-/** Events: `shown` (voting may open), `played`, `magnified`, `resized`. */
+/** Events: `ready` (both show their first frame), `shown` (voting may open), `played`, `magnified`, `resized`. */
 export class Stage extends EventTarget {
   constructor() {
     super();
@@ -62,6 +62,7 @@ export class Stage extends EventTarget {
       sides.map(({ fps, num_frames: frames }, side) => ({ url: clips[side].url, fps, frames })),
     );
     if (!turn()) return;
+    this.dispatchEvent(new Event("ready"));
     await this.showing.begin({ oneByOne, sides: sides.length });
     if (turn() && this.mayPlayByItself) await this.playback.play();
   }

@@ -1,24 +1,23 @@
 // Which pair is on the stage, and what becomes of the vote on it.
 
-import { Pair } from "../lib/assignments.js";
 import { changeEntry, endsPair, flagEntry, skipEntry, voteEntry } from "../lib/entries.js";
 import { gettext, interpolate } from "../lib/i18n.js";
 import { announce, byId } from "./dom.js";
-import { Faults } from "./faults.js";
+import { EarlierVotes } from "./earlier-votes.js";
+import { Staging } from "./staging.js";
 import { votesKept } from "./sync.js";
 
 const MOST_WAITING = 20; // votes in the outbox; beyond that no new pairs
 const LONGEST_WAITING = 10 * 60_000; // ms
 const SLOW = 250; // ms after which the page says that it is fetching
-const REOPEN_BACK = 10; // votes
-const SIDES = ["left", "right"];
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 export class Work {
   /** `page`: the parts of the voting page. */
   constructor(page) {
     this.page = page;
-    this.faults = new Faults();
+    this.staging = new Staging(this);
+    this.earlier = new EarlierVotes(this);
     this.pair = null; // the pair to vote on
     this.edit = null; // {index, vote, pair} while an earlier vote is open again
     this.learning = null; // the lease of a practice question whose feedback is awaited
@@ -42,17 +41,17 @@ export class Work {
     }
     clearTimeout(this.slow);
     this.slow = setTimeout(() => turn === this.turn && this.#loading(), SLOW);
-    await this.#guarded(turn, async () => {
+    await this.guarded(turn, async () => {
       const next = await page.assignments.take();
       if (turn !== this.turn) return;
       if (next.empty) await this.#empty(next);
-      else await this.#stage((this.pair = next), this.#draftOf(next.lease));
+      else await this.staging.put((this.pair = next), this.draftOf(next.lease));
       if (turn === this.turn && !next.empty) page.assignments.fill();
     });
   }
 
   /** Does something that needs the site; says what is wrong where the site says no. */
-  async #guarded(turn, act) {
+  async guarded(turn, act) {
     try {
       await act();
     } catch (error) {
@@ -131,111 +130,21 @@ export class Work {
     return true;
   }
 
-  #draftOf(lease) {
+  draftOf(lease) {
     const draft = this.page.kept.get("draft");
     return draft?.lease === lease ? draft : {};
   }
 
-  /** Puts a pair on the stage: an assignment, or an earlier vote that is open again. */
-  async #stage(pair, { values = {}, remark = "" }) {
-    const turn = this.turn;
-    const { clips, error } = await this.#clips(pair);
-    if (turn !== this.turn) return;
-    clearTimeout(this.slow);
-    this.#show(pair, values, remark);
-    if (clips) await this.#play(pair, clips, turn);
-    else this.#fault(error);
-  }
-
-  #show({ assignment, assignedAt }, values, remark) {
-    const { page } = this;
-    page.notice.hide();
-    this.#showWhatIsWrong();
-    page.message.hide();
-    page.root.classList.toggle("is-single", !assignment.right);
-    page.prompt.show(assignment.prompt);
-    page.guideline.show(assignment.dimensions, assignment.guideline ?? 0);
-    page.ballot.show(assignment.dimensions, {
-      perVideoScores: assignment.per_video_scores,
-      single: !assignment.right,
-      values,
-    });
-    page.remark.show(remark);
-    page.progress.show(assignment);
-    page.break.rest.limits = { ...page.break.rest.limits, ...assignment.rest };
-    page.timer.start({ assignedAt: this.edit ? null : assignedAt });
-    const format = this.edit ? gettext("Earlier vote: %(prompt)s") : gettext("New pair: %(prompt)s");
-    announce(interpolate(format, { prompt: assignment.prompt.text }));
-    this.#setLock(Boolean(assignment.watch_gate && !this.edit));
-  }
-
-  /**
-   * {clips}: object URLs, or {error} when they do not come although the site is there. Their
-   * addresses are signed anew once; ApiError when even that fails.
-   */
-  async #clips(pair) {
-    try {
-      return { clips: await pair.media };
-    } catch (error) {
-      if (this.edit) return { error };
-    }
-    await this.page.assignments.sign(pair);
-    return pair.media.then((clips) => ({ clips }), (error) => ({ error }));
-  }
-
-  async #play({ assignment }, clips, turn) {
-    const oneByOne = assignment.showing === "one_by_one" && !this.edit;
-    try {
-      await this.page.stage.load(assignment, clips, { oneByOne, turn: () => turn === this.turn });
-    } catch (error) {
-      if (error.name !== "Unplayable") throw error;
-      if (turn === this.turn) this.#fault(error);
-      return;
-    }
-    this.faults.played();
-    if (turn === this.turn) this.page.timer.ready();
-  }
-
-  /** A clip that is broken is reported, and the next pair comes; otherwise the person decides. */
-  #fault(error) {
-    const { page } = this;
-    const fault = this.faults.judge(error, page.stage.playback.videos);
-    page.stage.unload();
-    this.#setLock(false);
-    if (fault.isOfClip && !this.edit) {
-      this.#reportBroken(fault);
-      return;
-    }
-    page.notice.show(`${fault.text} ${gettext("Mark it invalid as broken, or skip it.")}`, {
-      title: gettext("Fetch again"),
-      action: () => this.#fetchAgain(),
-    });
-  }
-
-  async #reportBroken({ side, text }) {
-    await this.flag({ kind: "broken", side: SIDES[side], note: text });
-    this.page.notice.show(`${text} ${gettext("It was reported and counts as answered; this is the next pair.")}`);
-  }
-
-  async #fetchAgain() {
-    const pair = this.edit?.pair ?? this.pair;
-    if (!pair) return;
-    pair.fetchMedia();
-    const turn = (this.turn += 1);
-    const said = { values: this.page.ballot.draft(), remark: this.page.remark.text };
-    await this.#guarded(turn, () => this.#stage(pair, said));
-  }
-
   // ---- the vote ----
 
-  #setLock(locked) {
+  setLock(locked) {
     this.page.ballot.lock(locked);
     this.showState();
   }
 
   unlock() {
     if (!this.page.ballot.locked || (!this.pair && !this.edit)) return;
-    this.#setLock(false);
+    this.setLock(false);
     announce(gettext("You may vote now."));
   }
 
@@ -327,10 +236,11 @@ export class Work {
     const { break: pause, progress } = this.page;
     pause.rest.worked(said.timing.active_ms);
     progress.worked(said.timing.active_ms);
-    if (this.pair.assignment.stage === "practice") this.learning = this.pair.lease;
+    const practises = this.pair.assignment.stage === "practice";
+    if (practises) this.learning = this.pair.lease;
     await this.#keep(voteEntry(this.pair, said));
     announce(gettext("Vote kept."));
-    if (this.learning) this.#awaitFeedback();
+    if (practises) this.#awaitFeedback();
     else await this.#leaveStage();
   }
 
@@ -345,7 +255,7 @@ export class Work {
     this.page.ballot.lock(true);
     if (this.edit) {
       announce(gettext("Vote kept."));
-      await this.closeEdit();
+      await this.earlier.close();
     }
   }
 
@@ -364,7 +274,7 @@ export class Work {
 
   #awaitFeedback() {
     this.showState();
-    if (this.page.outbox.state.retryAt !== null) this.#feedbackIsLate();
+    if (this.learning && this.page.outbox.state.retryAt !== null) this.#feedbackIsLate();
   }
 
   #feedbackIsLate() {
@@ -394,7 +304,7 @@ export class Work {
 
   synced() {
     this.page.sync.render();
-    this.#showWhatIsWrong();
+    this.showWhatIsWrong();
     const { retryAt, problems, needsLogin } = this.page.outbox.state;
     if (!this.learning) return;
     if (retryAt !== null || needsLogin) this.#feedbackIsLate();
@@ -402,7 +312,7 @@ export class Work {
   }
 
   /** The line above the pair: an ended log-in, a refused vote, or nothing. */
-  #showWhatIsWrong() {
+  showWhatIsWrong() {
     const { notice, outbox, sync } = this.page;
     const { problems, needsLogin } = outbox.state;
     if (needsLogin) {
@@ -420,57 +330,21 @@ export class Work {
     }
   }
 
+  /** A sentence about the person's own stage: now, or with the pair that comes. */
+  #noted(text) {
+    if (this.pair && !this.learning) this.page.notice.show(text);
+    else this.staging.note = text;
+  }
+
   sent({ entry, answer }) {
     const { notice, progress, assignments } = this.page;
     if (answer?.state === "surplus") {
       notice.show(gettext("Your vote was saved as extra: the pair had all its votes already."));
     }
+    if (answer?.note) this.#noted(answer.note);
     if (entry.isNewVote && !answer?.replay) progress.oneMore();
     if (entry.isNewVote) this.#learn(entry.lease, answer);
     if (this.pair && !this.page.feedback.shown) assignments.fill();
-  }
-
-  // ---- an earlier vote ----
-
-  async reopen() {
-    const { api, campaign, notice, outbox, feedback } = this.page;
-    if (feedback.shown || this.learning) return;
-    const index = this.edit ? this.edit.index + 1 : 0;
-    if (outbox.state.waiting > 0) {
-      announce(gettext("Your last vote is still on its way; try again when it is saved."));
-      return;
-    }
-    let mine;
-    try {
-      mine = await api.mine(campaign);
-    } catch (error) {
-      if (error.name !== "ApiError") throw error;
-      notice.show(`${gettext("Your earlier votes cannot be shown now.")} ${error.message}`);
-      return;
-    }
-    if (index >= Math.min(mine.votes.length, REOPEN_BACK)) {
-      announce(gettext("There is no earlier vote to open."));
-      return;
-    }
-    await this.#open(mine.votes[index], index, mine.dimensions);
-  }
-
-  async #open(vote, index, dimensions) {
-    this.turn += 1;
-    this.edit?.pair.dispose();
-    const perVideoScores = this.page.root.dataset.perVideoScores === "true";
-    const shown = { ...vote, dimensions, per_video_scores: perVideoScores, guideline: vote.guideline ?? 0 };
-    this.edit = { index, vote, pair: new Pair(shown) };
-    await this.#stage(this.edit.pair, { values: vote.judgements, remark: vote.remark ?? "" });
-  }
-
-  async closeEdit() {
-    this.edit.pair.dispose();
-    this.edit = null;
-    const turn = (this.turn += 1);
-    const { pair } = this;
-    if (pair) await this.#guarded(turn, () => this.#stage(pair, this.#draftOf(pair.lease)));
-    else await this.advance();
   }
 
   // ---- skip and report ----

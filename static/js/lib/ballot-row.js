@@ -35,6 +35,7 @@ export class BallotRow {
     const heading = this.element.querySelector(".row-title");
     heading.id = `dimension-${key}`;
     heading.textContent = title;
+    heading.ariaLevel = this.dimension.group ? "3" : "2"; // below the heading of its group
     const line = this.element.querySelector(".row-question");
     line.id = `question-${key}`;
     line.textContent = question;
