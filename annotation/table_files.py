@@ -75,6 +75,8 @@ def _jsonl(path: Path, name: str) -> Table:
     first = next(cells, None)
     if first is None:
         return Table("", (), iter(()))
+    if first.fault:  # the first row names the columns
+        raise refused(name, first.line, first.fault)
     columns = tuple(first.values)
     return Table(_csv_text(columns), columns, _as_csv(columns, chain([first], cells)))
 

@@ -4,23 +4,45 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from annotation.errors import AnnotationError
-from annotation.imports import import_videoalign
+from annotation.imports import Target, import_rows
+from annotation.models import CampaignKind
+from annotation.sources import opened
+from annotation.tables import Labels
 
 
 class Command(BaseCommand):
-    help = "Import labelled pairs from a VideoAlign CSV; the campaign is made if it is not there."
+    help = "Import pairs, labels or clips: a table (CSV, JSON lines, Parquet), a folder, a zip."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path)
-        parser.add_argument("--campaign", required=True, help="name of the campaign")
+        parser.add_argument("--campaign", required=True, help="made if it is not there")
         parser.add_argument(
             "--clips", type=Path, help="folder that the paths start from (default: the file's)"
         )
+        parser.add_argument(
+            "--dimension-set", default="videoalign", help="of a new campaign (videoalign)"
+        )
+        parser.add_argument(
+            "--kind", choices=CampaignKind.values, default="pairwise", help="of a new campaign"
+        )
+        parser.add_argument(
+            "--labels",
+            choices=[each.value for each in Labels],
+            default=Labels.AUTO.value,
+            help="needed: refuse a file that brings none",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        target = Target(options["campaign"], options["dimension_set"], {"kind": options["kind"]})
         try:
-            report = import_videoalign(options["file"], options["campaign"], clips=options["clips"])
+            with opened(options["file"], clips=options["clips"]) as source:
+                report = import_rows(source, target, labels=Labels(options["labels"]))
         except AnnotationError as error:
-            raise CommandError(error.message) from None
+            raise CommandError("\n".join(_told(error))) from None
         for line in report.lines():
             self.stdout.write(line)
+
+
+def _told(error: AnnotationError) -> list[str]:
+    others = error.details.get("faults", [])[1:]
+    return [error.message, *(f"line {each['line']}: {each['error']}" for each in others)]
