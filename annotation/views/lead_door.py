@@ -6,8 +6,9 @@ from functools import wraps
 from typing import Any, Final, TypeVar
 
 from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
-from rest_framework import exceptions, serializers
+from rest_framework import exceptions
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -19,6 +20,7 @@ from annotation.permissions import is_lead, is_ml_engineer
 from annotation.repeating import Answered, digest, once
 from annotation.throttling import CostlyThrottle, TokenThrottle
 from annotation.views.door import Door, person
+from annotation.views.schemas import Serializer
 
 Row = TypeVar("Row", bound=Model)
 Handler = Callable[..., Response]
@@ -55,19 +57,11 @@ def campaign_of(campaign_id: int) -> Campaign:
     return campaign
 
 
-def read_body(
-    shape: type[serializers.Serializer], request: Request, *, partial: bool = False
-) -> dict[str, Any]:
-    """The body as it was described; an entry that nobody described is refused, never ignored."""
+def read_body(shape: type[Serializer], request: Request) -> dict[str, Any]:
+    """The body as it was described, or Unreadable with the entry that is not."""
     if not isinstance(request.data, Mapping):
         raise Unreadable("The request body must be an object.")
-    reader = shape(data=request.data, partial=partial)
-    writable = [name for name, field in reader.fields.items() if not field.read_only]
-    unknown = sorted(set(request.data) - set(writable))
-    if unknown:
-        raise Unreadable(
-            f"The body has an unknown entry {unknown[0]!r}; there are {', '.join(writable)}."
-        )
+    reader = shape(data=request.data)
     if not reader.is_valid():
         raise Unreadable(_first_fault(reader.errors))
     values: dict[str, Any] = reader.validated_data
@@ -99,7 +93,7 @@ def read_query(request: Request, allowed: Iterable[str] = ()) -> dict[str, str]:
     twice = [name for name, values in request.query_params.lists() if len(values) > 1]
     if twice:
         raise Unreadable(f"The query names {twice[0]!r} twice.")
-    return {name: value for name, value in request.query_params.items() if value}
+    return {name: str(value) for name, value in request.query_params.items() if value}
 
 
 def read_number(query: Mapping[str, str], name: str) -> int | None:
@@ -134,7 +128,7 @@ def page_of(
     pages = _Keyset()
     try:
         found = pages.paginate_queryset(rows, request) or []
-    except exceptions.NotFound:
+    except (exceptions.NotFound, ValidationError, ValueError):
         raise Unreadable("The cursor is not one of ours; begin without one.") from None
     return pages.get_paginated_response([to_json(row) for row in found])
 

@@ -1,5 +1,8 @@
 """What goes through the REST doors, as types: for the doors, and for whoever reads the schema."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from rest_framework import serializers
 
 from annotation.models import (
@@ -10,7 +13,20 @@ from annotation.models import (
 )
 from annotation.tables import Labels
 
-Serializer = serializers.Serializer
+
+class Serializer(serializers.Serializer):
+    """An entry that nobody described is refused, at any depth: never dropped in silence."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            writable = [name for name, field in self.fields.items() if not field.read_only]
+            unknown = sorted(set(map(str, data)) - set(writable))
+            if unknown:
+                known = ", ".join(writable)
+                raise serializers.ValidationError(
+                    {unknown[0]: f"there is no such entry; there are {known}"}
+                )
+        return super().to_internal_value(data)
 
 
 class ErrorAnswer(Serializer):
@@ -211,8 +227,8 @@ class PairsAnswer(Serializer):
 
 
 class ConsensusRow(Serializer):
-    label = serializers.CharField(allow_null=True)
-    source = serializers.CharField()
+    label = serializers.CharField(allow_null=True)  # type: ignore[assignment]  # DRF has them too
+    source = serializers.CharField()  # type: ignore[assignment]
     posterior = serializers.ListField(child=serializers.FloatField(), allow_null=True)
     score_a = serializers.FloatField(allow_null=True)
     score_b = serializers.FloatField(allow_null=True)
