@@ -1,5 +1,6 @@
 """What an annotator's browser gets tells gold and repeats from pairs of the queue by nothing."""
 
+import itertools
 import re
 import uuid
 from collections.abc import Callable
@@ -78,7 +79,7 @@ def test_probes_look_like_pairs_in_every_answer(
     probes = {str(token) for token in ProbeLease.objects.values_list("token", flat=True)}
     hidden = [each["lease"] in probes for each in given]
     assert 180 <= sum(hidden) <= 220
-    assert not any(first and second for first, second in zip(hidden, hidden[1:], strict=False))
+    assert not any(first and second for first, second in itertools.pairwise(hidden))
     for bodies in (given, voted):
         forms = {
             which: {form(body) for body, of in zip(bodies, hidden, strict=True) if of is which}

@@ -1,5 +1,6 @@
 """Probes: when one is given, what becomes of its answer, and the stages before work."""
 
+import itertools
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -131,7 +132,7 @@ def test_gold_and_repeats_have_their_shares_and_never_follow_each_other(campaign
     # Standard errors of 40,000 draws: sqrt(.05 * .95 / 40000) = .0011, and .0008 for .025.
     assert given.count(ProbeKind.GOLD) / len(given) == pytest.approx(0.05, abs=0.004)
     assert given.count(ProbeKind.REPEAT) / len(given) == pytest.approx(0.025, abs=0.003)
-    assert not any(first and second for first, second in zip(given, given[1:], strict=False))
+    assert not any(first and second for first, second in itertools.pairwise(given))
 
 
 def test_a_draw_is_the_same_again_and_another_for_another_person(campaign: Campaign) -> None:
@@ -156,7 +157,8 @@ def test_gold_is_never_given_twice_nor_twice_in_a_row(all_gold: Campaign, alice:
     for _ in range(10):
         given = give(all_gold, alice)
         if isinstance(given, Assignment):
-            assert given.stage == Stage.WORKING and given.stage_progress is None
+            assert given.stage == Stage.WORKING
+            assert given.stage_progress is None
             seen.append({given.left.pk, given.right.pk})
             probes.answer(given.token, alice, ballot(given, "A"))
             assert give(all_gold, alice) is None, "two probes in a row"
@@ -295,7 +297,8 @@ def test_two_failed_attempts_end_it(qualifying: Campaign, alice: Any) -> None:
     run_stage(qualifying, alice, "tie", 4)
     cursor = Cursor.objects.get()
     assert (cursor.stage, cursor.attempt) == (Stage.QUALIFICATION, 2)
-    assert "50% right" in cursor.stage_reason and "VQ 50%" in cursor.stage_reason
+    assert "50% right" in cursor.stage_reason
+    assert "VQ 50%" in cursor.stage_reason
     run_stage(qualifying, alice, "tie", 4)
     assert Cursor.objects.get().stage == Stage.FAILED
 

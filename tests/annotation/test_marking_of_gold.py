@@ -48,7 +48,7 @@ def test_an_answer_is_marked_on_the_dimensions_that_are_known() -> None:
 
 def test_shares_by_dimension_leave_out_what_was_not_asked() -> None:
     shares = right_by_dimension([{"VQ": 0, "MQ": 1}, {"VQ": 0.5}])
-    # VQ: 1 - 0.5 / 2; MQ: 1 - 1 / 1.
+    # On VQ half an error in two answers, on MQ one in one.
     assert shares == {"VQ": 0.75, "MQ": 0.0}
 
 
