@@ -73,10 +73,15 @@ def default_body(campaign: Campaign) -> Body:
 def _translated(texts: Mapping[str, Any], language: str) -> dict[str, Any]:
     with override(language):
         return {
-            "title": _(texts["title"]) if texts["title"] else "",
-            "question": _(texts["question"]) if texts["question"] else "",
-            "sentences": [_(each) if each else "" for each in texts["sentences"]],
+            "title": _known(texts["title"]),
+            "question": _known(texts["question"]),
+            "sentences": [_known(each) for each in texts["sentences"]],
         }
+
+
+def _known(text: str) -> str:
+    """As the catalogs know it. An empty text is the name of their header."""
+    return _(text) if text else ""
 
 
 @retried
