@@ -47,7 +47,17 @@ class AnnotatorRow:
 @dataclass(frozen=True, slots=True)
 class AnnotatorsPanel:
     campaign: int
-    people: tuple[AnnotatorRow, ...]  # most votes first
+    people: tuple[AnnotatorRow, ...]  # those that look careless first, then by votes
+
+    @property
+    def careless(self) -> int:
+        return sum(row.careless for row in self.people)
+
+    @property
+    def usual(self) -> tuple[float | None, float | None, float | None]:
+        """Median, lowest and highest agreement with others."""
+        known = [row.with_others for row in self.people if row.with_others is not None]
+        return (float(np.median(known)), min(known), max(known)) if known else (None, None, None)
 
     def tables(self) -> tuple[Table, ...]:
         columns = [
@@ -104,9 +114,8 @@ def annotators_panel(reading: Reading) -> AnnotatorsPanel:
         for each, middle in enumerate(_medians(votes.annotator, votes.active_ms, size))
         if number[each]
     ]
-    return AnnotatorsPanel(
-        reading.campaign.pk, tuple(sorted(rows, key=lambda row: (-row.votes, row.name)))
-    )
+    rows.sort(key=lambda row: (not row.careless, -row.votes, row.name))
+    return AnnotatorsPanel(reading.campaign.pk, tuple(rows))
 
 
 def _said(reading: Reading) -> tuple[Ints, Ints, Ints]:

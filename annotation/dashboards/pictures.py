@@ -208,6 +208,8 @@ def _point(figure: Figure) -> tuple[float, float | None, float | None] | None:
 def _kappa(panel: KappaPanel) -> Charts:
     charts: Charts = {}
     for each in panel.dimensions:
+        if each.spread is None:
+            continue
         rows = []
         for i, line in enumerate(each.cells):
             cells = []
@@ -386,7 +388,7 @@ def _confusion_heat(scale: Sequence[str], each: DimensionConfusion) -> Heat:
     for person in each.people[:_MOST_ROWS]:
         cells = [
             HeatCell(
-                percent(share),
+                f"{100 * share:.0f}",
                 level(share, 0.0, 1.0),
                 _("%(name)s: where the consensus is %(true)s, says %(said)s in %(share)s")
                 % {"name": person.name, "true": true, "said": said, "share": percent(share)},
@@ -461,7 +463,7 @@ def _wins(board: Leaderboard) -> Heat | None:
     for name, line in zip(names, board.duels, strict=True):
         cells = [
             HeatCell(
-                "" if duel.share is None else percent(duel.share),
+                "" if duel.share is None else f"{100 * duel.share:.0f}",
                 level(duel.share, 0.0, 1.0),
                 ""
                 if duel.share is None

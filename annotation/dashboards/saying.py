@@ -80,11 +80,12 @@ def _rates(row: LabelShares) -> list[Any]:
 
 
 def labels_panel(reading: Reading) -> LabelsPanel:
+    settled = _settled(reading)
     return LabelsPanel(
         campaign=reading.campaign.pk,
         single=reading.single,
         words=_words(reading),
-        dimensions=tuple(_shares(reading, place, _settled(reading)) for place in reading.order),
+        dimensions=tuple(_shares(reading, place, settled) for place in reading.order),
     )
 
 

@@ -51,14 +51,22 @@ def p_value(value: float | None) -> str:
 
 @register.filter
 def days(number: float) -> str:
-    """0.3 -> "7 hours"; 12.4 -> "12 days"."""
+    """0.3 -> "7 hours"; 5.14 -> "5.1 days"; 12.4 -> "12 days"."""
     if number >= 3650:
         return _("over ten years")
     if number < 2:
         hours = max(1, round(24 * number))
         return ngettext("%(n)d hour", "%(n)d hours", hours) % {"n": hours}
+    if number < 10:
+        return _("%(n).1f days") % {"n": number}
     whole = round(number)
     return ngettext("%(n)d day", "%(n)d days", whole) % {"n": whole}
+
+
+@register.filter
+def at_least_none(share: float) -> float:
+    """An estimate of a share may fall below 0 by chance; nobody is told of minus ten percent."""
+    return max(0.0, share)
 
 
 @register.filter
