@@ -110,5 +110,16 @@ class Video(models.Model):
         ]
         indexes = [models.Index(fields=["sha256"], name="video_by_content")]
 
+    @property
+    def shown_fps(self) -> float:
+        """The rate of the copy for people: constant, also where that of the original is not."""
+        return float(self.meta.get("constant_rate", self.fps))
+
+    @property
+    def shown_frames(self) -> int:
+        """How many frames that copy has."""
+        varies = "constant_rate" in self.meta
+        return round(self.duration * self.shown_fps) if varies else self.num_frames
+
     def __str__(self) -> str:
         return str(self.id)

@@ -80,8 +80,8 @@ def _video(video: Video, user: User) -> dict[str, Any]:
     return {
         "id": str(video.pk),
         "url": signed_url(video.pk, user),
-        "fps": video.fps,
-        "num_frames": video.num_frames,
+        "fps": video.shown_fps,
+        "num_frames": video.shown_frames,
         "width": video.width,
         "height": video.height,
         "duration": video.duration,

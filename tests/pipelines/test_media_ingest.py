@@ -148,6 +148,8 @@ def test_a_varying_rate_is_found_and_people_see_a_constant_one(ingested: Run) ->
     assert shown.codec == "h264"
     assert shown.fps == pytest.approx(uneven.meta["constant_rate"], rel=0.01)
     assert shown.duration == pytest.approx(uneven.duration, abs=0.06)
+    assert shown.fps == pytest.approx(uneven.shown_fps, rel=0.01)
+    assert abs(shown.num_frames - uneven.shown_frames) <= 1
 
 
 def test_the_report_finds_the_same_bytes_the_same_looks_and_flashes(ingested: Run) -> None:

@@ -1,0 +1,116 @@
+"""Annotators cannot learn which model made a clip (M7): no answer, header or file says it."""
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image, PngImagePlugin
+
+from annotation.campaigns import create_campaign, ensure_built_in_sets
+from annotation.importing import create_triplets
+from annotation.media import store_reference_image, store_video
+from annotation.models import CampaignState, Generator, Prompt
+from tests.annotation import hostile_media as hostile
+
+pytestmark = pytest.mark.django_db
+MODELS = (
+    "Wan2.1-T2V", "HunyuanVideo", "CogVideoX", "LTX-Video", "Mochi-1", "OpenSora", "Kling", "Sora",
+    "Runway-Gen3", "Pika", "MiniMax-Hailuo", "Luma-Ray",
+)  # fmt: skip
+# Names of models, and what encoders and tools of vendors write into files.
+NAMED = re.compile(
+    "|".join([*map(re.escape, MODELS), r"wan2", "hunyuan", "cogvideo", "x264", "Lavf", "Lavc",
+              "ByteDance", "aliyun", "HandBrake", "generator-secret"]),
+    re.IGNORECASE,
+)  # fmt: skip
+PAIRS = 6
+
+
+@pytest.fixture
+def campaign(tmp_path: Path, settings: Any) -> Any:
+    """Twelve models, each with a clip whose name, path and metadata give it away."""
+    ensure_built_in_sets()
+    campaign = create_campaign("blind", "videoalign", state=CampaignState.OPEN)
+    folder = Path(settings.RUNS_ROOT) / "1"
+    folder.mkdir(parents=True)
+    rows = []
+    for number in range(PAIRS):
+        picture = tmp_path / f"{MODELS[number]}.png"
+        notes = PngImagePlugin.PngInfo()
+        notes.add_text("Software", MODELS[number])
+        Image.new("RGB", (40, 24), (number, 90, 9)).save(picture, pnginfo=notes)
+        image = store_reference_image(picture)
+        prompt = Prompt.objects.for_text(f"a red square, {number}", image)
+        clips = [_clip(folder, MODELS[2 * number + side], prompt, side) for side in (0, 1)]
+        rows.append((prompt, *clips))
+    create_triplets(campaign, rows)
+    return campaign
+
+
+def _clip(folder: Path, model: str, prompt: Prompt, side: int) -> Any:
+    path = folder / f"{model}_{prompt.pk}_{side}.mp4"
+    hostile.clip(path, codec="libx264" if side else "mpeg4", side=64 + 16 * prompt.pk % 64)
+    signed = path.with_suffix(".signed.mp4")
+    hostile.box(b"udta", model.encode())
+    shutil.copy(path, signed)
+    with signed.open("ab") as file:
+        file.write(hostile.box(b"free", f"made by {model}, generator-secret".encode()))
+    maker, _ = Generator.objects.get_or_create(name=model)
+    return store_video(
+        signed, prompt=prompt, generator=maker, seed=7, original_path=f"{model}/{path.name}"
+    )
+
+
+def said(answer: Any) -> str:
+    body = b"".join(answer.streaming_content) if answer.streaming else answer.content
+    head = "\n".join(f"{name}: {value}" for name, value in answer.headers.items())
+    return head + "\n" + body.decode("latin-1")
+
+
+def test_the_names_would_be_found() -> None:
+    assert all(NAMED.search(model) for model in MODELS)
+
+
+def test_no_page_no_answer_and_no_file_names_a_model(
+    campaign: Any, alice: Any, annotator: Any
+) -> None:
+    person = annotator(alice)
+    files: set[str] = set()
+    answers = [
+        person.get("/"),
+        person.get(f"/annotate/{campaign.pk}/"),
+        person.get("/api/campaigns"),
+    ]
+    for _ in range(PAIRS):
+        given = person.post(f"/api/campaigns/{campaign.pk}/next", {"tab": person.tab})
+        answers.append(given)
+        body = given.json()
+        files |= {body[side][what] for side in ("left", "right") for what in ("url", "poster")}
+        files.add(body["prompt"]["image"]["url"])
+        answers.append(person.vote(body))
+    answers.append(person.get(f"/api/votes/mine?campaign={campaign.pk}"))
+    assert len(files) == 5 * PAIRS
+    for url in sorted(files):
+        fetched = person.get(url)
+        assert fetched.status_code == 200
+        answers.append(fetched)
+        assert not NAMED.search(url)
+    for answer in answers:
+        found = NAMED.search(said(answer))
+        assert found is None, (answer.request["PATH_INFO"], found)
+
+
+def test_the_size_of_a_copy_does_not_tell_how_the_original_was_encoded(campaign: Any) -> None:
+    """Both ways write the same boxes in the same order; only pictures differ."""
+    from annotation.media import shown_path
+    from annotation.models import Video
+
+    layouts = {
+        tuple(kind for kind, _ in hostile.boxes(shown_path(video).read_bytes()))
+        for video in Video.objects.all()
+    }
+    assert layouts == {(b"ftyp", b"moov", b"mdat")} or layouts == {
+        (b"ftyp", b"moov", b"free", b"mdat")
+    }
