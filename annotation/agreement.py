@@ -12,11 +12,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from annotation.clustered import ROUNDS, Interval, grouped, interval, resamples, size_of
+from annotation.clustered import ROUNDS, Figure, Interval, figure, grouped, resamples, size_of
 
 Level = Literal["nominal", "ordinal", "interval"]
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+
+_SMALL_TABLE = 1_000_000  # of possible rows: then a table is faster than sorting
 
 
 def _checked(counts: ArrayLike) -> Floats:
@@ -123,17 +125,16 @@ def fleiss_kappa(counts: ArrayLike) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """The figures of one dimension with their intervals over clusters; None where undefined.
+    """The figures of one dimension with their 95 % intervals over clusters.
 
-    An interval is missing also where there are fewer than two clusters: then the plain functions
-    still give the figure.
+    A value is None where it is undefined; the ends are None with fewer than two clusters.
     """
 
-    raw: Interval | None
-    alpha_nominal: Interval | None
-    alpha_ordinal: Interval | None
-    alpha_interval: Interval | None
-    ac1: Interval | None
+    raw: Figure
+    alpha_nominal: Figure
+    alpha_ordinal: Figure
+    alpha_interval: Figure
+    ac1: Figure
 
 
 def agreement(
@@ -141,29 +142,74 @@ def agreement(
 ) -> Agreement:
     """All figures from one bootstrap over clusters (prompts): `cluster` is int [units].
 
-    Units of one prompt are not independent, so prompts are drawn and not units. Few distinct rows
-    of counts exist, so a resample is known by how often each of them comes.
+    Units of one prompt are not independent, so prompts are drawn and not units.
     """
+    return tallied(counts, grouped(cluster)).agreement(rounds=rounds, seed=seed)
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Units by what was said on them: few distinct rows of counts exist, whatever the campaign.
+
+    All figures are functions of how often each row comes, and so are those of a resample.
+    """
+
+    rows: Floats  # [distinct, values]
+    parts: Floats  # [groups, distinct]: how often each row comes in each group of clusters
+
+    def columns(self, wanted: slice) -> "Tally":
+        """The same units with some of the values alone; what is left out counts as missing."""
+        return Tally(self.rows[:, wanted], self.parts)
+
+    def agreement(self, *, rounds: int = ROUNDS, seed: int = 0) -> Agreement:
+        often = self._often(rounds, seed)
+        raw, values = _raws(often, self.rows), self.rows.shape[1]
+        matrices = (often @ _coincidences_of_each(self.rows).reshape(len(self.rows), -1)).reshape(
+            -1, values, values
+        )
+        return Agreement(
+            raw=figure(raw),
+            alpha_nominal=figure(_alphas(matrices, "nominal")),
+            alpha_ordinal=figure(_alphas(matrices, "ordinal")),
+            alpha_interval=figure(_alphas(matrices, "interval")),
+            ac1=figure(_ac1s(often, self.rows, raw)),
+        )
+
+    def alpha(self) -> float | None:
+        """Nominal, without an interval."""
+        often = self.parts.sum(0)
+        each = _coincidences_of_each(self.rows)
+        return _known(_alphas(np.tensordot(often, each, axes=1), "nominal"))
+
+    def usual_fleiss(self) -> float | None:
+        """Fleiss' kappa over the units with the commonest number of votes, two or more."""
+        votes, often = self.rows.sum(1).astype(np.int64), self.parts.sum(0)
+        numbers = np.bincount(votes, often)
+        if len(numbers) < 3 or not numbers[2:].any():
+            return None
+        kept = votes == 2 + int(numbers[2:].argmax())
+        share = often[kept] @ self.rows[kept] / (often[kept] @ votes[kept])
+        expected = float((share**2).sum())
+        observed = float(_raws(often[None, kept], self.rows[kept])[0])
+        return None if expected == 1 else (observed - expected) / (1 - expected)
+
+    def _often(self, rounds: int, seed: int) -> Floats:  # [1 + rounds, distinct]
+        """How often each row comes: as it is, then in each resample."""
+        as_it_is = self.parts.sum(0)[None]
+        groups = len(self.parts)
+        if groups < 2:
+            return as_it_is
+        drawn = resamples(groups, rounds=rounds, seed=seed) @ self.parts
+        return np.concatenate([as_it_is, drawn])
+
+
+def tallied(counts: ArrayLike, group: Integers) -> Tally:
+    """`group` is a number from 0 for each unit (`clustered.grouped`)."""
     table = _checked(counts)
     rows, row = _distinct(table)
-    group = grouped(cluster)
-    groups = size_of(group)
-    if groups < 2:
-        return Agreement(None, None, None, None, None)
-    parts = np.bincount(group * len(rows) + row, minlength=groups * len(rows))
-    drawn = resamples(groups, rounds=rounds, seed=seed) @ parts.reshape(groups, -1)
-    matrices = (drawn @ _coincidences_of_each(rows).reshape(len(rows), -1)).reshape(
-        rounds, table.shape[1], table.shape[1]
-    )
-    return Agreement(
-        raw=interval(raw_agreement(table), _raws(drawn, rows)),
-        alpha_nominal=interval(krippendorff_alpha(table), _alphas(matrices, "nominal")),
-        alpha_ordinal=interval(krippendorff_alpha(table, "ordinal"), _alphas(matrices, "ordinal")),
-        alpha_interval=interval(
-            krippendorff_alpha(table, "interval"), _alphas(matrices, "interval")
-        ),
-        ac1=interval(gwet_ac1(table), _ac1s(drawn, rows)),
-    )
+    size = size_of(group)
+    cells = np.bincount(group * len(rows) + row, minlength=size * len(rows))
+    return Tally(rows, cells.reshape(size, len(rows)).astype(np.float64))
 
 
 def alpha_interval(
@@ -180,26 +226,34 @@ def alpha_interval(
         "nominal": found.alpha_nominal,
         "ordinal": found.alpha_ordinal,
         "interval": found.alpha_interval,
-    }[level]
+    }[level].interval
 
 
 def agreement_interval(
     counts: ArrayLike, cluster: ArrayLike, *, rounds: int = ROUNDS, seed: int = 0
 ) -> Interval | None:
     """Raw agreement with its bootstrap interval over clusters (prompts)."""
-    return agreement(counts, cluster, rounds=rounds, seed=seed).raw
+    return agreement(counts, cluster, rounds=rounds, seed=seed).raw.interval
 
 
 def _distinct(table: Floats) -> tuple[Floats, Integers]:
     """The distinct rows of counts, and which of them each unit has."""
     base = int(table.max(initial=0)) + 1
-    if base ** table.shape[1] >= 2**62:
+    width = table.shape[1]
+    if base**width >= 2**62:
         rows, row = np.unique(table, axis=0, return_inverse=True)
         return rows, row.astype(np.int64).ravel()
-    # One number per row, because numpy sorts numbers faster than rows.
-    code = table.astype(np.int64) @ base ** np.arange(table.shape[1])
-    _, first, row = np.unique(code, return_index=True, return_inverse=True)
-    return table[first], row.astype(np.int64)
+    # One number per row, because numbers are sorted, or looked up, faster than rows.
+    powers = base ** np.arange(width)
+    code = (table @ powers.astype(np.float64)).astype(np.int64)
+    if base**width <= _SMALL_TABLE:
+        codes = np.flatnonzero(np.bincount(code, minlength=1))
+        place = np.zeros(base**width, dtype=np.int64)
+        place[codes] = np.arange(len(codes))
+        row = place[code]
+    else:
+        codes, row = np.unique(code, return_inverse=True)
+    return (codes[:, None] // powers % base).astype(np.float64), row.astype(np.int64)
 
 
 def _coincidences_of_each(rows: Floats) -> Floats:  # [rows, values, values]
@@ -211,21 +265,21 @@ def _coincidences_of_each(rows: Floats) -> Floats:  # [rows, values, values]
     return each
 
 
-def _raws(drawn: Floats, rows: Floats) -> Floats:  # [rounds]
+def _raws(often: Floats, rows: Floats) -> Floats:  # [rounds]
     votes = rows.sum(1)
     share = (rows * (rows - 1)).sum(1) / np.maximum(votes * (votes - 1), 1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        found: Floats = (drawn @ (share * (votes >= 2))) / (drawn @ (votes >= 2))
+        found: Floats = (often @ (share * (votes >= 2))) / (often @ (votes >= 2))
     return found
 
 
-def _ac1s(drawn: Floats, rows: Floats) -> Floats:  # [rounds]
+def _ac1s(often: Floats, rows: Floats, raw: Floats) -> Floats:  # [rounds]
     votes = rows.sum(1)
     shares = rows / np.maximum(votes, 1)[:, None]
     with np.errstate(invalid="ignore", divide="ignore"):
-        prevalence = (drawn @ shares) / (drawn @ (votes > 0))[:, None]
+        prevalence = (often @ shares) / (often @ (votes > 0))[:, None]
         expected = (prevalence * (1 - prevalence)).sum(1) / (rows.shape[1] - 1)
-        found: Floats = (_raws(drawn, rows) - expected) / (1 - expected)
+        found: Floats = (raw - expected) / (1 - expected)
     return found
 
 

@@ -6,6 +6,7 @@ sum, and all resamples together are one product of matrices. Numpy alone.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -30,6 +31,29 @@ class Interval:
     high: float
 
 
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A statistic as it is shown: None where it is undefined, and its ends where they are known."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def interval(self) -> Interval | None:
+        if self.value is None or self.low is None or self.high is None:
+            return None
+        return Interval(self.value, self.low, self.high)
+
+
+def figure(values: Floats) -> Figure:
+    """From a statistic [1 + rounds]: its value, then what the resamples give; NaN is undefined."""
+    if not np.isfinite(values[0]):
+        return Figure(None)
+    found = interval(float(values[0]), values[1:])
+    return Figure(float(values[0]), *((found.low, found.high) if found else ()))
+
+
 def grouped(cluster: ArrayLike, *, most: int = MAX_GROUPS, seed: int = 0) -> Integers:
     """Numbers the clusters from 0, and puts them into at most `most` groups."""
     number = np.unique(np.asarray(cluster), return_inverse=True)[1].astype(np.int64).ravel()
@@ -44,12 +68,15 @@ def size_of(index: Integers) -> int:
     return int(index.max()) + 1 if len(index) else 0
 
 
+@lru_cache(maxsize=4)
 def resamples(groups: int, *, rounds: int = ROUNDS, seed: int = 0) -> Floats:  # [rounds, groups]
-    """How often each group is drawn in each round: `groups` draws with replacement."""
+    """How often each group is drawn in each round: `groups` draws with replacement. Read-only."""
     rng = np.random.default_rng(seed)
     drawn = rng.integers(0, groups, (rounds, groups)) + np.arange(rounds)[:, None] * groups
     counts = np.bincount(drawn.ravel(), minlength=rounds * groups)
-    return counts.reshape(rounds, groups).astype(np.float64)
+    drawn_often = counts.reshape(rounds, groups).astype(np.float64)
+    drawn_often.flags.writeable = False  # it is shared by all figures of a page
+    return drawn_often
 
 
 def interval(value: float | None, draws: Floats) -> Interval | None:

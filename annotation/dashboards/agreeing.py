@@ -7,18 +7,11 @@ import numpy as np
 from django.utils.translation import gettext_lazy as _
 from numpy.typing import NDArray
 
-from annotation.agreement import (
-    agreement,
-    fleiss_kappa,
-    gwet_ac1,
-    krippendorff_alpha,
-    raw_agreement,
-)
-from annotation.clustered import Interval, grouped
+from annotation.agreement import Tally, tallied
+from annotation.clustered import Figure, grouped
 from annotation.dashboards.panel import (
     Column,
     Table,
-    interval_cells,
     interval_columns,
     table,
 )
@@ -31,19 +24,6 @@ _TENTHS = 10
 _ROUNDS_OVER_TIME, _GROUPS_OVER_TIME = 300, 200
 _MOST_DAYS = 30
 _MOST_PEOPLE = 30  # in the heat map: those with most votes
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A coefficient with its 95 % interval; the interval is missing with fewer than two prompts."""
-
-    value: float | None  # None: undefined, no variation or nothing to compare
-    low: float | None
-    high: float | None
-
-
-def _figure(value: float | None, found: Interval | None) -> Figure:
-    return Figure(value, *(interval_cells(found)[1:]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,36 +112,27 @@ def agreement_panel(reading: Reading) -> AgreementPanel:
 
 def _agreement(reading: Reading, place: int) -> DimensionAgreement:
     counts = reading.counts(place)
-    group = reading.groups
-    valid, invalid = counts[:, :-1], counts[:, -1]
-    votes = valid.sum(1)
-    shared = votes >= 2
-    found = agreement(valid[shared], group[shared])
-    given = valid.sum(0)
+    tally = tallied(counts, reading.groups)
+    valid = tally.columns(slice(None, -1))
+    found = valid.agreement()
+    votes = valid.rows.sum(1)
+    often = tally.parts.sum(0)
+    given = often @ valid.rows
     dimension = reading.dimensions[place]
     return DimensionAgreement(
         key=dimension.key,
         title=dimension.title,
-        units=int(((votes + invalid) >= 2).sum()),
+        units=int(often[tally.rows.sum(1) >= 2].sum()),
         judgements=int(counts.sum()),
-        raw=_figure(raw_agreement(valid), found.raw),
-        alpha_nominal=_figure(krippendorff_alpha(valid), found.alpha_nominal),
-        alpha_ordinal=_figure(krippendorff_alpha(valid, "ordinal"), found.alpha_ordinal),
-        alpha_interval=_figure(krippendorff_alpha(valid, "interval"), found.alpha_interval),
-        ac1=_figure(gwet_ac1(valid), found.ac1),
-        fleiss=fleiss_kappa(_usual_number(valid[shared])),
-        alpha_invalid=krippendorff_alpha(np.stack([votes, invalid], axis=1)),
+        raw=found.raw,
+        alpha_nominal=found.alpha_nominal,
+        alpha_ordinal=found.alpha_ordinal,
+        alpha_interval=found.alpha_interval,
+        ac1=found.ac1,
+        fleiss=valid.usual_fleiss(),
+        alpha_invalid=Tally(np.stack([votes, tally.rows[:, -1]], 1), tally.parts).alpha(),
         margins=tuple((given / given.sum()).tolist()) if given.sum() else (),
     )
-
-
-def _usual_number(counts: Ints) -> Ints:
-    """Fleiss' kappa is defined for the same number of raters on each unit: take the commonest."""
-    if not len(counts):
-        return counts
-    raters = counts.sum(axis=1)
-    usual: Ints = counts[raters == np.bincount(raters).argmax()]
-    return usual
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,16 +204,17 @@ def agreement_over_time_panel(reading: Reading) -> AgreementOverTime:
 
 
 def _period(reading: Reading, name: str, triplets: Ints) -> Period:
-    alphas, raws = [], []
     group = grouped(reading.triplets.prompt[triplets], most=_GROUPS_OVER_TIME)
-    for place in reading.order:
-        counts = reading.counts(place)[triplets, :-1]
-        found = agreement(counts, group, rounds=_ROUNDS_OVER_TIME)
-        level = "ordinal" if reading.single else "nominal"
-        alpha = found.alpha_ordinal if reading.single else found.alpha_nominal
-        alphas.append(_figure(krippendorff_alpha(counts, level), alpha))
-        raws.append(_figure(raw_agreement(counts), found.raw))
-    return Period(name, len(triplets), tuple(alphas), tuple(raws))
+    found = [
+        tallied(reading.counts(place)[triplets, :-1], group).agreement(rounds=_ROUNDS_OVER_TIME)
+        for place in reading.order
+    ]
+    return Period(
+        name,
+        len(triplets),
+        tuple(each.alpha_ordinal if reading.single else each.alpha_nominal for each in found),
+        tuple(each.raw for each in found),
+    )
 
 
 @dataclass(frozen=True, slots=True)

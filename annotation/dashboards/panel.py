@@ -7,8 +7,6 @@ from typing import Any, Literal, Protocol
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from annotation.clustered import Interval
-
 Words = str | Promise
 Kind = Literal["text", "count", "share", "coefficient", "number", "seconds", "elo", "moment"]
 Cell = str | int | float | Promise | None
@@ -50,7 +48,3 @@ def interval_columns(key: str, title: Words, kind: Kind) -> tuple[Column, ...]:
         Column(f"{key}_low", _("from"), kind),
         Column(f"{key}_high", _("to"), kind),
     )
-
-
-def interval_cells(figure: Interval | None) -> tuple[float | None, float | None, float | None]:
-    return (figure.value, figure.low, figure.high) if figure else (None, None, None)

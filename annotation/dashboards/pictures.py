@@ -24,11 +24,11 @@ from annotation.charts import (
     rows_chart,
     stack,
 )
+from annotation.clustered import Figure
 from annotation.dashboards.agreeing import (
     AgreementOverTime,
     AgreementPanel,
     DimensionAgreement,
-    Figure,
     KappaPanel,
     Period,
 )

@@ -7,8 +7,7 @@ import numpy as np
 from django.db.models import Count
 from django.utils.translation import gettext_lazy as _
 
-from annotation.clustered import share_interval
-from annotation.dashboards.agreeing import Figure
+from annotation.clustered import Figure, share_interval
 from annotation.dashboards.panel import Column, Table, interval_columns, table
 from annotation.models import Consensus
 from annotation.opinions import REASONS, TIE, Reading

@@ -8,7 +8,7 @@ from django.template.loader import get_template
 from django.utils.safestring import SafeString
 
 from annotation import charts
-from annotation.dashboards.agreeing import Figure
+from annotation.clustered import Figure
 from annotation.dashboards.panel import Column, Table
 from annotation.templatetags.annotation_format import UNDEFINED, coefficient, percent
 
