@@ -58,13 +58,12 @@ def carefulness(
     `label`: 0 A, 1 tie, 2 B; leave invalid judgements out. ValueError for anything else.
     """
     units, people, labels = _checked(unit, annotator, label, n_annotators)
-    counts = np.zeros((int(units.max(initial=-1)) + 1, 3))
-    np.add.at(counts, (units, labels), 1)
-    others = counts[units]
-    others[np.arange(len(labels)), labels] -= 1  # without the own answer
-    compared = np.bincount(people, others.sum(1), n_annotators)
-    scored = np.bincount(people, (others * AGREEMENT[labels]).sum(1), n_annotators)
-    by_chance = np.bincount(people, others @ CHANCE, n_annotators)
+    cell = units * 3 + labels
+    counts = np.bincount(cell, minlength=3 * (int(units.max(initial=-1)) + 1)).reshape(-1, 3)
+    # Sums over all answers to a unit, and then without the own one.
+    compared = np.bincount(people, counts.sum(1)[units] - 1, n_annotators)
+    scored = np.bincount(people, (counts @ AGREEMENT).ravel()[cell] - 1, n_annotators)
+    by_chance = np.bincount(people, (counts @ CHANCE)[units] - CHANCE[labels], n_annotators)
     enough = compared >= MIN_COMPARISONS
     agreement = scored / np.maximum(compared, 1)
     shares = _random_shares(agreement, by_chance / np.maximum(compared, 1), enough)
@@ -87,7 +86,7 @@ def _checked(
         raise ValueError("unit, annotator and label must be equally long lists")
     if len(labels) and (units.min() < 0 or people.min() < 0 or people.max() >= n_annotators):
         raise ValueError(f"ids count from 0 and annotators stay below {n_annotators}")
-    if not np.isin(labels, (0, 1, 2)).all():
+    if len(labels) and (labels.min() < 0 or labels.max() > 2):
         raise ValueError("labels are 0 (A), 1 (tie) or 2 (B)")
     return units, people, labels
 

@@ -54,9 +54,22 @@ def figure(values: Floats) -> Figure:
     return Figure(float(values[0]), *((found.low, found.high) if found else ()))
 
 
+def numbered(keys: ArrayLike) -> tuple[Integers, Integers]:
+    """The distinct keys in order, and the place of each key among them."""
+    given = np.asarray(keys, np.int64).ravel()
+    low, high = (int(given.min()), int(given.max())) if len(given) else (0, -1)
+    if high - low > 8 * len(given) + 1000:
+        distinct, place = np.unique(given, return_inverse=True)
+        return distinct, place.astype(np.int64)
+    # Keys of rows lie close together: a table is faster than sorting.
+    seen = np.zeros(high - low + 1, dtype=np.int64)
+    seen[given - low] = 1
+    return np.flatnonzero(seen) + low, (np.cumsum(seen) - 1)[given - low]
+
+
 def grouped(cluster: ArrayLike, *, most: int = MAX_GROUPS, seed: int = 0) -> Integers:
     """Numbers the clusters from 0, and puts them into at most `most` groups."""
-    number = np.unique(np.asarray(cluster), return_inverse=True)[1].astype(np.int64).ravel()
+    number = numbered(cluster)[1]
     clusters = size_of(number)
     if clusters <= most:
         return number

@@ -11,7 +11,7 @@ import numpy as np
 from django.contrib.auth.models import User
 from numpy.typing import NDArray
 
-from annotation.clustered import grouped
+from annotation.clustered import grouped, numbered
 from annotation.columns import Column, read_columns
 from annotation.models import Campaign, CampaignKind, Dimension, Generator
 from annotation.shorthand import PAIR_LETTERS, REASON_OF_LETTER, SCORE_LETTERS
@@ -269,18 +269,6 @@ def _decoder(scale: tuple[str, ...]) -> tuple[Ints, Ints]:
     for place, letter in enumerate(REASON_OF_LETTER):
         value[ord(letter)], reason[ord(letter)] = len(letters), place
     return value, reason
-
-
-def numbered(keys: Ints) -> tuple[Ints, Ints]:
-    """The distinct keys in order, and the place of each key among them."""
-    low, high = (int(keys.min()), int(keys.max())) if len(keys) else (0, -1)
-    if high - low > 8 * len(keys) + 1000:
-        distinct, place = np.unique(keys, return_inverse=True)
-        return distinct, place.astype(np.int64)
-    # Keys of rows lie close together: a table is faster than sorting.
-    seen = np.zeros(high - low + 1, dtype=np.int64)
-    seen[keys - low] = 1
-    return np.flatnonzero(seen) + low, (np.cumsum(seen) - 1)[keys - low]
 
 
 def places(sorted_keys: Ints, wanted: Ints) -> Ints:

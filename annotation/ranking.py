@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from scipy.stats import chi2
 
-from annotation.clustered import grouped, resamples, size_of
+from annotation.clustered import grouped, numbered, resamples, size_of
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -74,12 +74,12 @@ def fit_btt(
     -1; `cluster` numbers the prompt of each vote; all are int arrays of one length.
     """
     a, b, labels, clusters = _checked(model_a, model_b, label, cluster, n_models)
-    keys, row = np.unique((a * n_models + b) * 3 + labels + 1, return_inverse=True)
+    keys, row = numbered((a * n_models + b) * 3 + labels + 1)
     pairs = keys // 3
     rows = _Rows(_sides(pairs // n_models, pairs % n_models, n_models), keys % 3 - 1)
     group = grouped(clusters)
     groups = size_of(group)
-    cells = np.bincount(group * len(keys) + row.ravel(), minlength=groups * len(keys))
+    cells = np.bincount(group * len(keys) + row, minlength=groups * len(keys))
     counts = cells.reshape(groups, len(keys)).astype(np.float64)
     fitted, log_theta, _ = _fit(rows, counts.sum(0)[None])
     drawn, _, _ = _fit(
@@ -102,12 +102,10 @@ def side_test(
     if not len(np.asarray(label)):
         return None
     a, b, labels, swaps = _checked(model_a, model_b, label, swap, n_models)
-    keys, row = np.unique(
-        ((a * n_models + b) * 3 + labels + 1) * 2 + (swaps > 0), return_inverse=True
-    )
+    keys, row = numbered(((a * n_models + b) * 3 + labels + 1) * 2 + (swaps > 0))
     pairs = keys // 6
     gap = _sides(pairs // n_models, pairs % n_models, n_models)
-    counts = np.bincount(row.ravel(), minlength=len(keys)).astype(np.float64)[None]
+    counts = np.bincount(row, minlength=len(keys)).astype(np.float64)[None]
     labels_of_rows = keys // 2 % 3 - 1
     left = np.where(keys % 2, -1.0, 1.0)[:, None]
     _, _, without = _fit(_Rows(gap, labels_of_rows), counts)

@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 from django.db import connection
-from django.db.models import Count
 from django.utils.translation import gettext_lazy as _
 
 from annotation.dashboards.panel import Column, Table, table
 from annotation.dashboards.saying import LabelShares, labels_panel
-from annotation.models import Generator, Prompt
+from annotation.models import Generator
 from annotation.opinions import Reading
 
 _MOST_CATEGORIES = 30
@@ -99,8 +98,7 @@ def _generator_cells(row: GeneratorRow) -> tuple[Any, ...]:
 
 def dataset_panel(reading: Reading) -> DatasetPanel:
     campaign = reading.campaign
-    prompts = Prompt.objects.filter(triplet__campaign=campaign).distinct()
-    words, with_image = _prompts(reading)
+    words, categories, with_image = _prompts(reading)
     generators = _generators(reading)
     labels = labels_panel(reading)
     return DatasetPanel(
@@ -112,7 +110,7 @@ def dataset_panel(reading: Reading) -> DatasetPanel:
         settled=int(reading.triplets.complete.sum()),
         judgements=sum(row.judgements for row in labels.dimensions),
         generators=generators,
-        categories=_categories(prompts),
+        categories=categories,
         with_image=with_image,
         lengths=_lengths(words),
         median_words=float(np.median(words)) if len(words) else None,
@@ -120,22 +118,22 @@ def dataset_panel(reading: Reading) -> DatasetPanel:
     )
 
 
-def _categories(prompts: Any) -> tuple[tuple[str, int], ...]:
-    rows = prompts.order_by().values_list("category").annotate(count=Count("pk", distinct=True))
-    return tuple(Counter(dict(rows)).most_common(_MOST_CATEGORIES))
-
-
-def _prompts(reading: Reading) -> tuple[Any, int]:
-    """Words of each prompt that is used, and how many have a reference image."""
-    used = set(np.unique(reading.triplets.prompt_id).tolist())
+def _prompts(reading: Reading) -> tuple[Any, tuple[tuple[str, int], ...], int]:
+    """Words of each prompt that is used; prompts by category; how many have a reference image."""
+    used = reading.triplets.prompt_id
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id, text, image_id IS NOT NULL FROM annotation_prompt WHERE id IN"
+            "SELECT id, text, category, image_id IS NOT NULL FROM annotation_prompt WHERE id IN"
             " (SELECT prompt_id FROM annotation_triplet WHERE campaign_id = %s)",
             [reading.campaign.pk],
         )
-        rows = [row for row in cursor.fetchall() if row[0] in used]
-    return np.array([words_of(text) for _pk, text, _image in rows]), sum(bool(r[2]) for r in rows)
+        found = cursor.fetchall()
+    known = set(np.unique(used).tolist())
+    rows = [row for row in found if row[0] in known]
+    words = np.array([words_of(text) for _pk, text, _category, _image in rows])
+    categories = Counter(category for _pk, _text, category, _image in rows)
+    images = sum(bool(image) for _pk, _text, _category, image in rows)
+    return words, tuple(categories.most_common(_MOST_CATEGORIES)), images
 
 
 def words_of(text: str) -> int:

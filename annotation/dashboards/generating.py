@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from annotation.clustered import ROUNDS, Interval, resamples, size_of
+from annotation.clustered import ROUNDS, Interval, numbered, resamples, size_of
 from annotation.clustered import interval as percentile_interval
 from annotation.dashboards.panel import Column, Table, interval_columns, table
 from annotation.opinions import TIE, A, B, Reading
@@ -150,7 +150,7 @@ def _leaderboard(reading: Reading, place: int, kept: NDArray[np.bool_]) -> Leade
         return None
     triplet, value = votes.triplet[kept], votes.value[kept, place]
     a, b = of_a[triplet], of_b[triplet]
-    seen, models = np.unique(np.concatenate([a, b]), return_inverse=True)
+    seen, models = numbered(np.concatenate([a, b]))
     a, b = models.reshape(2, -1)
     size = len(seen)
     ranking = fit_btt(a, b, value - TIE, reading.groups[triplet], size)
@@ -209,7 +209,7 @@ def _scores(reading: Reading, place: int, kept: NDArray[np.bool_]) -> Leaderboar
     if not kept.any():
         return None
     triplet, score = votes.triplet[kept], votes.value[kept, place] + 1
-    seen, model = np.unique(of_a[triplet], return_inverse=True)
+    seen, model = numbered(of_a[triplet])
     figures = mean_scores(model, score, reading.groups[triplet], len(seen))
     judged = np.bincount(model, minlength=len(seen))
     ends = [np.array([getattr(each, end) for each in figures]) for end in ("low", "high")]

@@ -12,6 +12,7 @@ from scipy.stats import binomtest, false_discovery_control
 
 from annotation.agreement import dawid_skene
 from annotation.carelessness import Carefulness, carefulness
+from annotation.clustered import numbered
 from annotation.dashboards.panel import Column, Table, interval_columns, table
 from annotation.models import Skip
 from annotation.opinions import A, B, Reading
@@ -154,9 +155,10 @@ def _medians(person: Ints, active_ms: Ints, size: int) -> list[float | None]:
 
 def _quartiles(person: Ints, active_ms: Ints, size: int) -> list[tuple[float, float, float] | None]:
     known = active_ms >= 0
-    order = np.lexsort((active_ms[known], person[known]))
-    sorted_ms = active_ms[known][order]
-    ends = np.searchsorted(person[known][order], np.arange(size + 1))
+    # Person and time in one number: sorting numbers is several times faster than sorting pairs.
+    key = np.sort((person[known] << 32) + active_ms[known])
+    sorted_ms = key & 0xFFFFFFFF
+    ends = np.searchsorted(key, np.arange(size + 1) << 32)
     found: list[tuple[float, float, float] | None] = []
     for start, end in pairwise(ends):
         if start == end:
@@ -445,7 +447,8 @@ def _bins(seconds: Floats) -> tuple[Bin, ...]:
 
 def _trend(person: Ints, at: Ints, active_ms: Ints, size: int) -> tuple[PaceRow, ...]:
     """Own first tenth of the votes to own last: do people speed up, or tire?"""
-    order = np.lexsort((at, person))
+    second = (at - at.min()) // 1_000_000 if len(at) else at
+    order = np.argsort((person << 32) + second)
     number = np.bincount(person, minlength=size)
     start = np.cumsum(number) - number
     rank = np.arange(len(person)) - start[person[order]]
@@ -522,7 +525,7 @@ def _confusion(reading: Reading, place: int) -> DimensionConfusion | None:
     kept = np.flatnonzero((value >= 0) & (value < labels) & shared)
     if not len(kept):
         return None
-    unit = np.unique(votes.triplet[kept], return_inverse=True)[1]
+    unit = numbered(votes.triplet[kept])[1]
     person, said = votes.annotator[kept], value[kept]
     size = len(reading.annotator_ids)
     tables = consensus_tables(unit, person, said, size, labels)
@@ -555,7 +558,7 @@ def consensus_tables(unit: Ints, person: Ints, said: Ints, people: int, labels: 
     if units > _MOST_FITTED:
         drawn = np.random.default_rng(0).permutation(units) < _MOST_FITTED
     kept = drawn[unit]
-    few = np.unique(unit[kept], return_inverse=True)[1]
+    few = numbered(unit[kept])[1]
     # Somebody who has no vote among the drawn ones still needs a place in the model.
     found = dawid_skene(few, person[kept], said[kept], labels, smoothing=0.1)
     known = len(found.confusion)
