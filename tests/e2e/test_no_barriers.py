@@ -8,7 +8,11 @@ from playwright.sync_api import expect
 
 pytestmark = pytest.mark.e2e
 
-CLOSED = {"empty": True, "reason": "Because of a reason that is a sentence.", "retry_after": 60}
+CLOSED: dict[str, Any] = {
+    "empty": True,
+    "reason": "Because of a reason that is a sentence.",
+    "retry_after": 60,
+}
 GUIDELINE = {
     "id": 7,
     "version": 3,
@@ -59,8 +63,8 @@ def test_pages_in_the_place_of_a_pair(
 ) -> None:
     page = at_browser(alice, color_scheme="dark")
     stage = voting(page, make_campaign(1))
-    gate = ""
-    page.route("**/next", lambda route: route.fulfill(json={**CLOSED, "gate": gate}))
+    answer = dict(CLOSED)
+    page.route("**/next", lambda route: route.fulfill(json=answer))
     page.route(
         "**/consent",
         lambda route: route.fulfill(json={"text": "We keep votes.", "sha256": "0", "given": False}),
@@ -72,6 +76,7 @@ def test_pages_in_the_place_of_a_pair(
         ("consent", "Before you begin"),
         ("guideline", "The guideline, version 3"),
     ):
+        answer["gate"] = gate
         stage.open()
         stage.expect_message(title)
         no_barriers(page)

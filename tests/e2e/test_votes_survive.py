@@ -116,21 +116,70 @@ def test_a_refused_vote_is_shown_and_kept(
     stage.expect_badge("saved")
 
 
-def test_a_clip_that_does_not_come_can_be_marked_as_broken(
-    at_browser: Callable, alice: Any, make_campaign: Callable, voting: type
+def test_another_person_at_the_same_browser_neither_sends_nor_loses_a_vote(
+    at_browser: Callable, alice: Any, bob: Any, make_campaign: Callable, voting: type, password: str
 ) -> None:
-    from annotation.models import Judgement
+    from annotation.models import Vote
 
-    campaign = make_campaign(1, watch_gate=True)
+    campaign = make_campaign(8)
     page = at_browser(alice)
-    page.route("**/v/*", lambda route: route.fulfill(status=404))
     stage = voting(page, campaign).open()
-    stage.wait_for_pair()  # the gate is open, although nothing was shown
-    expect(page.locator("#notice")).to_contain_text("could not be fetched")
-    stage.press("r 1 f 1 v 1 Enter")
+    prompt = stage.wait_for_pair()
+
+    def log_in(name: str) -> None:
+        page.fill("[name=username]", name)
+        page.fill("[name=password]", password)
+        page.keyboard.press("Enter")
+
+    page.context.clear_cookies()  # the session ends while a vote is being sent
+    stage.press("q a z Enter")
+    stage.expect_badge("log in")
+    page.locator("#notice").get_by_role("button", name="Log in").click()
+    log_in("bob")
+    stage.wait_for_pair()
+    stage.expect_badge("saved")  # bob has nothing to send
+    assert not Vote.objects.exists()
+    page.context.clear_cookies()
+    stage.open()
+    log_in("alice")
+    stage.wait_for_pair()
     stage.expect_badge("saved")
-    stage.expect_message("No pair for you right now")
-    assert set(Judgement.objects.values_list("reason", flat=True)) == {"broken"}
+    vote = Vote.objects.get()
+    assert (vote.annotator, vote.triplet.prompt.text) == (alice, prompt)
+
+
+def test_a_switched_account_in_another_tab_is_refused_and_the_vote_kept(
+    at_browser: Callable,
+    alice: Any,
+    bob: Any,
+    make_campaign: Callable,
+    voting: type,
+    until: Callable,
+) -> None:
+    from django.conf import settings
+    from django.test import Client
+
+    from annotation.models import Vote
+
+    page = at_browser(alice)
+    stage = voting(page, make_campaign(3)).open()
+    stage.wait_for_pair()
+    answers: list[int] = []
+    page.on(
+        "response",
+        lambda each: answers.append(each.status) if each.url.endswith("/api/votes") else None,
+    )
+    client = Client()
+    client.force_login(bob)
+    session = client.cookies[settings.SESSION_COOKIE_NAME].value
+    url = page.url.split("/annotate")[0]
+    page.context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": url}])
+    stage.press("q a z Enter")
+    stage.expect_badge("1 problem")
+    assert answers == [403]
+    assert not Vote.objects.exists()
+    page.click("#sync")
+    expect(page.locator("#outbox-list li")).to_have_count(1)
 
 
 def test_a_reload_shows_the_same_pair_and_what_was_chosen_on_it(

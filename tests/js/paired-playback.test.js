@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import {
-  DEAD_BAND, followerRate, frameAt, frameMiddle, neighbourSpeed, p95,
-} from "../../static/js/lib/paired-playback.js";
+import { frameAt, frameMiddle } from "../../static/js/lib/clip-frames.js";
+import { DEAD_BAND, Drift, DriftControl, followerRate, neighbourSpeed, p95 } from "../../static/js/lib/drift.js";
 
 test("inside the dead band the follower keeps the speed", () => {
   assert.equal(followerRate(DEAD_BAND, 1), 1);
@@ -44,4 +43,16 @@ test("speeds stop at both ends", () => {
   assert.equal(neighbourSpeed(1, 1), 1.5);
   assert.equal(neighbourSpeed(0.25, -1), 0.25);
   assert.equal(neighbourSpeed(2, 1), 2);
+});
+
+test("a large drift is jumped over, and a stretched follower is compared in its own time", () => {
+  const control = new DriftControl();
+  const leader = { currentTime: 2 };
+  const follower = { currentTime: 1.5, playbackRate: 1 };
+  assert.equal(control.correct(leader, follower, { speed: 1, scale: 1 }), Drift.JUMPED);
+  assert.equal(follower.currentTime, 2);
+  follower.currentTime = 1;
+  assert.equal(control.correct(leader, follower, { speed: 1, scale: 0.5 }), Drift.FOLLOWED);
+  assert.equal(follower.playbackRate, 0.5);
+  assert.deepEqual(control.samples, [0.5, 0]);
 });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { withChanges } from "../../static/js/lib/keymap.js";
 import { capsOf, commandOf } from "../../static/js/lib/shortcuts.js";
 
 const three = { rows: 3, reasonsOpen: false, letters: true };
@@ -68,8 +69,41 @@ test("steps are one frame, or ten with shift", () => {
   assert.deepEqual(commandOf(key("Period", { shiftKey: true }), three), { name: "step", by: 10 });
 });
 
+test("a single clip is scored by digits; letters say only invalid", () => {
+  const single = { ...three, single: true };
+  assert.deepEqual(commandOf(key("Digit5"), single), { name: "vote", row: null, label: "5" });
+  assert.deepEqual(commandOf(key("Numpad3"), single), { name: "vote", row: null, label: "3" });
+  assert.equal(commandOf(key("Digit6"), single), null);
+  assert.equal(commandOf(key("KeyQ"), single), null);
+  assert.deepEqual(commandOf(key("KeyF"), single), { name: "vote", row: 1, label: "invalid" });
+});
+
+test("a person's own keys replace the standard ones", () => {
+  const keys = withChanges({ "vote-1-left": "KeyU", toggle: "Semicolon" });
+  const state = { ...three, keys };
+  assert.deepEqual(commandOf(key("KeyU"), state), { name: "vote", row: 0, label: "left" });
+  assert.equal(commandOf(key("KeyQ"), state), null);
+  assert.deepEqual(commandOf(key("Semicolon"), state), { name: "toggle" });
+  assert.deepEqual(capsOf(0, { rows: 3, labels: ["left", "tie"], keys }), ["KeyU", "KeyW"]);
+});
+
+test("arrows move a magnified picture while it has the focus, and rows otherwise", () => {
+  const panes = { closest: (what) => (what === "#panes" ? panes : null) };
+  const zoomed = { ...three, zoomed: true };
+  assert.deepEqual(commandOf(key("ArrowUp", { target: panes }), zoomed), { name: "pan", x: 0, y: -1 });
+  assert.deepEqual(commandOf(key("ArrowUp"), zoomed), { name: "move", by: -1 });
+  assert.deepEqual(commandOf(key("ArrowUp", { target: panes }), three), { name: "move", by: -1 });
+});
+
+test("digits beyond the rows enlarge and nudge one side", () => {
+  assert.deepEqual(commandOf(key("Digit5"), three), { name: "enlarge", side: 0 });
+  assert.deepEqual(commandOf(key("Digit9"), three), { name: "nudge", side: 1, by: -1 });
+  assert.deepEqual(commandOf(key("Digit5", { repeat: true }), three), { name: "nothing" });
+});
+
 test("no key does two things", () => {
-  const caps = [0, 1, 2].flatMap((row) => capsOf(row, 3));
+  const labels = ["left", "tie", "right", "invalid"];
+  const caps = [0, 1, 2].flatMap((row) => capsOf(row, { rows: 3, labels }));
   assert.equal(new Set(caps).size, 12);
   for (const code of caps) assert.equal(commandOf(key(code), three).name, "vote");
 });

@@ -35,7 +35,7 @@ function trendView(speeds) {
 
 /** The person's own steadiness, where the site knows it: repeats answered the same. */
 function steadyView(scorecard) {
-  const share = scorecard?.self_agreement;
+  const share = scorecard?.self_consistency;
   if (typeof share !== "number") return null;
   return make("p", {
     className: "small muted",

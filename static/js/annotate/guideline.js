@@ -45,6 +45,13 @@ function rowsOf(guideline) {
   }));
 }
 
+/** Languages in which parts are shown because the page's own has none yet. */
+function otherLanguages({ dimensions, instructions, instructions_language: spoken }) {
+  const shown = Object.values(dimensions).map(({ language }) => language);
+  if (instructions) shown.push(spoken);
+  return [...new Set(shown)].filter((language) => language && language !== document.documentElement.lang);
+}
+
 /** The whole guideline as a node, for the page that asks for acceptance. */
 export function guidelineText(guideline) {
   return make("div", { className: "sheet-text" }, ...paragraphs(guideline.instructions), ...sections(rowsOf(guideline)));
@@ -100,12 +107,11 @@ export class Guideline {
     this.#play();
   }
 
-  #showVersion({ version, language }) {
-    const page = document.documentElement.lang;
-    const foreign = language && language !== page;
-    const line = interpolate(gettext("Version %(version)s"), { version });
-    const other = foreign ? ` · ${interpolate(gettext("not translated yet, shown in: %(language)s"), { language })}` : "";
-    byId("guideline-version").textContent = line + other;
+  #showVersion(guideline) {
+    const line = interpolate(gettext("Version %(version)s"), { version: guideline.version });
+    const others = otherLanguages(guideline);
+    const told = interpolate(gettext("not translated yet, shown in: %(language)s"), { language: others.join(", ") });
+    byId("guideline-version").textContent = others.length > 0 ? `${line} · ${told}` : line;
   }
 
   mark(key) {
