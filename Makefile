@@ -3,7 +3,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command 
 VENV := .venv/bin
 export PYTHONDONTWRITEBYTECODE ?= 1
 
-.PHONY: help set-up set-up-test run test test-fast lint format types bench bench-careless bench-truth demo-report messages screenshot migrate clean distclean
+.PHONY: help set-up set-up-test run test test-fast lint format types faults bench bench-annotation bench-careless bench-truth demo-report messages screenshot migrate clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -32,7 +32,15 @@ lint: set-up-test ## style, import contracts, types, templates, missing migratio
 format: set-up-test ## rewrite the code in the house format
 	@$(VENV)/ruff check --fix-only . ; $(VENV)/ruff format .
 
-bench: bench-careless bench-truth ## all benchmarks that fit a laptop; tables go to docs/benchmarks.md
+faults: set-up-test ## the promises on votes at their full counts, on both engines: minutes of killed processes
+	@TIEBREAK_FAULTS=full TIEBREAK_TEST_WORKERS=1 $(VENV)/python -m tools.run_tests tests/annotation/promises
+	@$(VENV)/python -m bench.tables
+
+bench: bench-annotation bench-careless bench-truth ## all benchmarks that fit a laptop; tables go to docs/benchmarks.md
+
+bench-annotation: set-up-test ## votes under load and faults, dashboards, SQLite; ARGS="--peer label-studio --peer-venv DIR" measures the peer beside
+	@$(VENV)/python -m bench.annotation --json docs/benchmarks/annotation.json $(ARGS)
+	@$(VENV)/python -m bench.tables
 
 bench-careless: set-up-test ## careless annotators found and honest ones accused, 20 seeds
 	@$(VENV)/python -m bench.careless --json docs/benchmarks/careless.json

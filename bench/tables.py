@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.annotation_tables import annotation
+
 FOLDER = Path("docs/benchmarks")
 PAGE = Path("docs/benchmarks.md")
 DIMENSIONS = ("VQ", "MQ", "TA")
@@ -53,6 +55,23 @@ def truth(figures: dict[str, Any]) -> str:
         f" against the known quality of {figures['clips']} unseen recipes behind the generator's"
         f" autoencoder, which keeps 32 coefficients in the demo.\n\n{table(head, rows)}\n"
     )
+
+
+def promises(engines: dict[str, dict[str, Any]]) -> str:
+    """What the fault tests found at their full counts, by promise and engine."""
+    names = sorted({name for found in engines.values() for name in found}, key=lambda v: int(v[1:]))
+    rows = [
+        [name, *(_said(engines[engine].get(name, {})) for engine in sorted(engines))]
+        for name in names
+    ]
+    return (
+        "## Promises on votes\n\n`make faults`: what each test counted; docs/promises.md says what"
+        f" it does.\n\n{table(['promise', *sorted(engines)], rows)}\n"
+    )
+
+
+def _said(found: dict[str, Any]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in sorted(found.items()))
 
 
 def _share(figures: dict[str, Any], key: str) -> str:
@@ -120,6 +139,10 @@ def main() -> None:
     parts = [HEAD]
     if runs := read("demo-*.json"):
         parts.append(demo(runs))
+    parts += [annotation(figures, table) for figures in read("annotation.json")]
+    paths = sorted(FOLDER.glob("promises-*.json"))
+    if engines := {each.stem.partition("-")[2]: json.loads(each.read_text()) for each in paths}:
+        parts.append(promises(engines))
     parts += [truth(figures) for figures in read("truth.json")]
     parts += [careless(figures) for figures in read("careless.json")]
     PAGE.write_text("\n".join(parts))

@@ -112,9 +112,21 @@ class PostgresServer:
         _stop(self._process, signal.SIGQUIT)
         self.start()
 
+    def copy_from(self, url: str) -> None:
+        """Everything of that database, into the one that `url` of this cluster names."""
+        dump = subprocess.run([self._binaries / "pg_dump", url], capture_output=True, check=True)
+        load = [self._binaries / "psql", "-q", "-v", "ON_ERROR_STOP=1", self.url]
+        subprocess.run(load, input=dump.stdout, stdout=subprocess.DEVNULL, check=True)
+
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def version(self) -> str:
+        command = [self._binaries / "postgres", "--version"]
+        said = subprocess.run(command, capture_output=True, text=True, cwd="/", check=True)
+        return said.stdout.strip()
 
     def _answers(self) -> bool:
         command = [self._binaries / "pg_isready", "-h", "127.0.0.1", "-p", str(self.port)]

@@ -53,7 +53,7 @@ class WebServer:
             time.sleep(0.1)
 
     def stop(self) -> None:
-        self.process.terminate()
+        self.process.send_signal(signal.SIGQUIT)  # at once; whoever is served loses the answer
         try:
             self.process.wait(15)
         except subprocess.TimeoutExpired:

@@ -30,6 +30,22 @@ def count() -> Callable[[int, int], int]:
     return lambda full, quick: full if FULL else quick
 
 
+@pytest.fixture
+def measured() -> Callable[..., None]:
+    """Keep what a full run found; `bench.tables` makes the table of docs/benchmarks.md of it."""
+    from django.db import connection
+
+    path = ROOT / "docs" / "benchmarks" / f"promises-{connection.vendor}.json"
+
+    def keep(promise: str, **figures: Any) -> None:
+        if FULL:
+            known = json.loads(path.read_text()) if path.exists() else {}
+            text = json.dumps({**known, promise: figures}, indent=1, sort_keys=True)
+            path.write_text(text + "\n")
+
+    return keep
+
+
 Serve = Callable[..., WebServer]
 
 
@@ -46,8 +62,10 @@ def serve(_servers: Any, database_url: str) -> Serve:
     """`serve()`: the site; `serve(mutants=True)`: the same, and a request may name a mutant."""
     running, stack, folder = _servers
 
-    def start(*, mutants: bool = False, database: str = database_url) -> WebServer:
-        key = (mutants, database)
+    def start(
+        *, mutants: bool = False, database: str = database_url, workers: int = 4, threads: int = 2
+    ) -> WebServer:
+        key = (mutants, database, workers, threads)
         if key not in running:
             environment = {
                 "DATABASE_URL": database,
@@ -58,9 +76,9 @@ def serve(_servers: Any, database_url: str) -> Serve:
                 "TIEBREAK_LOG_LEVEL": "ERROR",
             }
             site = Application("mutants" if mutants else "loaded", HERE)
-            server = gunicorn(
-                environment, folder / f"{len(running)}.log", application=site, preload=True
-            )
+            log = folder / f"{len(running)}.log"
+            size = {"workers": workers, "threads": threads}
+            server = gunicorn(environment, log, application=site, preload=True, **size)
             running[key] = stack.enter_context(server)
         return running[key]
 
@@ -71,13 +89,14 @@ def serve(_servers: Any, database_url: str) -> Serve:
 
 
 @pytest.fixture
-def cookies() -> Callable[[Any], dict[str, str]]:
-    """The cookies of a session of this person."""
+def cookies() -> Callable[..., dict[str, str]]:
+    """The cookies of a session of this person, who may meet a mutant."""
 
-    def of(user: Any) -> dict[str, str]:
+    def of(user: Any, mutant: str = "") -> dict[str, str]:
         client = Client()
         client.force_login(user)
-        return {"sessionid": client.cookies["sessionid"].value, "csrftoken": "a" * 32}
+        session = {"sessionid": client.cookies["sessionid"].value, "csrftoken": "a" * 32}
+        return session | ({"mutant": mutant} if mutant else {})
 
     return of
 
@@ -130,12 +149,11 @@ class Browsers:
         self, user: Any, path: str, body: Any, *, method: str = "POST", **headers: str
     ) -> dict[str, Any]:
         if user.pk not in self._known:
-            self._known[user.pk] = self._cookies_of(user)
+            self._known[user.pk] = self._cookies_of(user, self.mutant)
         cookies = self._known[user.pk]
         sent = {
             "Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items()),
             "X-CSRFToken": cookies["csrftoken"],
-            "X-Mutant": self.mutant,
             **{name.replace("_", "-"): value for name, value in headers.items()},
         }
         return {
@@ -165,7 +183,7 @@ class Browsers:
 
 @pytest.fixture
 def browsers(serve: Serve, _senders: list[Sender], cookies: Any) -> Callable[..., Browsers]:
-    """`browsers()` at the site, `browsers("no locks")` at the site with that mutant."""
+    """`browsers()` at the site, `browsers("no-locks")` at the site with that mutant."""
 
     def at(mutant: str = "") -> Browsers:
         return Browsers(serve(mutants=bool(mutant)), _senders, cookies, mutant)

@@ -1,7 +1,7 @@
-"""The site with its protections taken away, one per request: the header X-Mutant names which.
+"""The site with its protections taken away, one per request: the cookie `mutant` names which.
 
 Served by gunicorn as `mutants:application`. A test of a promise that cannot fail here proves
-nothing. Without the header it is the site as it is.
+nothing. Without the cookie it is the site as it is.
 """
 
 # ruff: noqa: I001  `loaded` sets Django up, so it comes before the models.
@@ -28,11 +28,12 @@ def mutant() -> str:
 
 
 def application(environ, start_response):
-    _now.mutant = environ.get("HTTP_X_MUTANT", "")
+    named = re.search(r"mutant=([a-z-]+)", environ.get("HTTP_COOKIE", ""))
+    _now.mutant = named[1] if named else ""
     return site(environ, start_response)
 
 
-# "no locks": PostgreSQL without row locks, SQLite with deferred transactions; and some time between
+# "no-locks": PostgreSQL without row locks, SQLite with deferred transactions; and some time between
 # what is read and what is written.
 
 _execute = CursorWrapper.execute
@@ -40,7 +41,7 @@ _begin = SqliteWrapper._start_transaction_under_autocommit
 
 
 def _deferred(self):
-    if mutant() == "no locks":
+    if mutant() == "no-locks":
         self.transaction_mode = "DEFERRED"
     _begin(self)
 
@@ -49,7 +50,7 @@ SqliteWrapper._start_transaction_under_autocommit = _deferred
 
 
 def _without_locks(self, sql, params=None):
-    if mutant() != "no locks":
+    if mutant() != "no-locks":
         return _execute(self, sql, params)
     result = _execute(self, _LOCK.sub("", sql) if isinstance(sql, str) else sql, params)
     if "annotation_" in str(sql) and "SELECT" in str(sql)[:2000]:
@@ -75,10 +76,10 @@ def _forgetful(*given):
 
 voting.cast_vote = _forgetful
 
-# "no replay": a vote that comes again is taken for a new one.
+# "no-replay": a vote that comes again is taken for a new one.
 
 _replay = voting._replay
-voting._replay = lambda *given: None if mutant() == "no replay" else _replay(*given)
+voting._replay = lambda *given: None if mutant() == "no-replay" else _replay(*given)
 
 # "stuck": what somebody holds never comes back.
 

@@ -47,10 +47,13 @@ def abandoned_and_found(browsers, campaign, gone, here):
     return Lease.objects.filter(pk__in=found).values("slot").distinct().count()
 
 
-def test_what_somebody_abandoned_is_given_to_others(make_campaign, people, browsers, count):
+def test_what_somebody_abandoned_is_given_to_others(
+    make_campaign, people, browsers, count, measured
+):
     gone = count(34, 4)
     campaign, users = make_campaign(3 * gone, votes_wanted=1), people(2 * gone)
     found = abandoned_and_found(browsers(), campaign, users[:gone], users[gone:])
+    measured("V4", abandoned=3 * gone, given_again=found)
     assert found == 3 * gone
 
 
@@ -63,7 +66,7 @@ def test_without_the_way_back_it_is_stuck(make_campaign, people, browsers):
 
 
 def test_late_votes_count_where_a_slot_is_free_and_are_surplus_elsewhere(
-    make_campaign, people, browsers, hand_out, count
+    make_campaign, people, browsers, hand_out, count, measured
 ):
     pairs = count(100, 10)
     campaign, (slow, quick) = make_campaign(pairs, votes_wanted=1), people(2)
@@ -74,6 +77,7 @@ def test_late_votes_count_where_a_slot_is_free_and_are_surplus_elsewhere(
     answers = [at.send(at.vote(lease)) for lease in late]
     assert {each["status"] for each in answers} == {200}
     states = Counter(each["body"]["state"] for each in answers)
+    measured("V5", late=pairs, **states)
     assert states == {"counted": pairs // 2, "surplus": pairs // 2}
     assert broken_promises(campaign) == []
 
@@ -92,12 +96,12 @@ def each_first_answer_is_lost(seen):
     return rule
 
 
-def voted_through(port, cookies, leases, ballot, **headers):
+def voted_through(port, cookies, leases, ballot):
     """What a browser ends with, whose first answer is lost each time."""
     client, ends = Client(f"http://127.0.0.1:{port}", pause=lambda _: None), []
     client.resume(cookies)
     for lease in leases:
-        key = {"Idempotency-Key": str(lease.pk), **headers}
+        key = {"Idempotency-Key": str(lease.pk)}
         try:
             ends.append(client.post("/api/votes", ballot(lease), key))
         except SiteError as error:
@@ -116,7 +120,7 @@ def pairs_in_hand(make_campaign, people, hand_out):
 
 
 def test_a_vote_whose_answer_was_lost_is_answered_again(
-    pairs_in_hand, serve, browsers, cookies, ballot, count
+    pairs_in_hand, serve, browsers, cookies, ballot, count, measured
 ):
     pairs, mutated = count(500, 40), count(100, 10)
     campaign, user, leases = pairs_in_hand(pairs)
@@ -131,6 +135,7 @@ def test_a_vote_whose_answer_was_lost_is_answered_again(
     before = set(Judgement.objects.values_list("vote", "dimension", "label"))
     others = [at.send(at.vote(lease, ["right"] * 3)) for lease in leases[:mutated]]
     assert [each["status"] for each in others] == [409] * mutated
+    measured("V6", answers_lost=pairs, same_vote=len(stored), conflicts=mutated)
     assert set(Judgement.objects.values_list("vote", "dimension", "label")) == before
     assert broken_promises(campaign) == []
 
@@ -138,15 +143,14 @@ def test_a_vote_whose_answer_was_lost_is_answered_again(
 def test_without_replay_a_lost_answer_ends_otherwise(pairs_in_hand, serve, cookies, ballot):
     _, user, leases = pairs_in_hand(2)
     with CuttingProxy(serve(mutants=True).port, each_first_answer_is_lost(set())) as proxy:
-        mutant = {"X-Mutant": "no replay"}
-        ends = voted_through(proxy.port, cookies(user), leases, ballot, **mutant)
+        ends = voted_through(proxy.port, cookies(user, "no-replay"), leases, ballot)
     assert [each["replay"] for each in ends] != [True] * 2
 
 
 # V7: a stale tab cannot attribute a vote to the wrong pair.
 
 
-def test_votes_of_stale_tabs_are_refused(pairs_in_hand, browsers, ballot, count):
+def test_votes_of_stale_tabs_are_refused(pairs_in_hand, browsers, ballot, count, measured):
     wrong, old = count(50, 6), count(20, 4)
     _, user, leases = pairs_in_hand(2)
     at, refused = browsers(), []
@@ -167,15 +171,19 @@ def test_votes_of_stale_tabs_are_refused(pairs_in_hand, browsers, ballot, count)
     sent = [at.request(user, "/api/votes", each, Idempotency_Key=each["lease"]) for each in refused]
     assert [at.send(each)["status"] for each in sent] == [422] * (wrong + old)
     assert Vote.objects.count() == 0
+    measured("V7", sent=len(sent), refused=len(sent), votes=0)
 
 
 # V8: the side is random, recorded, and mapped back on the server.
 
 
-def test_the_left_side_is_a_coin_in_ten_thousand_leases(make_campaign, people, browsers, count):
+def test_the_left_side_is_a_coin_in_ten_thousand_leases(
+    make_campaign, people, browsers, count, measured
+):
     campaign = make_campaign(40, votes_wanted=3)
     slots = [(n, random.SystemRandom().randrange(2**40)) for n in (1, 2, 3) for _ in range(3334)]
     lefts = sum(swapped(n, shuffle) for n, shuffle in slots) / len(slots)
+    measured("V8", leases=len(slots), swapped=round(lefts, 4))
     assert abs(lefts - 0.5) <= 0.015
     # What is drawn is what stands on the lease and what is shown.
     at = browsers()

@@ -49,7 +49,7 @@ def double_clicks(browsers, hand_out, campaign, users):
 
 
 def test_four_identical_posts_at_once_are_one_vote(
-    make_campaign, people, browsers, hand_out, count
+    make_campaign, people, browsers, hand_out, count, measured
 ):
     pairs = count(200, 16)
     campaign = make_campaign(pairs, votes_wanted=2)
@@ -59,6 +59,7 @@ def test_four_identical_posts_at_once_are_one_vote(
     assert [sum(each["body"]["replay"] for each in four) for four in replies] == [3] * pairs
     assert Vote.objects.count() == pairs
     assert broken_promises(campaign) == []
+    measured("V2", posts=4 * pairs, votes=pairs, replays=3 * pairs)
 
 
 def test_without_locks_double_clicks_are_more_than_one_vote(
@@ -66,7 +67,7 @@ def test_without_locks_double_clicks_are_more_than_one_vote(
 ):
     campaign = make_campaign(4, votes_wanted=2)
     with unprotected(without):
-        replies = double_clicks(browsers("no locks"), hand_out, campaign, people(4))
+        replies = double_clicks(browsers("no-locks"), hand_out, campaign, people(4))
         statuses = {each["status"] for four in replies for each in four}
         assert Vote.objects.count() > 4 or statuses != {200}
 
@@ -89,7 +90,7 @@ def counted(campaign):
 
 
 def test_a_race_for_the_last_slots_never_gives_too_many(
-    make_campaign, people, browsers, hand_out, count
+    make_campaign, people, browsers, hand_out, count, measured
 ):
     pairs, racers = count(50, 6), count(32, 8)
     campaign = make_campaign(pairs, votes_wanted=3)
@@ -99,12 +100,13 @@ def test_a_race_for_the_last_slots_never_gives_too_many(
     assert counted(campaign) == [3] * pairs
     assert states == {"counted": 3 * pairs, "surplus": (racers - 3) * pairs}
     assert broken_promises(campaign) == []
+    measured("V3", triplets=pairs, racers=racers, wanted=3, **states)
 
 
 def test_without_locks_a_race_gives_too_many(make_campaign, people, browsers, hand_out, without):
     campaign = make_campaign(3, votes_wanted=3)
     with unprotected(without):
-        replies = race(browsers("no locks"), hand_out, campaign, people(8))
+        replies = race(browsers("no-locks"), hand_out, campaign, people(8))
         statuses = {each["status"] for all_ in replies for each in all_}
         assert statuses != {200} or max(counted(campaign)) > 3 or broken_promises(campaign)
 
@@ -137,7 +139,7 @@ def histories(campaign):
 
 
 def test_of_two_tabs_that_change_a_vote_one_wins_and_history_stays(
-    make_campaign, people, browsers, hand_out, ballot, count
+    make_campaign, people, browsers, hand_out, ballot, count, measured
 ):
     pairs = count(100, 10)
     campaign = make_campaign(pairs, votes_wanted=1)
@@ -145,6 +147,7 @@ def test_of_two_tabs_that_change_a_vote_one_wins_and_history_stays(
     assert [sorted(each["status"] for each in both) for both in replies] == [[200, 409]] * pairs
     assert histories(campaign) == [[(1, "superseded"), (2, "counted")]] * pairs
     assert broken_promises(campaign) == []
+    measured("V12", changed_at_once=pairs, won=pairs, conflicts=pairs)
 
 
 def test_without_locks_a_change_is_written_over_another(
@@ -152,7 +155,7 @@ def test_without_locks_a_change_is_written_over_another(
 ):
     campaign = make_campaign(4, votes_wanted=1)
     with unprotected(without):
-        at = browsers("no locks")
+        at = browsers("no-locks")
         replies = changes_of_mind(at, hand_out, ballot, campaign, people(1)[0])
         statuses = [sorted(each["status"] for each in both) for both in replies]
         assert statuses != [[200, 409]] * 4
