@@ -230,13 +230,13 @@ def _by_entropy(campaign: Campaign, user: User) -> list[int]:
 
 
 def _from(queue: QuerySet[Triplet], after: int) -> Triplet | None:
-    rows = queue.select_related("prompt__image", "video_a", "video_b")
+    rows = queue.select_related("campaign", "prompt__image", "video_a", "video_b")
     return (rows.filter(pk__gt=after).first() if after else None) or rows.first()
 
 
 def _with_clips(campaign: Campaign) -> QuerySet[Triplet]:
     return Triplet.objects.filter(campaign=campaign).select_related(
-        "prompt__image", "video_a", "video_b"
+        "campaign", "prompt__image", "video_a", "video_b"
     )
 
 

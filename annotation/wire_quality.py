@@ -156,6 +156,7 @@ def case_json(case: Case, dimensions: Iterable[Dimension], user: User) -> dict[s
         "left": wire.video_json(case.left, user),
         "right": wire.video_json(case.right, user) if case.right else None,
         "dimensions": wire.dimensions_json(dimensions),
+        "watch_gate": case.triplet.campaign.watch_gate,
     }
 
 

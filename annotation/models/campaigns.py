@@ -83,8 +83,11 @@ class CampaignQuerySet(models.QuerySet["Campaign"]):
         return self.open_to(user).exclude(state=CampaignState.DRAFT) if votes else self.none()
 
     def with_votes_of(self, user: User) -> "CampaignQuerySet":
-        """Adds `mine`: how many triplets this person has voted on."""
-        own = Cursor.objects.filter(campaign=OuterRef("pk"), annotator=user).values("votes")
+        """Adds `mine`: how many questions this person has answered.
+
+        Probes included: a count that stood still after one of them would give it away.
+        """
+        own = Cursor.objects.filter(campaign=OuterRef("pk"), annotator=user).values("questions")
         return self.annotate(mine=Coalesce(models.Subquery(own), 0))
 
 

@@ -94,17 +94,22 @@ def flag_badge(flag: Flag) -> str:
 
 @register.inclusion_tag("annotation/quality/_trend.html")
 def day_trend(days: Sequence[Day]) -> dict[str, Any]:
-    """Questions of each day as bars, agreement as points above them."""
+    """Questions of each day as bars; agreement as a line, where two days or more have it."""
     most = max((day.questions for day in days), default=0) or 1
-    step = _WIDTH / max(len(days), 1)
+    step = _WIDTH / max(len(days), 7)
     bars = [
         {
             "day": day,
-            "x": round(n * step + 0.15 * step, 2),
-            "width": round(0.7 * step, 2),
-            "height": round(_HEIGHT * day.questions / most, 2),
-            "y": round(_HEIGHT - _HEIGHT * day.questions / most, 2),
+            "x": (n + 0.15) * step,
+            "width": 0.7 * step,
+            "height": _HEIGHT * day.questions / most,
+            "y": _HEIGHT * (1 - day.questions / most),
         }
         for n, day in enumerate(days)
     ]
-    return {"bars": bars, "most": most}
+    points = [
+        f"{(n + 0.5) * step:.2f},{_HEIGHT * (1 - day.agreement):.2f}"
+        for n, day in enumerate(days)
+        if day.agreement is not None
+    ]
+    return {"bars": bars, "most": most, "line": " ".join(points) if len(points) > 1 else ""}

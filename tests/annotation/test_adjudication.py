@@ -56,7 +56,7 @@ def test_the_adjudicator_sees_neither_names_nor_votes_nor_generators(
     case = annotator(lee).get(door(split, "next")).json()
     assert (case["why"], case["waiting"]) == ("split", 2)
     assert set(case) == {
-        *("triplet", "why", "waiting", "prompt", "left", "right", "dimensions"),
+        *("triplet", "why", "waiting", "prompt", "left", "right", "dimensions", "watch_gate"),
     }
     text = json.dumps(case)
     for secret in ("generator-secret", "person", "spread", "annotator"):

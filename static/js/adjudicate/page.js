@@ -109,7 +109,7 @@ export class AdjudicationPage {
     this.message.hide();
     this.prompt.show(found.prompt);
     this.ballot.show(found.dimensions);
-    this.#lock(true);
+    this.#lock(found.watch_gate);
     announce(interpolate(gettext("New pair: %(prompt)s"), { prompt: found.prompt.text }));
     await this.stage.load(found, clips, { oneByOne: false, turn: () => turn === this.turn });
   }
@@ -164,6 +164,7 @@ export class AdjudicationPage {
 
   #show() {
     const { complete, locked, answered, rows } = this.ballot;
+    byId("ruling").classList.toggle("is-open", complete);
     byId("ruling").classList.toggle("is-wanted", complete && byId("reason").value === "");
     byId("submit").setAttribute("aria-disabled", String(!this.#ready));
     byId("gate").textContent = locked ? gettext("Deciding opens when both clips were shown once.") : "";
