@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeGuard
 
 from django.contrib.auth.models import User
+from django.utils.translation import gettext
 
 from annotation.assigning import Offer, Wish
 from annotation.ballots import Answer, Ballot, Said
@@ -186,18 +187,24 @@ def _rest(desk: Desk) -> dict[str, int]:
 
 
 def dimensions_json(dimensions: Iterable[Dimension]) -> list[dict[str, Any]]:
+    """In the language of the reader, where the catalogs know the texts: the built-in sets."""
     return [
         {
             "key": each.key,
-            "title": each.title,
-            "question": each.question,
-            "guideline": each.guideline,
+            "title": _in_language(each.title),
+            "question": _in_language(each.question),
+            "guideline": [_in_language(sentence) for sentence in each.guideline],
             "group": each.group,
             "allow_tie": each.allow_tie,
             "min_width": each.min_width,
         }
         for each in dimensions
     ]
+
+
+def _in_language(text: str) -> str:
+    """An empty text is the name of a catalog's header."""
+    return gettext(text) if text else ""
 
 
 def receipt_json(receipt: Receipt) -> dict[str, Any]:
