@@ -57,7 +57,8 @@ class Plan:
 
     @property
     def prompts(self) -> int:
-        return -(-self.pairs // PAIRS_PER_PROMPT)
+        per_prompt = CLIPS_PER_PROMPT if self.kind == "single" else PAIRS_PER_PROMPT
+        return -(-self.pairs // per_prompt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +93,13 @@ def draw_pairs(plan: Plan, rng: np.random.Generator) -> tuple[Pairs, Ints]:
     combinations = np.array(np.triu_indices(CLIPS_PER_PROMPT, 1)).T
     number = np.arange(plan.pairs)
     prompt = number % plan.prompts
+    if plan.kind == "single":  # each clip once, beside another one that nobody sees
+        combinations = np.array(
+            [np.arange(CLIPS_PER_PROMPT), np.roll(range(CLIPS_PER_PROMPT), 1)]
+        ).T
     first = rng.integers(0, len(combinations), plan.prompts)
     pair = combinations[(first[prompt] + number // plan.prompts) % len(combinations)]
-    flipped = rng.random(plan.pairs) < 0.5
+    flipped = (rng.random(plan.pairs) < 0.5) & (plan.kind != "single")
     pair[flipped] = pair[flipped][:, ::-1]
     a, b = pair.T
     video_a, video_b = (prompt * CLIPS_PER_PROMPT + each for each in (a, b))
@@ -471,8 +476,18 @@ def copy_rows(model: Any, **given: Sequence[Any]) -> None:
         _restart_sequence(model)
     else:
         marks = ", ".join(["%s"] * len(fields))
+        rows = ([_plain(cell) for cell in row] for row in rows)
         with connection.cursor() as cursor:
             cursor.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(rows))  # noqa: S608
+
+
+def _plain(cell: Any) -> Any:
+    """SQLite keeps moments as text without a zone."""
+    from django.db import connection
+
+    if isinstance(cell, datetime):
+        return connection.ops.adapt_datetimefield_value(cell)
+    return cell
 
 
 def _copy(statement: str, rows: Iterable[Sequence[Any]]) -> None:
@@ -515,8 +530,9 @@ def _analyse() -> None:
     """What a server does by itself minutes after such a load."""
     from django.db import connection
 
+    free = connection.vendor == "postgresql" and not connection.in_atomic_block
     with connection.cursor() as cursor:
-        cursor.execute("VACUUM ANALYZE" if connection.vendor == "postgresql" else "ANALYZE")
+        cursor.execute("VACUUM ANALYZE" if free else "ANALYZE")
 
 
 def main() -> None:
