@@ -111,36 +111,45 @@ class _Sums:
         return int(span * 1000)
 
 
-def days_of(campaign: Campaign, period: Period = ALWAYS, user: User | None = None) -> list[Day]:
-    """By name and day. A day of corrections alone has time and no question."""
-    sums: dict[tuple[int, date], _Sums] = defaultdict(_Sums)
-    for rows in _sources(campaign, period, user):
+def days_of(campaign: Campaign, period: Period = ALWAYS) -> list[Day]:
+    """Everybody's, by name and day. A day of corrections alone has time and no question."""
+    days = _days(period, campaign=campaign)
+    return sorted(days, key=lambda each: (each.user.username, each.day))
+
+
+def own_hours(user: User, period: Period = ALWAYS) -> list[Day]:
+    """What a person worked, in every campaign, newest day first."""
+    days = _days(period, annotator=user)
+    return sorted(days, key=lambda each: (each.day, each.campaign.name), reverse=True)
+
+
+def _days(period: Period, **of: Any) -> list[Day]:
+    sums: dict[tuple[int, int, date], _Sums] = defaultdict(_Sums)
+    for rows in _sources(period, of):
         for row in rows:
-            sums[row["annotator"], row["day"]].add(row)
-    users = User.objects.in_bulk({who for who, _day in sums})
-    found = [
-        Day(campaign, users[who], day, each.reported_ms, each.clock_ms(), each.questions)
-        for (who, day), each in sums.items()
+            sums[row["campaign"], row["annotator"], row["day"]].add(row)
+    campaigns = Campaign.objects.in_bulk({campaign for campaign, _who, _day in sums})
+    users = User.objects.in_bulk({who for _campaign, who, _day in sums})
+    return [
+        Day(campaigns[campaign], users[who], day, each.reported_ms, each.clock_ms(), each.questions)
+        for (campaign, who, day), each in sums.items()
     ]
-    return sorted(found, key=lambda each: (each.user.username, each.day))
 
 
-def _sources(
-    campaign: Campaign, period: Period, user: User | None
-) -> Iterator[Iterable[Mapping[str, Any]]]:
+def _sources(period: Period, of: Mapping[str, Any]) -> Iterator[Iterable[Mapping[str, Any]]]:
     """Votes, answers on probes, and flags that ended a question: each by person and day."""
-    mine = {"campaign": campaign} if user is None else {"campaign": campaign, "annotator": user}
     first = Count("pk", filter=Q(revision=1))
     for table in (Vote, ProbeAnswer):
-        rows = table._default_manager.filter(period.of("submitted_at"), **mine)
+        rows = table._default_manager.filter(period.of("submitted_at"), **of)
         yield _by_day(rows, "submitted_at").annotate(active=Sum("active_ms"), questions=first)
-    flags = Flag.objects.filter(period.of("created_at"), kind__in=_ENDED_BY_FLAG, **mine)
+    flags = Flag.objects.filter(period.of("created_at"), kind__in=_ENDED_BY_FLAG, **of)
     yield _by_day(flags, "created_at").annotate(questions=Count("pk"))
 
 
-def _by_day(rows: QuerySet[Any], at: str) -> QuerySet[Any, Any]:
-    days: QuerySet[Any, Any] = rows.order_by().annotate(day=TruncDate(at))
-    return days.values("annotator", "day").annotate(first=Min(at), last=Max(at))
+def _by_day(rows: QuerySet[Any, Any], at: str) -> QuerySet[Any, Any]:
+    rows = rows.order_by().annotate(day=TruncDate(at))
+    rows = rows.values("campaign", "annotator", "day")
+    return rows.annotate(first=Min(at), last=Max(at))
 
 
 def totals(days: Sequence[Day]) -> list[Total]:
@@ -159,13 +168,6 @@ def totals(days: Sequence[Day]) -> list[Total]:
         )
         for group in grouped.values()
     ]
-
-
-def own_hours(user: User, period: Period = ALWAYS) -> list[Day]:
-    """What a person worked, in every campaign, newest day first."""
-    campaigns = Campaign.objects.filter(cursors__annotator=user)
-    days = [day for campaign in campaigns for day in days_of(campaign, period, user)]
-    return sorted(days, key=lambda each: (each.day, each.campaign.name), reverse=True)
 
 
 @dataclass(frozen=True, slots=True)

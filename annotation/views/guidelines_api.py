@@ -12,13 +12,13 @@ from annotation import guidelines
 from annotation.errors import NotFound, Unreadable
 from annotation.guideline_bodies import in_language, note_in
 from annotation.languages import is_known
-from annotation.media_urls import signed_url
 from annotation.models import Guideline, Language, Video
 from annotation.permissions import is_annotator, may_see_campaign
 from annotation.profiles import settings_of
 from annotation.views.door import Door, body_of, person
 from annotation.views.lead_door import lead, repeatable
 from annotation.views.people_api import field, seen_campaign
+from annotation.wire import video_json
 
 _OBJECT = OpenApiTypes.OBJECT
 
@@ -64,7 +64,7 @@ def _examples(body: dict[str, Any], language: str, user: User) -> dict[str, Any]
     return {
         key: [
             {
-                "video": _video(videos[each["video"]], user),
+                "video": video_json(videos[each["video"]], user),
                 "good": each["good"],
                 "note": note_in(each["note"], language),
             }
@@ -72,19 +72,6 @@ def _examples(body: dict[str, Any], language: str, user: User) -> dict[str, Any]
             if each["video"] in videos
         ]
         for key, rows in examples.items()
-    }
-
-
-def _video(video: Video, user: User) -> dict[str, Any]:
-    """As in an assignment."""
-    return {
-        "id": str(video.pk),
-        "url": signed_url(video.pk, user),
-        "fps": video.shown_fps,
-        "num_frames": video.shown_frames,
-        "width": video.width,
-        "height": video.height,
-        "duration": video.duration,
     }
 
 
