@@ -68,7 +68,8 @@ def _ratio(figures: Figures) -> Iterator[Row]:
 def _import(figures: Figures) -> Iterator[Row]:
     found = figures["import"]
     name = f"import of {found['pairs']:,} pairs (metadata)"
-    yield [name, "60 s", "20 s", f"{found['seconds']:.1f} s"]
+    parts = f"clips {found['clips_seconds']:.1f}, file {found['file_seconds']:.1f}"
+    yield [name, "60 s", "20 s", f"{found['seconds']:.1f} s ({parts})"]
 
 
 def _faults(figures: Figures) -> Iterator[Row]:
