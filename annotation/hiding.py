@@ -68,8 +68,7 @@ def give_if_due(
     leases of this campaign, oldest first; `cursor.probe` tells whether a probe is in hand besides.
     While somebody works and no probe is due, this asks the database nothing.
     """
-    if qualifying.must_begin(campaign, cursor):
-        qualifying.begin(cursor, now)
+    qualifying.keep_in_step(campaign, cursor, now)
     held = _in_hand(cursor, now)
     if held is not None:
         return _again(held, campaign, cursor, tab, live, prefetch=prefetch)

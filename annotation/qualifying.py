@@ -44,14 +44,16 @@ class StageQuestion:
     progress: StageProgress
 
 
-def must_begin(campaign: Campaign, cursor: Cursor) -> bool:
-    """Who has worked here before the qualification was asked for goes on working."""
+def keep_in_step(campaign: Campaign, cursor: Cursor, now: datetime) -> None:
+    """Begin where a qualification is asked for; go to work where it is not any more.
+
+    Who has worked here before it was asked for goes on working.
+    """
     fresh = cursor.stage == Stage.WORKING and cursor.attempt == 0 and cursor.questions == 0
-    return campaign.qualify and fresh
-
-
-def begin(cursor: Cursor, now: datetime) -> None:
-    move_stage(cursor, Stage.PRACTICE, now, reason="", attempt=1)
+    if campaign.qualify and fresh:
+        move_stage(cursor, Stage.PRACTICE, now, reason="", attempt=1)
+    elif not campaign.qualify and cursor.stage in STAGES:
+        move_stage(cursor, Stage.WORKING, now, reason="", attempt=cursor.attempt)
 
 
 def next_question(
