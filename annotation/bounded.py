@@ -17,6 +17,7 @@ from typing import Any, Final, Self
 
 from django.conf import settings
 
+from annotation.bounded_child import cpu_for_rendering, memory_for_rendering
 from annotation.errors import MediaError
 from annotation.images import Picture
 from annotation.probing import Clip
@@ -39,10 +40,8 @@ class Limits:
 
     @classmethod
     def for_rendering(cls, clip: Clip) -> Self:
-        """What a slow machine needs for this many pixels that were really decoded."""
-        pixels = clip.width * clip.height
-        seconds = settings.TIEBREAK_MEDIA_CPU_SECONDS + 1e-7 * pixels * clip.num_frames
-        return cls._of(seconds, 100 * pixels)
+        seconds = cpu_for_rendering(clip, settings.TIEBREAK_MEDIA_CPU_SECONDS)
+        return cls._of(seconds, memory_for_rendering(clip))
 
     @classmethod
     def _of(cls, cpu_seconds: float, more_bytes: int) -> Self:
@@ -68,6 +67,12 @@ class Bounded:
     def render(self, file: Path, shown: Path, poster: Path, clip: Clip) -> None:
         given = (str(file), str(shown), str(poster), asdict(clip))
         self._ask("render", file, Limits.for_rendering(clip), *given)
+
+    def take(self, file: Path, shown: Path, poster: Path) -> Clip:
+        """Probe and render in one child: half the price for small clips."""
+        limits = Limits.for_probing(file)
+        given = (settings.TIEBREAK_MEDIA_CPU_SECONDS, limits.memory_bytes)
+        return Clip(**self._ask("take", file, limits, str(file), str(shown), str(poster), *given))
 
     def picture(self, file: Path, shown: Path) -> Picture:
         return Picture(

@@ -21,13 +21,16 @@ from typing import Any, Final
 
 from annotation.errors import MediaError
 from annotation.images import Picture, read_picture
-from annotation.probing import Clip, probe
+from annotation.probing import MAX_PIXELS, Clip, probe
 from annotation.renditions import write_poster, write_rendition
 
 _PR_SET_PDEATHSIG: Final = 1
 _LIBC: Final = ctypes.CDLL(None)
 _OUTPUT_BYTES: Final = 1 << 30
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+# What no file is ever given, however many pixels it has.
+_MOST_SECONDS: Final = 3600
+_MOST_MORE_BYTES: Final = 100 * MAX_PIXELS
 Result = Mapping[str, Any]
 
 
@@ -42,6 +45,34 @@ def _render(file: str, shown: str, poster: str, clip: dict[str, Any]) -> Result:
     return {}
 
 
+def _take(file: str, shown: str, poster: str, cpu_seconds: float, memory_bytes: int) -> Result:
+    """Both in one child. The limits that were set are for the probe; rendering gets its own."""
+    clip = probe(Path(file))
+    more = cpu_for_rendering(clip, cpu_seconds)
+    _say({"more_seconds": 1.5 * more})
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    _raise(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime + more) + 1)
+    _raise(resource.RLIMIT_AS, _held() + memory_bytes + memory_for_rendering(clip))
+    _render(file, shown, poster, asdict(clip))
+    return asdict(clip)
+
+
+def _raise(what: int, soft: int) -> None:
+    """A limit that still lies below the hard one, which nothing here can raise."""
+    hard = resource.getrlimit(what)[1]
+    resource.setrlimit(what, (min(soft, hard), hard))
+
+
+def cpu_for_rendering(clip: Clip, cpu_seconds: float) -> float:
+    """What a slow machine needs for this many pixels that were really decoded."""
+    return cpu_seconds + 1e-7 * clip.width * clip.height * clip.num_frames
+
+
+def memory_for_rendering(clip: Clip) -> int:
+    """The encoder looks ahead over dozens of pictures."""
+    return 100 * clip.width * clip.height
+
+
 def _picture(file: str, shown: str) -> Result:
     picture: Picture = read_picture(Path(file), Path(shown))
     return asdict(picture)
@@ -50,6 +81,7 @@ def _picture(file: str, shown: str) -> Result:
 TASKS: Final[dict[str, Callable[..., Result]]] = {
     "probe": _probe,
     "render": _render,
+    "take": _take,
     "picture": _picture,
 }
 
@@ -77,13 +109,13 @@ def _answered(request: dict[str, Any]) -> dict[str, Any]:
         os.close(reader)
         _work(request, writer, server)
     os.close(writer)
-    said = _read_until(reader, time.monotonic() + request["wall_seconds"])
+    said, seconds = _read_until(reader, request["wall_seconds"])
     os.close(reader)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     if said is None:
-        return {"limit": "wall", "refused": f"took longer than {request['wall_seconds']:.0f} s"}
+        return {"limit": "wall", "refused": f"took longer than {seconds:.0f} s"}
     if said:
         answer: dict[str, Any] = json.loads(said)
         return answer
@@ -100,21 +132,30 @@ def _death(code: int, request: dict[str, Any]) -> dict[str, Any]:
     return {"limit": "crash", "refused": f"brought its decoder down ({name})"}
 
 
-def _read_until(reader: int, deadline: float) -> bytes | None:
-    """All that the child says; None if it does not end in time."""
-    said = b""
+def _read_until(reader: int, seconds: float) -> tuple[bytes | None, float]:
+    """The child's last line, None if it does not end in time; and how long it was given.
+
+    A line before the last may ask for more time; it is given once, within what anybody gets.
+    """
+    started, said, asked = time.monotonic(), b"", False
     while True:
-        left = deadline - time.monotonic()
+        left = started + seconds - time.monotonic()
         if left <= 0 or not select.select([reader], [], [], left)[0]:
-            return None
+            return None, seconds
         chunk = os.read(reader, 1 << 16)
         if not chunk:
-            return said
+            return said.rpartition(b"\n")[2], seconds
         said += chunk
+        if b"\n" in said and not asked:
+            asked = True
+            more = float(json.loads(said.partition(b"\n")[0])["more_seconds"])
+            seconds += max(0.0, min(more, 1.5 * _MOST_SECONDS))
 
 
 def _work(request: dict[str, Any], writer: int, server: int) -> None:
     """In the child: limits first, then the file. Never returns."""
+    global _writer
+    _writer = writer
     os.setsid()
     _die_with(server)
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)
@@ -132,15 +173,24 @@ def _work(request: dict[str, Any], writer: int, server: int) -> None:
     os._exit(0)
 
 
+_writer = -1  # the child's line to the server
+
+
+def _say(line: dict[str, Any]) -> None:
+    os.write(_writer, json.dumps(line).encode() + b"\n")
+
+
 def _limit(request: dict[str, Any]) -> None:
-    cpu = int(request["cpu_seconds"])
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))
-    # What Python and the libraries hold already is not the file's.
-    held = int(Path("/proc/self/statm").read_text().split()[0]) * _PAGE
-    memory = held + int(request["memory_bytes"])
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CPU, (int(request["cpu_seconds"]), _MOST_SECONDS))
+    memory = _held() + int(request["memory_bytes"])
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory + _MOST_MORE_BYTES))
     resource.setrlimit(resource.RLIMIT_FSIZE, (_OUTPUT_BYTES, _OUTPUT_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _held() -> int:
+    """What Python and the libraries have mapped already, which is not the file's."""
+    return int(Path("/proc/self/statm").read_text().split()[0]) * _PAGE
 
 
 if __name__ == "__main__":

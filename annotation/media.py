@@ -177,13 +177,13 @@ def keep_clip(path: Path, clip: Clip, *, ours: bool | None = None) -> KeptClip:
     """
     trusted = is_ours(path) if ours is None else ours
     if trusted:
-        return kept(path, sha256_of(path), clip, _Here())
+        return _kept(path, sha256_of(path), clip, _Here())
     with quarantined(path) as (file, sha256):
-        return kept(file, sha256, clip, bounded.shared())
+        return _kept(file, sha256, clip, bounded.shared())
 
 
-def kept(file: Path, sha256: str, clip: Clip, opener: Opener) -> KeptClip:
-    """The same for a file that does not change any more, opened by this opener."""
+def _kept(file: Path, sha256: str, clip: Clip, opener: Opener) -> KeptClip:
+    """The same for a file that does not change any more."""
     store = media_storage()
     store.put(file, original_key(sha256))
     if not (store.exists(shown_key(sha256)) and store.exists(poster_key(sha256))):
@@ -192,6 +192,21 @@ def kept(file: Path, sha256: str, clip: Clip, opener: Opener) -> KeptClip:
             opener.render(file, shown, poster, clip)
             store.put(shown, shown_key(sha256))
             store.put(poster, poster_key(sha256))
+    return KeptClip(original_key(sha256), sha256, clip)
+
+
+def take(path: Path, child: bounded.Bounded) -> KeptClip:
+    """Copy, measure, prepare and keep a stranger's file, all in one child."""
+    with quarantined(path) as (file, sha256), workplace() as folder:
+        shown, poster = folder / "shown.mp4", folder / "poster.jpg"
+        try:
+            clip = child.take(file, shown, poster)
+        except MediaError as error:
+            raise type(error)(error.message.replace(str(file), str(path))) from None
+        store = media_storage()
+        store.put(file, original_key(sha256))
+        store.put(shown, shown_key(sha256))
+        store.put(poster, poster_key(sha256))
     return KeptClip(original_key(sha256), sha256, clip)
 
 

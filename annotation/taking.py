@@ -12,7 +12,7 @@ from typing import Final, Self
 
 from annotation.bounded import Bounded
 from annotation.errors import MediaError
-from annotation.media import KeptClip, kept, quarantined
+from annotation.media import KeptClip, take
 
 _PATIENCE: Final = 0.5  # seconds between looks at whether to go on
 
@@ -73,13 +73,9 @@ class Taker:
 
 
 def taken(path: Path, child: Bounded) -> Taken:
-    """Copy, measure, prepare and keep one file."""
+    """One file, whatever becomes of it."""
     try:
-        with quarantined(path) as (file, sha256):
-            try:
-                return Taken(kept(file, sha256, child.probe(file), child))
-            except MediaError as error:
-                return Taken(refusal=_about(error.message, file))
+        return Taken(take(path, child))
     except MediaError as error:
         return Taken(refusal=_about(error.message, path))
     except OSError as error:

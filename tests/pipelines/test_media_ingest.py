@@ -332,12 +332,12 @@ def test_a_clip_that_kills_its_child_is_refused_and_the_next_one_taken(
     killer = tmp_path / "child.py"
     killer.write_text(
         "import os\nfrom annotation import bounded_child\n"
-        "probe = bounded_child.TASKS['probe']\n"
-        "def dies(file):\n"
-        "    clip = probe(file)\n"
+        "take = bounded_child.TASKS['take']\n"
+        "def dies(*given):\n"
+        "    clip = take(*given)\n"
         "    if clip['width'] == 48: os.kill(os.getppid(), 9); os.kill(os.getpid(), 9)\n"
         "    return clip\n"
-        "bounded_child.TASKS['probe'] = dies\nbounded_child.serve()\n"
+        "bounded_child.TASKS['take'] = dies\nbounded_child.serve()\n"
     )
     argv = [bounded.ARGV[0], "-I", str(killer)]
     monkeypatch.setattr(bounded.Bounded.__init__, "__defaults__", (argv,))
