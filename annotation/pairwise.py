@@ -34,8 +34,8 @@ def pairwise_kappas(
     min_shared: int = MIN_SHARED,
 ) -> PairwiseKappas:
     """From equally long int arrays, one entry per judgement; nobody judges a unit twice."""
-    tables = _tables(*(np.asarray(each, np.int64) for each in (unit, annotator, label)),
-                     n_annotators, n_labels)  # fmt: skip
+    units, persons, said = (np.asarray(each, np.int64) for each in (unit, annotator, label))
+    tables = _tables(units, persons, said, n_annotators, n_labels)
     shared = tables.sum((-2, -1))
     kappa, error = _kappa(tables, _agreement_weights(n_labels, weights))
     known = shared >= min_shared

@@ -16,7 +16,7 @@ from annotation.dashboards.panel import (
     table,
 )
 from annotation.opinions import Reading
-from annotation.pairwise import MIN_SHARED, pairwise_kappas
+from annotation.pairwise import MIN_SHARED, Weights, pairwise_kappas
 
 Ints = NDArray[np.int64]
 _TENTHS = 10
@@ -283,7 +283,7 @@ def kappa_panel(reading: Reading) -> KappaPanel:
     chosen = chosen[order]
     seat = np.full(len(number), -1)
     seat[chosen] = np.arange(len(chosen))
-    weights = "quadratic" if reading.single else "none"
+    weights: Weights = "quadratic" if reading.single else "none"
     dimensions = []
     for place in reading.order:
         value = votes.value[:, place]

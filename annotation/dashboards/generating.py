@@ -13,7 +13,7 @@ from annotation.clustered import ROUNDS, Interval, numbered, resamples, size_of
 from annotation.clustered import interval as percentile_interval
 from annotation.dashboards.panel import Column, Table, interval_columns, table
 from annotation.opinions import TIE, A, B, Reading
-from annotation.ranking import elo, fit_btt, ranges_of
+from annotation.ranking import Ranking, elo, fit_btt, ranges_of
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -21,21 +21,21 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One generator on one dimension. Elo is the model's strength, rescaled."""
+    """One generator on one dimension: a strength where pairs are judged, a score where clips are."""
 
     generator: str
     judgements: int
-    strength: float | None  # None in a campaign of single clips
-    low: float | None
-    high: float | None
-    elo: float | None
-    elo_low: float | None
-    elo_high: float | None
-    score: float | None  # mean from 1 to 5; None in a campaign of pairs
-    score_low: float | None
-    score_high: float | None
     best_rank: int
     worst_rank: int
+    strength: float | None = None
+    low: float | None = None
+    high: float | None = None
+    elo: float | None = None  # the strength, rescaled
+    elo_low: float | None = None
+    elo_high: float | None = None
+    score: float | None = None  # mean, from 1 to 5
+    score_low: float | None = None
+    score_high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,14 +160,7 @@ def _leaderboard(reading: Reading, place: int, kept: NDArray[np.bool_]) -> Leade
     order = np.argsort(-ranking.strength, kind="stable")
     ranks = ranges_of(ranking.low, ranking.high)
     places = [
-        Place(
-            names[seen[each]],
-            int(judged[each]),
-            *_numbers(ranking.strength[each], ranking.low[each], ranking.high[each]),
-            *(elo(float(end[each])) for end in (ranking.strength, ranking.low, ranking.high)),
-            *(None, None, None),
-            *ranks[each],
-        )
+        _place(names[seen[each]], int(judged[each]), ranks[each], _ends(ranking, each))
         for each in order
     ]
     dimension = reading.dimensions[place]
@@ -183,8 +176,28 @@ def _leaderboard(reading: Reading, place: int, kept: NDArray[np.bool_]) -> Leade
     )
 
 
-def _numbers(*values: Any) -> tuple[float, ...]:
-    return tuple(float(value) for value in values)
+def _ends(ranking: Ranking, model: int) -> tuple[float, float, float]:
+    strength, low, high = (
+        float(ends[model]) for ends in (ranking.strength, ranking.low, ranking.high)
+    )
+    return strength, low, high
+
+
+def _place(
+    generator: str, judgements: int, ranks: tuple[int, int], ends: tuple[float, float, float]
+) -> Place:
+    strength, low, high = ends
+    return Place(
+        generator,
+        judgements,
+        *ranks,
+        strength=strength,
+        low=low,
+        high=high,
+        elo=elo(strength),
+        elo_low=elo(low),
+        elo_high=elo(high),
+    )
 
 
 def _connected(compared: Ints) -> bool:
@@ -219,9 +232,10 @@ def _scores(reading: Reading, place: int, kept: NDArray[np.bool_]) -> Leaderboar
         Place(
             names[seen[each]],
             int(judged[each]),
-            *([None] * 6),
-            *(figures[each].value, figures[each].low, figures[each].high),
             *ranks[each],
+            score=figures[each].value,
+            score_low=figures[each].low,
+            score_high=figures[each].high,
         )
         for each in order
     ]

@@ -568,5 +568,6 @@ def consensus_tables(unit: Ints, person: Ints, said: Ints, people: int, labels: 
         found = dawid_skene(unit, person, said, labels, smoothing=0.1, start=found, max_rounds=1)
     posterior = found.posterior[unit]
     cell = person * labels + said
-    tables = [np.bincount(cell, posterior[:, k], people * labels) for k in range(labels)]
-    return np.array(tables).reshape(labels, people, labels).transpose(1, 0, 2)
+    said_where = [np.bincount(cell, posterior[:, k], people * labels) for k in range(labels)]
+    tables: Floats = np.array(said_where).reshape(labels, people, labels).transpose(1, 0, 2)
+    return tables

@@ -237,7 +237,7 @@ def _kappa(panel: KappaPanel) -> Charts:
                 cells.append(HeatCell(text, level(cell.kappa, 0.0, 1.0), tip))
             rows.append(HeatRow(panel.people[i], tuple(cells)))
         charts[each.key] = Heat(
-            each.title, "heat", panel.people, tuple(rows), small=len(panel.people) > 8
+            each.title, "heat", panel.people, tuple(rows), small=len(panel.people) > 14
         )
     return charts
 
