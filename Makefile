@@ -3,7 +3,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command 
 VENV := .venv/bin
 export PYTHONDONTWRITEBYTECODE ?= 1
 
-.PHONY: help set-up set-up-test run test test-fast lint format types faults bench bench-annotation bench-careless bench-truth demo-report messages screenshot migrate clean distclean
+.PHONY: help set-up set-up-test run test test-fast lint format types faults bench bench-annotation bench-careless bench-playback bench-truth bench-ingest demo-report messages screenshot migrate clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -36,7 +36,7 @@ faults: set-up-test ## the promises on votes at their full counts, on both engin
 	@TIEBREAK_FAULTS=full TIEBREAK_TEST_WORKERS=1 $(VENV)/python -m tools.run_tests tests/annotation/promises
 	@$(VENV)/python -m bench.tables
 
-bench: bench-annotation bench-careless bench-truth ## all benchmarks that fit a laptop; tables go to docs/benchmarks.md
+bench: bench-annotation bench-careless bench-playback bench-truth ## all benchmarks that fit a laptop; tables go to docs/benchmarks.md
 
 bench-annotation: set-up-test ## votes under load and faults, dashboards, SQLite; ARGS="--peer label-studio --peer-venv DIR" measures the peer beside
 	@$(VENV)/python -m bench.annotation --json docs/benchmarks/annotation.json $(ARGS)
@@ -46,12 +46,20 @@ bench-careless: set-up-test ## careless annotators found and honest ones accused
 	@$(VENV)/python -m bench.careless --json docs/benchmarks/careless.json
 	@$(VENV)/python -m bench.tables
 
+bench-playback: set-up-test ## how closely two clips are kept in step, in Chromium
+	@$(VENV)/python -m bench.playback --json docs/benchmarks/playback.json
+	@$(VENV)/python -m bench.tables
+
 bench-truth: set-up-test ## how closely the measured truth of the demo world follows the known one
 	@$(VENV)/python -m bench.truth --json docs/benchmarks/truth.json
 	@$(VENV)/python -m bench.tables
 
 messages: set-up-test ## read the texts of the source into locale/, for translators
 	@$(VENV)/python -m tools.messages update
+
+bench-ingest: set-up-test ## clips per second of the media import, beside plain loops of ffmpeg
+	@$(VENV)/python -m bench.ingest --json docs/benchmarks/ingest.json
+	@$(VENV)/python -m bench.tables
 
 demo-report: set-up ## the figures of the newest report of the demo
 	@$(VENV)/python manage.py demo_report

@@ -74,6 +74,33 @@ def _said(found: dict[str, Any]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in sorted(found.items()))
 
 
+def ingest(figures: dict[str, Any]) -> str:
+    names = {
+        "small": "64x64, 8 frames, H.264",
+        "large": "1280x720, 48 frames, H.264",
+        "old": "320x240, 48 frames, MPEG-4",
+    }
+    rows = [
+        [
+            f"{row['clips']} of {names[row['kind']]}",
+            *(f"{row[f'{way}_per_second']:.1f}" for way in ("ingest", "equal", "bare")),
+            f"{row['against_equal']:.2f}",
+            f"{row['against_bare']:.2f}",
+        ]
+        for row in figures["rows"]
+    ]
+    head = ["clips", "ingest /s", "careful loop /s", "bare loop /s", "÷ careful", "÷ bare"]
+    return (
+        f"## Taking clips in\n\n`make bench-ingest`: clips per second of a whole `ingest` run on"
+        f" {figures['processes']} processes, its start included, beside two loops of ffmpeg on as"
+        " many; medians of"
+        f" {figures['rounds']} rounds. The bare loop writes the file for the browser and checks"
+        " nothing; the careful one also decodes for errors, hashes and makes a first picture."
+        " Neither has limits, perceptual hash, flashes or a database.\n\n"
+        f"{table(head, rows)}\n"
+    )
+
+
 def _share(figures: dict[str, Any], key: str) -> str:
     row = figures["reward_model"][key]
     return f"{row['share']:.2f} ({row['accuracy']:.3f} of {row['ceiling']:.3f})"
@@ -131,6 +158,27 @@ def demo(runs: list[dict[str, Any]]) -> str:
     )
 
 
+def playback(figures: dict[str, Any]) -> str:
+    rows = [
+        [
+            f"{row['a']} beside {row['b']}",
+            f"{row['median_ms']:.1f}",
+            f"{row['p95_ms']:.1f}",
+            f"{row['worst_ms']:.1f}",
+            str(row["jumps"]),
+            str(row["frames_off"]),
+        ]
+        for row in figures["pairs"]
+    ]
+    head = ["pair", "median, ms", "p95, ms (≤ 50)", "worst, ms", "jumps", "frames off (0)"]
+    return (
+        "## Clips in step\n\n`make bench-playback`: drift between the media clocks of both clips,"
+        f" read at every drawn frame of {figures['loops']} loops in Chromium"
+        f" {figures['chromium']}; frames off: after a pause and six steps, by the frame numbers in"
+        f" the pixels.\n\n{table(head, rows)}\n"
+    )
+
+
 def read(pattern: str) -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in sorted(FOLDER.glob(pattern))]
 
@@ -143,8 +191,10 @@ def main() -> None:
     paths = sorted(FOLDER.glob("promises-*.json"))
     if engines := {each.stem.partition("-")[2]: json.loads(each.read_text()) for each in paths}:
         parts.append(promises(engines))
+    parts += [playback(figures) for figures in read("playback.json")]
     parts += [truth(figures) for figures in read("truth.json")]
     parts += [careless(figures) for figures in read("careless.json")]
+    parts += [ingest(figures) for figures in read("ingest.json")]
     PAGE.write_text("\n".join(parts))
     print(f"wrote {PAGE}")
 
