@@ -1,8 +1,11 @@
 // Frames of a clip as moments of its media clock, and waiting for a <video> to get there.
 
+// Media clocks count microseconds: a moment this close before a frame belongs to it.
+const ROUNDING = 1e-3; // frames
+
 /** Number of the frame that covers `time`, from 0. */
 export function frameAt(time, fps, frames) {
-  return Math.max(0, Math.min(frames - 1, Math.floor(time * fps + 1e-6)));
+  return Math.max(0, Math.min(frames - 1, Math.floor(time * fps + ROUNDING)));
 }
 
 /** The middle of a frame: a seek there cannot fall into its neighbour. */

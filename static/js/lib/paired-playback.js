@@ -193,20 +193,30 @@ export class PairedPlayback extends EventTarget {
     this.#tell("change");
   }
 
-  /** After a pause both sides show the frame of the same moment. */
+  /** After a pause both sides show the frames of the same moment, whatever was drawn last. */
   #align() {
-    if (this.sides.length < 2) return;
-    const side = 1 - this.leader;
-    const follower = this.videos[side];
-    if (follower.ended || follower.error || follower.readyState < 1) return;
-    const time = this.#momentOf(side, this.time);
-    if (Math.abs(follower.currentTime - time) > 1e-3) follower.currentTime = time;
+    if (this.clips.length === 0 || this.#active.every((video) => video.ended)) return;
+    if (this.#active.some((video) => video.error || video.readyState < 1)) return;
+    const { time } = this;
+    for (const side of this.sides) this.videos[side].currentTime = this.#frameMomentOf(side, time);
   }
 
   /** Where a side stands when the leader is at `time`: never behind the middle of its last frame. */
   #momentOf(side, time) {
     const { fps, frames } = this.clips[side];
     return Math.min(time * this.#scale(side), frameMiddle(frames - 1, fps));
+  }
+
+  /** The middle of the side's frame at that moment: pixels and number agree there. */
+  #frameMomentOf(side, time) {
+    const { fps, frames } = this.clips[side];
+    return frameMiddle(frameAt(time * this.#scale(side), fps, frames), fps);
+  }
+
+  /** All sides to the frames of one moment, and no further. */
+  async #seekFrames(time) {
+    await Promise.all(this.sides.map((side) => seek(this.videos[side], this.#frameMomentOf(side, time))));
+    this.#tell("tick");
   }
 
   async #seekAll(time) {
@@ -238,10 +248,18 @@ export class PairedPlayback extends EventTarget {
   async step(by) {
     if (this.clips.length === 0) return;
     this.#interrupt("steps");
-    const { fps } = this.sides.map((side) => this.clips[side]).reduce((x, y) => (y.fps > x.fps ? y : x));
-    const last = Math.ceil(this.duration * fps - 1e-6) - 1;
-    const frame = Math.floor(this.time * fps + 1e-6) + by;
-    await this.#seekAll(frameMiddle(Math.max(0, Math.min(last, frame)), fps));
+    const side = this.#pacingSide();
+    const { fps, frames } = this.clips[side];
+    const last = Math.ceil(this.duration * this.#scale(side) * fps - 1e-6) - 1;
+    const frame = frameAt(this.videos[side].currentTime, fps, frames) + by;
+    await this.#seekFrames(frameMiddle(Math.max(0, Math.min(last, frame)), fps) / this.#scale(side));
+  }
+
+  /** The side with the higher rate, as long as it has not come to its end before the other. */
+  #pacingSide() {
+    const finer = this.sides.reduce((x, y) => (this.clips[y].fps > this.clips[x].fps ? y : x));
+    const { fps, frames } = this.clips[finer];
+    return this.time * this.#scale(finer) >= frames / fps ? this.leader : finer;
   }
 
   /** Moves one side alone by frames; playing brings both in step again. */
@@ -260,7 +278,7 @@ export class PairedPlayback extends EventTarget {
     const goOn = this.playing;
     this.#interrupt("seeks");
     const { turn } = this;
-    await this.#seekAll(share * this.duration);
+    await this.#seekFrames(share * this.duration);
     if (goOn && turn === this.turn) await this.play();
   }
 
