@@ -5,6 +5,7 @@ from django.urls import URLPattern, URLResolver, path
 from annotation.views import (
     campaigns_api,
     clips_api,
+    designs_api,
     dimension_sets_api,
     exports_api,
     imports_api,
@@ -29,6 +30,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{_CAMPAIGN}/export", exports_api.ExportView.as_view(), name="api-export"),
     path(f"{_CAMPAIGN}/triplets", clips_api.TripletsView.as_view(), name="api-triplets"),
     path(f"{_CAMPAIGN}/pairs", imports_api.PairsView.as_view(), name="api-pairs"),
+    path(f"{_CAMPAIGN}/plan", designs_api.PlanView.as_view(), name="api-plan"),
+    path(f"{_CAMPAIGN}/priorities", designs_api.PrioritiesView.as_view(), name="api-priorities"),
+    path(f"{_CAMPAIGN}/overlap", designs_api.OverlapView.as_view(), name="api-overlap"),
+    path(f"{_CAMPAIGN}/bridge", designs_api.BridgeView.as_view(), name="api-bridge"),
     path("api/videos", clips_api.VideosView.as_view(), name="api-videos"),
     path(
         "api/dimension-sets",

@@ -1,16 +1,18 @@
 """What goes through the REST doors, as types: for the doors, and for whoever reads the schema."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from rest_framework import serializers
 
+from annotation.designs import First
 from annotation.models import (
     CampaignKind,
     CampaignState,
     Showing,
     TripletState,
 )
+from annotation.strategies import Strategy
 from annotation.tables import Labels
 
 
@@ -276,6 +278,81 @@ class TripletPage(_Page):
 
 class VideoPage(_Page):
     results = VideoRow(many=True)
+
+
+# What is asked next.
+
+
+PLANNED: Final = 20_000  # pairs while a browser or a program waits
+
+
+class PlanBody(Serializer):
+    strategy = serializers.ChoiceField([each.value for each in Strategy])
+    budget = serializers.IntegerField(
+        default=None,
+        allow_null=True,
+        min_value=1,
+        max_value=PLANNED,
+        help_text="At most so many pairs. More than this: `manage.py plan_pairs`.",
+    )
+    seed = serializers.IntegerField(default=0, min_value=0, max_value=2**31)
+    prompts = serializers.ListField(child=serializers.IntegerField(), default=list)
+    generators = serializers.ListField(child=serializers.CharField(), default=list)
+    category = serializers.CharField(default="", allow_blank=True)
+    create = serializers.BooleanField(default=False)
+    priority = serializers.IntegerField(default=0, min_value=-9999, max_value=9999)
+
+
+class PlanRow(Serializer):
+    pairs = serializers.IntegerField()
+    votes = serializers.IntegerField(help_text="That the pairs want.")
+    prompts = serializers.IntegerField()
+    clips = serializers.IntegerField()
+    by_generators = serializers.DictField(child=serializers.IntegerField())
+    pairs_per_prompt = serializers.ListField(
+        child=serializers.IntegerField(), help_text="Least, most."
+    )
+    pairs_per_clip = serializers.ListField(child=serializers.IntegerField())
+
+
+class PlanAnswer(Serializer):
+    plan = PlanRow()
+    created = serializers.IntegerField()
+
+
+class PrioritiesBody(Serializer):
+    first = serializers.ChoiceField([each.value for each in First])
+
+
+class MovedAnswer(Serializer):
+    moved = serializers.IntegerField(help_text="Triplets that have a new place.")
+
+
+class OverlapPerson(Serializer):
+    annotator = serializers.CharField()
+    triplets = serializers.IntegerField()
+
+
+class OverlapShare(Serializer):
+    a = serializers.CharField()
+    b = serializers.CharField()
+    triplets = serializers.IntegerField()
+
+
+class OverlapAnswer(Serializer):
+    connected = serializers.BooleanField()
+    annotators = OverlapPerson(many=True)
+    shares = OverlapShare(many=True)
+    groups = serializers.ListField(
+        child=serializers.ListField(child=serializers.CharField()),
+        help_text="Annotators whom 30 shared triplets tie together; the largest group first.",
+    )
+    loose = serializers.ListField(
+        child=serializers.IntegerField(),
+        help_text="What each further group shares with the largest.",
+    )
+    beginners = serializers.ListField(child=serializers.CharField())
+    waiting = serializers.IntegerField(help_text="Slots of a bridge that are not filled yet.")
 
 
 # Tokens.
