@@ -43,6 +43,7 @@ from annotation.statements import (
     json_rows,
     locking,
     prepared,
+    query,
     read_time,
     run,
 )
@@ -149,13 +150,13 @@ def lock_of_cursor(campaign_id: int, user_id: int) -> tuple[Statement, ...]:
         f"SELECT 1 FROM {_table(Cursor)} WHERE campaign_id = %s AND annotator_id = %s"
         " FOR NO KEY UPDATE"
     )
-    return (Statement(sql, (campaign_id, user_id)),) if sql else ()
+    return (query(sql, campaign_id, user_id),) if sql else ()
 
 
 def read_desk(campaign_id: int, user_id: int) -> Desk | None:
     """None for somebody who has never been in this campaign."""
     here = (campaign_id, user_id)
-    rows = run(*lock_of_cursor(*here), Statement(_desk_sql(), here))[-1]
+    rows = run(*lock_of_cursor(*here), query(_desk_sql(), *here))[-1]
     if not rows:
         return None
     first = rows[0]
@@ -213,9 +214,8 @@ def read_dimensions(text: str | None) -> tuple[Dimension, ...]:
 
 _PROMPT: Final = Columns(Prompt, "p", "id", "text", "translations", "image_id")
 _IMAGE: Final = Columns(ReferenceImage, "i")
-_SHOWN: Final = ("id", "fps", "num_frames", "width", "height", "duration", "flashes")
-_VIDEO_A: Final = Columns(Video, "va", *_SHOWN)
-_VIDEO_B: Final = Columns(Video, "vb", *_SHOWN)
+_VIDEO_A: Final = Columns(Video, "va")
+_VIDEO_B: Final = Columns(Video, "vb")
 _QUESTION: Final = f"{_PROMPT.sql}, {_IMAGE.sql}, {_VIDEO_A.sql}, {_VIDEO_B.sql}"
 
 _FREE: Final = "s.state = 'open' AND s.position >= %s"
@@ -258,8 +258,7 @@ def next_place(desk: Desk) -> Place | None:
     user, position = desk.cursor.annotator_id, desk.cursor.position
     now = prepared(Slot, "lease_expires", desk.now)
     for which, value in ((_FREE, position), (_FREE_BEFORE, position), (_EXPIRED, now)):
-        given = (desk.campaign.pk, value, user, user, user)
-        rows = run(Statement(_place_sql(which), given))[0]
+        rows = run(query(_place_sql(which), desk.campaign.pk, value, user, user, user))[0]
         if rows:
             slot_id, n, at, shuffle = rows[0][:4]
             return Place(slot_id, n, at, shuffle, _question(rows[0][4:]))
@@ -269,7 +268,7 @@ def next_place(desk: Desk) -> Place | None:
 def question_of(triplet_id: int) -> Question:
     """What is shown of a triplet that somebody holds already."""
     sql = f"SELECT t.id, {_QUESTION} FROM {_table(Triplet)} t {_clips_of('t')} WHERE t.id = %s"
-    return _question(run(Statement(sql, (triplet_id,)))[0][0])
+    return _question(run(query(sql, triplet_id))[0][0])
 
 
 def _question(row: Row) -> Question:

@@ -22,6 +22,11 @@ M = TypeVar("M", bound=models.Model)
 class Statement:
     sql: str
     params: tuple[Any, ...] = ()
+    reads: bool = False  # gives rows; asking the driver would make an object of each column
+
+
+def query(sql: str, *params: Any) -> Statement:
+    return Statement(sql, params, reads=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +45,16 @@ def run(*statements: Statement) -> list[list[Row]]:
     with connection.cursor() as cursor:
         sql = ";\n".join(each.sql for each in statements)
         cursor.execute(sql, [value for each in statements for value in each.params])
-        more: bool | None = True
-        while more:
-            found.append(cursor.fetchall() if cursor.description else [])
-            more = cursor.nextset()
+        for each in statements:
+            found.append(cursor.fetchall() if each.reads else [])
+            cursor.nextset()
     return found
 
 
 def _run_one(statement: Statement) -> list[Row]:
     with connection.cursor() as cursor:
         cursor.execute(statement.sql, statement.params)
-        return cursor.fetchall() if cursor.description else []
+        return cursor.fetchall() if statement.reads else []
 
 
 # What the engines say differently.

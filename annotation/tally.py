@@ -29,11 +29,11 @@ from annotation.queue import read_dimensions
 from annotation.statements import (
     Columns,
     Row,
-    Statement,
     clock,
     json_rows,
     locking,
     prepared,
+    query,
     read_time,
     run,
 )
@@ -129,8 +129,8 @@ ORDER BY s.n"""
 def read_tally(token: uuid.UUID, user_id: int, guideline: int = 0) -> Tally | None:
     """Lock and read; None where the token is of no lease of this person."""
     own = (prepared(Lease, "token", token), user_id)
-    locks = [Statement(sql, own) for sql in _lock_sqls()] if locking("yes") else []
-    rows = run(*locks, Statement(_tally_sql(), (guideline, *own)))[-1]
+    locks = [query(sql, *own) for sql in _lock_sqls()] if locking("yes") else []
+    rows = run(*locks, query(_tally_sql(), guideline, *own))[-1]
     return _tally(rows) if rows else None
 
 
