@@ -149,7 +149,8 @@ def _sources(period: Period, of: Mapping[str, Any]) -> Iterator[Iterable[Mapping
 def _by_day(rows: QuerySet[Any, Any], at: str) -> QuerySet[Any, Any]:
     rows = rows.order_by().annotate(day=TruncDate(at))
     rows = rows.values("campaign", "annotator", "day")
-    return rows.annotate(first=Min(at), last=Max(at))
+    by_day: QuerySet[Any, Any] = rows.annotate(first=Min(at), last=Max(at))
+    return by_day
 
 
 def totals(days: Sequence[Day]) -> list[Total]:
