@@ -221,16 +221,18 @@ class Benchmark:
 
 
 class Killer:
-    """Called again and again while clients vote: kills a web worker every two seconds."""
+    """Called again and again while clients vote: kills a web worker every three seconds."""
+
+    EVERY: Final = 3.0
 
     def __init__(self, server: WebServer, chance: random.Random):
         self._server, self._chance = server, chance
-        self._next = time.monotonic() + 2
+        self._next = time.monotonic() + self.EVERY
 
     def __call__(self) -> None:
         if time.monotonic() >= self._next:
             self._server.kill_a_worker(self._chance)
-            self._next += 2
+            self._next = time.monotonic() + self.EVERY
 
 
 def say(text: str) -> None:

@@ -80,7 +80,9 @@ def gunicorn(
     command = [
         *DIES_WITH_ITS_PARENT, application.python, "-m", "gunicorn", application.module,
         "--bind", f"127.0.0.1:{port}", "--workers", str(workers), "--threads", str(threads),
-        "--timeout", "60", "--graceful-timeout", "5", *(["--preload"] if preload else []),
+        "--timeout", "60", "--graceful-timeout", "5",
+        # As behind a proxy, which keeps its connections open: 2 s would cut off slow voters.
+        "--keep-alive", "30", *(["--preload"] if preload else []),
     ]  # fmt: skip
     with log.open("ab") as output:
         process = subprocess.Popen(
