@@ -8,7 +8,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from annotation.flags import WITHDRAWING
-from annotation.models import Flag, Stage
+from annotation.models import Campaign, Cursor, Flag, FlagState, Stage
+from annotation.permissions import is_lead
 from annotation.scorecards import Day
 from annotation.standings import Standing
 from annotation.templatetags.annotation_format import percent
@@ -90,6 +91,18 @@ def label_word(label: Any) -> str:
 @register.filter
 def flag_badge(flag: Flag) -> str:
     return "badge-bad" if flag.kind in WITHDRAWING else "badge-warn"
+
+
+@register.inclusion_tag("annotation/quality/_alert.html", takes_context=True)
+def quality_alert(context: dict[str, Any], campaign: Campaign) -> dict[str, Any]:
+    """For the lead's first look: who is stopped, and what was flagged."""
+    if not is_lead(context["user"]):
+        return {"campaign": campaign, "stopped": 0, "flags": 0}
+    return {
+        "campaign": campaign,
+        "stopped": Cursor.objects.filter(campaign=campaign, stage__in=_STOPPED).count(),
+        "flags": Flag.objects.filter(campaign=campaign, state=FlagState.OPEN).count(),
+    }
 
 
 @register.inclusion_tag("annotation/quality/_trend.html")

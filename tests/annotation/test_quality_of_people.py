@@ -110,6 +110,8 @@ def test_a_pause_is_told_to_the_annotator_and_the_lead(
     rows = annotator(lee).get(f"/api/campaigns/{voted.pk}/standings").json()["annotators"]
     assert [row["stage"] for row in rows] == ["paused", "working", "working"]
     assert rows[0]["gold_right"]["VQ"] == pytest.approx(3 / 20)
+    dashboard = annotator(lee).get(f"/campaigns/{voted.pk}/").content.decode()
+    assert "1 annotator is paused or has failed." in dashboard
 
 
 def test_a_resumed_person_starts_with_a_fresh_window(

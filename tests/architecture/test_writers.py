@@ -35,6 +35,11 @@ WRITERS = {
     "SuitePrompt": {"pipelines.suites"},
     "Vote": {"annotation.voting"},
     "Judgement": {"annotation.voting"},
+    "Probe": {"annotation.gold"},
+    "ProbeLease": {"annotation.hiding", "annotation.probes"},  # given there, ended here
+    "ProbeAnswer": {"annotation.probes"},
+    "Flag": {"annotation.flags"},
+    "Adjudication": {"annotation.adjudicating"},
 }
 
 
