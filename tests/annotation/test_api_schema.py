@@ -1,0 +1,117 @@
+"""The schema of the API: without warnings, true to what is answered, shown under the policy."""
+
+import json
+from typing import Any
+
+import jsonschema
+import pytest
+from django.core.management import call_command
+from django.test import Client
+
+from annotation.campaigns import create_campaign
+
+pytestmark = pytest.mark.django_db
+
+
+def test_the_schema_is_valid_and_has_no_warning(tmp_path):
+    target = tmp_path / "schema.yml"
+    call_command("spectacular", "--validate", "--fail-on-warn", "--file", str(target))
+    assert "/api/campaigns/{campaign_id}/import:" in target.read_text()
+
+
+@pytest.fixture(scope="module")
+def schema() -> dict[str, Any]:
+    from drf_spectacular.generators import SchemaGenerator
+
+    found: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
+    return json.loads(json.dumps(found))
+
+
+def test_every_operation_has_a_summary_and_a_name_of_its_own(schema):
+    operations = [
+        (path, method, each)
+        for path, methods in schema["paths"].items()
+        for method, each in methods.items()
+    ]
+    names = [each["operationId"] for _, _, each in operations]
+    assert len(set(names)) == len(names)
+    assert [path for path, _, each in operations if not each.get("summary")] == ["/api/schema/"]
+
+
+def test_a_program_may_log_in_by_token(schema):
+    schemes = schema["components"]["securitySchemes"]
+    assert any(each.get("scheme") == "bearer" for each in schemes.values())
+
+
+def _answer_schema(schema: dict[str, Any], path: str, method: str, code: int) -> dict[str, Any]:
+    content = schema["paths"][path][method]["responses"][str(code)]["content"]
+    wanted = {**content["application/json"]["schema"], "components": schema["components"]}
+    return dict(wanted)
+
+
+def test_what_the_doors_of_leads_answer_is_what_the_schema_says(lee, make_campaign, schema):
+    client = Client()
+    client.force_login(lee)
+    campaign = make_campaign(2)
+    copy = create_campaign("copy", "videoalign")
+    triplet = campaign.triplets.first()
+    pairs = [{"video_a": str(triplet.video_a_id), "video_b": str(triplet.video_b_id)}]
+    one = "/api/campaigns/{campaign_id}"
+    calls: list[tuple[str, str, int, dict[str, Any] | None]] = [
+        ("get", "/api/campaigns", 200, None),
+        ("post", "/api/campaigns", 201, {"name": "n", "dimension_set": "anime"}),
+        ("get", one, 200, None),
+        ("patch", one, 200, {"consent": "yes"}),
+        ("post", f"{one}/pause", 200, {}),
+        ("post", f"{one}/open", 200, {}),
+        ("post", f"{one}/extend", 200, {"votes_wanted": 4}),
+        ("post", f"{one}/clone", 201, {"name": "m"}),
+        ("get", f"{one}/triplets", 200, None),
+        ("post", f"{one}/pairs", 201, {"pairs": pairs}),
+        ("post", f"{one}/plan", 200, {"strategy": "all"}),
+        ("post", f"{one}/priorities", 200, {"first": "active"}),
+        ("get", f"{one}/overlap", 200, None),
+        ("post", f"{one}/bridge", 200, {}),
+        ("post", f"{one}/close", 200, {}),
+        ("get", "/api/videos", 200, None),
+        ("get", "/api/dimension-sets", 200, None),
+        ("get", "/api/tokens", 200, None),
+        ("post", "/api/tokens", 201, {"name": "t"}),
+    ]
+    for method, path, code, body in calls:
+        target = copy.pk if path.endswith("/pairs") else campaign.pk
+        answer = client.generic(
+            method.upper(),
+            path.format(campaign_id=target),
+            json.dumps(body) if body is not None else "",
+            content_type="application/json",
+        )
+        assert answer.status_code == code, (path, answer.content)
+        wanted = _answer_schema(schema, path, method, code)
+        jsonschema.validate(answer.json(), wanted, cls=jsonschema.Draft202012Validator)
+
+
+def test_the_schema_and_its_page_are_for_who_is_logged_in(client, alice):
+    assert client.get("/api/schema/").status_code in {401, 403}
+    assert client.get("/api/docs/").status_code == 302
+    client.force_login(alice)
+    assert client.get("/api/schema/").status_code == 200
+    page = client.get("/api/docs/").content.decode()
+    assert "<style" not in page
+    assert "http" not in page.replace("http://testserver", "")
+
+
+@pytest.mark.e2e
+def test_the_page_of_the_api_works_under_the_policy(live_server, page, alice, client):
+    client.force_login(alice)
+    cookie = {"name": "sessionid", "value": client.cookies["sessionid"].value}
+    page.context.add_cookies([{**cookie, "url": live_server.url}])
+    said: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{live_server.url}/api/docs/")
+    page.get_by_text("Campaigns that I may see").first.wait_for()
+    assert [each for each in said if "Content Security Policy" in each] == []
+    own = (live_server.url, "data:", "blob:")
+    assert [each for each in asked if not each.startswith(own)] == []
