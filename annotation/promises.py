@@ -6,7 +6,8 @@ somebody did by hand. Each finding is a sentence for an operator.
 
 from collections.abc import Iterator
 
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
 from annotation.models import (
     Campaign,
@@ -14,6 +15,9 @@ from annotation.models import (
     ConsensusSource,
     Cursor,
     Outbox,
+    ProbeAnswer,
+    ProbeLease,
+    ProbeLeaseState,
     Slot,
     SlotState,
     Triplet,
@@ -25,7 +29,13 @@ from annotation.models import (
 
 def broken_promises(campaign: Campaign) -> list[str]:
     """Everything that is wrong with the votes of a campaign; empty if all is well."""
-    return [*_of_triplets(campaign), *_of_slots(campaign), *_of_counters(campaign)]
+    return [
+        *_of_triplets(campaign),
+        *_of_slots(campaign),
+        *_of_votes(campaign),
+        *_of_probes(campaign),
+        *_of_counters(campaign),
+    ]
 
 
 def _of_triplets(campaign: Campaign) -> Iterator[str]:
@@ -38,12 +48,25 @@ def _of_triplets(campaign: Campaign) -> Iterator[str]:
     yield from _named(complete.filter(counted__lt=F("need")), "is complete without its votes")
     full = voted.filter(state=TripletState.OPEN, counted__gte=F("need"))
     yield from _named(full, "has all its votes but is still open")
-    settled = Consensus.objects.filter(triplet=OuterRef("pk"), source=ConsensusSource.VOTES)
-    yield from _named(complete.filter(~Exists(settled)), "is complete without a consensus")
+    yield from _of_consensus(voted)
+    slots = Slot.objects.filter(triplet=OuterRef("pk")).order_by().values("triplet")
+    made = Subquery(slots.annotate(made=Count("pk")).values("made"))
+    counts = voted.annotate(slots_made=Coalesce(made, 0))
+    yield from _named(counts.exclude(slots_made=F("need")), "has not one slot per wanted vote")
     told = set(Outbox.objects.filter(kind="triplet.complete").values_list("ref", flat=True))
     for pk in complete.values_list("pk", flat=True):
         if str(pk) not in told:
             yield f"triplet {pk} is complete, but nobody was told"
+
+
+def _of_consensus(voted: QuerySet[Triplet]) -> Iterator[str]:
+    of_triplet = Consensus.objects.filter(triplet=OuterRef("pk"))
+    settled = of_triplet.exclude(source=ConsensusSource.IMPORT)
+    complete = voted.filter(state=TripletState.COMPLETE)
+    yield from _named(complete.filter(~Exists(settled)), "is complete without a consensus")
+    by_votes = of_triplet.filter(source=ConsensusSource.VOTES)
+    still_open = voted.filter(Exists(by_votes), state=TripletState.OPEN)
+    yield from _named(still_open, "is open, but its votes are settled already")
 
 
 def _of_slots(campaign: Campaign) -> Iterator[str]:
@@ -61,6 +84,36 @@ def _of_slots(campaign: Campaign) -> Iterator[str]:
     short = Vote.objects.filter(triplet__campaign=campaign).annotate(spoken=Count("judgements"))
     for vote in short.exclude(spoken=wanted).values_list("pk", flat=True):
         yield f"vote {vote} does not speak of each dimension once"
+
+
+def _of_votes(campaign: Campaign) -> Iterator[str]:
+    votes = Vote.objects.filter(triplet__campaign=campaign)
+    for vote in votes.exclude(campaign=F("triplet__campaign")).values_list("pk", flat=True):
+        yield f"vote {vote} is counted in another campaign than its triplet's"
+    strange = votes.exclude(guideline=None).exclude(guideline__campaign=campaign)
+    for vote in strange.values_list("pk", flat=True):
+        yield f"vote {vote} was given under the guideline of another campaign"
+
+
+def _of_probes(campaign: Campaign) -> Iterator[str]:
+    open_ones = ProbeLease.objects.filter(campaign=campaign, state=ProbeLeaseState.OPEN)
+    in_hand = Cursor.objects.filter(
+        probe=OuterRef("pk"), campaign=campaign, annotator=OuterRef("annotator")
+    )
+    for pk in open_ones.filter(~Exists(in_hand)).values_list("pk", flat=True):
+        yield f"probe lease {pk} is open, but in nobody's hand"
+    held = open_ones.filter(pk=OuterRef("probe"), annotator=OuterRef("annotator"))
+    cursors = Cursor.objects.filter(campaign=campaign, probe__isnull=False)
+    for pk in cursors.filter(~Exists(held)).values_list("pk", flat=True):
+        yield f"cursor {pk} holds a probe that is not open"
+    answers = ProbeAnswer.objects.filter(campaign=campaign)
+    newest = answers.filter(superseded=False).values("lease").annotate(n=Count("pk"))
+    for lease in newest.filter(n__gt=1).values_list("lease", flat=True):
+        yield f"probe lease {lease} has more than one answer that stands"
+    unanswered = ProbeLease.objects.filter(campaign=campaign, state=ProbeLeaseState.ANSWERED)
+    said = answers.filter(lease=OuterRef("pk"), superseded=False)
+    for pk in unanswered.filter(~Exists(said)).values_list("pk", flat=True):
+        yield f"probe lease {pk} is answered, but has no answer"
 
 
 def _of_counters(campaign: Campaign) -> Iterator[str]:
@@ -86,6 +139,15 @@ def _of_counters(campaign: Campaign) -> Iterator[str]:
                 f"annotator {cursor.annotator_id} counts {cursor.votes} votes,"
                 f" but has {live.get(cursor.annotator_id, 0)}"
             )
+    answers = dict(
+        ProbeAnswer.objects.filter(campaign=campaign, revision=1)
+        .values_list("annotator_id")
+        .annotate(answers=Count("pk"))
+        .order_by()
+    )
+    for cursor in Cursor.objects.filter(campaign=campaign):
+        if cursor.questions < cursor.votes + answers.get(cursor.annotator_id, 0):
+            yield f"annotator {cursor.annotator_id} counts fewer questions than they answered"
 
 
 def _named(triplets: QuerySet[Triplet], what: str) -> Iterator[str]:

@@ -1,15 +1,22 @@
 """Each way to spoil the votes by hand is either refused by the database or found."""
 
+import uuid
+
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from annotation.models import (
     Campaign,
     Consensus,
     Cursor,
+    DimensionSet,
+    Guideline,
     Judgement,
     Outbox,
+    Probe,
+    ProbeLease,
     Slot,
     Triplet,
     Video,
@@ -32,6 +39,34 @@ def test_all_is_well_after_voting(voted, capsys):
     assert broken_promises(voted) == []
     call_command("check_votes")
     assert "All is well in 1 campaigns" in capsys.readouterr().out
+
+
+def elsewhere():
+    dimensions = DimensionSet.objects.get(name="videoalign")
+    return Campaign.objects.create(name="elsewhere", dimension_set=dimensions)
+
+
+def probe_lease(state):
+    """A gold question that somebody was given, as a bare row."""
+    triplet = Triplet.objects.select_related("campaign").first()
+    probe = Probe.objects.create(
+        campaign=triplet.campaign,
+        kind="gold",
+        prompt=triplet.prompt,
+        video_a=triplet.video_a,
+        video_b=triplet.video_b,
+        expected={},
+        shuffle=0,
+    )
+    ProbeLease.objects.create(
+        probe=probe,
+        campaign=triplet.campaign,
+        annotator=Vote.objects.first().annotator,
+        swap=False,
+        tab=uuid.uuid4(),
+        state=state,
+        expires_at=timezone.now(),
+    )
 
 
 def complete():
@@ -58,6 +93,19 @@ def complete():
             lambda: Judgement.objects.filter(dimension__key="VQ").delete(),
             "does not speak of each dimension",
         ),
+        (lambda: Triplet.objects.update(need=3), "has not one slot per wanted vote"),
+        (lambda: complete().update(state="open"), "its votes are settled already"),
+        (lambda: Vote.objects.update(campaign=elsewhere()), "counted in another campaign"),
+        (
+            lambda: Vote.objects.update(
+                guideline=Guideline.objects.create(campaign=elsewhere(), version=1)
+            ),
+            "under the guideline of another campaign",
+        ),
+        (lambda: Cursor.objects.update(questions=0), "counts fewer questions than they answered"),
+        (lambda: Cursor.objects.update(probe=uuid.uuid4()), "holds a probe that is not open"),
+        (lambda: probe_lease("open"), "is open, but in nobody's hand"),
+        (lambda: probe_lease("answered"), "is answered, but has no answer"),
     ],
 )
 def test_a_corruption_is_found(voted, spoil, words):
