@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One generator on one dimension: a strength where pairs are judged, a score where clips are."""
+    """One generator on one dimension: a strength of pairs, a mean score of clips."""
 
     generator: str
     judgements: int
@@ -232,7 +232,8 @@ def _scores(reading: Reading, place: int, kept: NDArray[np.bool_]) -> Leaderboar
         Place(
             names[seen[each]],
             int(judged[each]),
-            *ranks[each],
+            best_rank=ranks[each][0],
+            worst_rank=ranks[each][1],
             score=figures[each].value,
             score_low=figures[each].low,
             score_high=figures[each].high,

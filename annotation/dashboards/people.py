@@ -569,5 +569,5 @@ def consensus_tables(unit: Ints, person: Ints, said: Ints, people: int, labels: 
     posterior = found.posterior[unit]
     cell = person * labels + said
     said_where = [np.bincount(cell, posterior[:, k], people * labels) for k in range(labels)]
-    tables: Floats = np.array(said_where).reshape(labels, people, labels).transpose(1, 0, 2)
-    return tables
+    tables = np.array(said_where, np.float64).reshape(labels, people, labels)
+    return tables.transpose(1, 0, 2)
