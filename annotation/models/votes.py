@@ -112,6 +112,10 @@ class Vote(models.Model):
                 ],
                 name="vote_by_campaign",
             ),
+            # Pages ask every few seconds whether anything was taken back.
+            models.Index(
+                fields=["campaign"], condition=Q(state="withdrawn"), name="vote_taken_back"
+            ),
         ]
 
     def __str__(self) -> str:
