@@ -141,7 +141,7 @@ def empty_json(empty: Empty) -> dict[str, Any]:
     return {
         "empty": True,
         "gate": empty.gate,
-        "reason": empty.reason,
+        "reason": _in_language(empty.reason),
         "retry_after": empty.retry_after,
     }
 
