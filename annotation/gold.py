@@ -12,14 +12,13 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q, QuerySet, Subquery
 
 from annotation.errors import CampaignError, NotFound
 from annotation.marking import Known
 from annotation.models import (
     Campaign,
     CampaignKind,
-    Consensus,
     Dimension,
     Judgement,
     Probe,
@@ -31,6 +30,7 @@ from annotation.models import (
     Vote,
     VoteState,
 )
+from annotation.shorthand import letter
 from formats.labels import Label
 
 _MADE_BY_HAND = (ProbeKind.PRACTICE, ProbeKind.QUALIFICATION, ProbeKind.GOLD)
@@ -134,19 +134,24 @@ def promotable(campaign: Campaign) -> QuerySet[Triplet]:
     """Complete triplets of unanimous votes, with a winner somewhere, that are no question yet.
 
     A pair that is a tie everywhere is left out: who always says 'same' would be right on it.
+    Whether all said the same is read from the shorthand of the votes, triplet by triplet, so that
+    the first page is there before all are looked at.
     """
     if campaign.kind == CampaignKind.SINGLE:
         return Triplet.objects.none()  # scores are never unanimous enough to be right or wrong
-    votes = Count("votes", filter=Q(votes__state=VoteState.COUNTED), distinct=True)
-    sure = Consensus.objects.filter(triplet__campaign=campaign, label__in=[Label.A, Label.B])
-    split = _dissenting(campaign).values("vote__triplet_id")
+    votes = Vote.objects.counted().filter(triplet=OuterRef("pk")).order_by().values("triplet")
+    winner = Q(lowest__contains=letter(Label.A, "", None))
+    winner |= Q(lowest__contains=letter(Label.B, "", None))
     return (
         Triplet.objects.filter(campaign=campaign, state=TripletState.COMPLETE)
-        .filter(pk__in=sure.values("triplet_id"), probes__isnull=True)
-        .exclude(pk__in=split)
-        .annotate(said=votes)
-        .filter(said__gte=2)
-        .order_by("-said", "pk")
+        .filter(~Exists(Probe.objects.filter(triplet=OuterRef("pk"))))
+        .annotate(
+            lowest=Subquery(votes.annotate(word=Min("said")).values("word")),
+            highest=Subquery(votes.annotate(word=Max("said")).values("word")),
+            agreeing=Subquery(votes.annotate(count=Count("pk")).values("count")),
+        )
+        .filter(winner, lowest=F("highest"), agreeing__gte=2)
+        .order_by("pk")
     )
 
 
@@ -281,13 +286,3 @@ def _split_dimensions(triplet: Triplet) -> list[str] | None:
     if len(votes) < 2:
         return None
     return sorted(key for key, labels in said.items() if len(labels) > 1 or None in labels)
-
-
-def _dissenting(campaign: Campaign) -> QuerySet[Judgement]:
-    """Counted judgements that differ from the consensus of their triplet and dimension."""
-    same = Consensus.objects.filter(
-        triplet=OuterRef("vote__triplet"), dimension=OuterRef("dimension"), label=OuterRef("label")
-    )
-    return Judgement.objects.filter(
-        ~Exists(same), vote__campaign=campaign, vote__state=VoteState.COUNTED
-    )

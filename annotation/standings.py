@@ -9,19 +9,26 @@ from datetime import datetime
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import binomtest, false_discovery_control
 
-from annotation.agreement import dawid_skene
+from annotation.dashboards.people import consensus_tables
 from annotation.marking import Standing as GoldStanding
 from annotation.marking import right_by_dimension, standing
 from annotation.models import Campaign, Cursor, ProbeAnswer, ProbeKind
-from annotation.opinions import INVALID, A, B, Ints, Reading, Votes
+from annotation.opinions import Ints, Reading, numbered
 
 LONG_RUN: Final = 15  # the same key on all dimensions, so often in a row (ANNOTATION D7)
 LEANS: Final = 0.05  # false discoveries among those who are said to lean to a side
 
-_LEFT, _TIE, _RIGHT, _INVALID = range(4)
+_LEFT, _TIE, _RIGHT, _INVALID, _NOTHING_ASKED = range(5)
+_MIXED: Final = -2  # several keys in one vote
+# The key that was pressed, by swap and value; the last column is reached by NOT_ASKED = -1.
+_SCREEN: Final = np.array(
+    [
+        [_RIGHT, _TIE, _LEFT, _INVALID, _NOTHING_ASKED],
+        [_LEFT, _TIE, _RIGHT, _INVALID, _NOTHING_ASKED],
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,31 +135,26 @@ def _figures(reading: Reading) -> dict[int, _Figures]:
     votes, people = reading.votes, len(reading.annotator_ids)
     if not len(votes):
         return {}
-    keys = _screen_keys(votes, single=reading.single)
+    keys = (
+        votes.value
+        if reading.single
+        else _SCREEN[votes.swap.astype(np.int64)[:, None], votes.value]
+    )
     left, sided = _sides(keys, votes.annotator, people, single=reading.single)
     leans = _leaning(left, sided)
-    reliable = [None] * people if reading.single else _reliability(votes, people)
+    seconds = _median_seconds(votes.annotator, votes.active_ms, people)
+    runs = longest_runs(votes.annotator, votes.at, keys, people)
+    reliable = [None] * people if reading.single else _reliability(reading, people)
     return {
         int(person): _Figures(
             left_share=float(left[n] / sided[n]) if sided[n] else None,
             leans=leans[n],
-            median_seconds=_median_seconds(votes.active_ms[votes.annotator == n]),
-            longest_run=_longest_run_of(votes, keys, n),
+            median_seconds=seconds[n],
+            longest_run=runs[n],
             dawid_skene=reliable[n],
         )
         for n, person in enumerate(reading.annotator_ids.tolist())
     }
-
-
-def _screen_keys(votes: Votes, *, single: bool) -> Ints:
-    """[votes, dimensions]: the key that was pressed: left, same, right, invalid; or the score."""
-    if single:
-        return votes.value
-    swap = votes.swap[:, None]
-    on_left = (votes.value == A) & ~swap | (votes.value == B) & swap
-    on_right = (votes.value == B) & ~swap | (votes.value == A) & swap
-    keys = np.select([on_left, on_right, votes.value == INVALID], [_LEFT, _RIGHT, _INVALID], _TIE)
-    return keys.astype(np.int64)
 
 
 def _sides(keys: Ints, annotator: Ints, people: int, *, single: bool) -> tuple[Ints, Ints]:
@@ -180,48 +182,43 @@ def _leaning(left: Ints, sided: Ints) -> list[str]:
     return told
 
 
-def _median_seconds(active_ms: Ints) -> float | None:
-    known = active_ms[active_ms >= 0]
-    return float(np.median(known)) / 1000 if len(known) else None
+def _median_seconds(annotator: Ints, active_ms: Ints, people: int) -> list[float | None]:
+    measured = active_ms >= 0
+    who, spent = annotator[measured], active_ms[measured]
+    order = np.lexsort((spent, who))
+    ends = np.cumsum(np.bincount(who, minlength=people))
+    parts = np.split(spent[order], ends[:-1])
+    return [float(np.median(part)) / 1000 if len(part) else None for part in parts]
 
 
-def _longest_run_of(votes: Votes, keys: Ints, person: int) -> int:
-    mine = votes.annotator == person
-    order = np.argsort(votes.at[mine], kind="stable")
-    return longest_run(keys[mine][order])
+def longest_runs(annotator: Ints, at: Ints, keys: Ints, people: int) -> list[int]:
+    """Most votes in a row with one and the same key on all dimensions: `keys` [votes, dimensions].
 
-
-def longest_run(keys: Ints) -> int:
-    """Most votes in a row with one and the same key on all dimensions: [votes, dimensions]."""
-    if not len(keys):
-        return 0
-    straight = (keys == keys[:, :1]).all(1)
-    key = np.where(straight, keys[:, 0], -1)
-    starts = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]]))
+    A run is of one annotator, in the order of time.
+    """
+    order = np.lexsort((at, annotator))
+    who, keys = annotator[order], keys[order]
+    key = np.where((keys == keys[:, :1]).all(1), keys[:, 0], _MIXED)
+    breaks = (key[1:] != key[:-1]) | (who[1:] != who[:-1])
+    starts = np.flatnonzero(np.concatenate([[True], breaks]))
     lengths = np.diff(np.append(starts, len(key)))
-    return int(lengths[key[starts] >= 0].max(initial=0))
+    longest = np.zeros(people, dtype=np.int64)
+    straight = key[starts] != _MIXED
+    np.maximum.at(longest, who[starts][straight], lengths[straight])
+    return [int(each) for each in longest]
 
 
-def _reliability(votes: Votes, people: int) -> list[float | None]:
+def _reliability(reading: Reading, people: int) -> list[float | None]:
     """The chance of saying the true label, averaged over dimensions by their judgements."""
-    chance, weight = np.zeros(people), np.zeros(people)
-    for column in range(votes.value.shape[1]):
-        said = votes.value[:, column]
-        valid = (said >= 0) & (said != INVALID)
-        if not valid.any():
+    votes, labels = reading.votes, len(reading.scale)
+    right, judged = np.zeros(people), np.zeros(people)
+    for place in range(len(reading.dimensions)):
+        said = votes.value[:, place]
+        valid = np.flatnonzero((said >= 0) & (said < labels))
+        if not len(valid):
             continue
-        right, judged = _dawid_skene(votes.triplet[valid], votes.annotator[valid], said[valid])
-        chance[: len(right)] += right * judged
-        weight[: len(judged)] += judged
-    known = weight > 0
-    return [float(chance[n] / weight[n]) if known[n] else None for n in range(people)]
-
-
-def _dawid_skene(
-    triplet: Ints, annotator: Ints, said: Ints
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Per annotator: the share of true labels that they name, and how often they judged."""
-    _, unit = np.unique(triplet, return_inverse=True)
-    found = dawid_skene(unit, annotator, said, INVALID)
-    diagonal = np.einsum("akk->ak", found.confusion)
-    return diagonal @ found.prior, np.bincount(annotator, minlength=len(diagonal)).astype(float)
+        unit = numbered(votes.triplet[valid])[1]
+        tables = consensus_tables(unit, votes.annotator[valid], said[valid], people, labels)
+        right += np.einsum("akk->a", tables)
+        judged += tables.sum((1, 2))
+    return [float(right[n] / judged[n]) if judged[n] else None for n in range(people)]

@@ -1,6 +1,6 @@
 """The pages of quality: standings, gold, flags and adjudication for leads, own figures for all."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from django.conf import settings
@@ -23,6 +23,7 @@ from annotation.qualifying import PRACTICE_QUESTIONS, QUALIFICATION_QUESTIONS
 from annotation.views import ballot_words
 
 _LISTED: Final = 200  # rows of a page; the API has the rest
+_CANDIDATES: Final = 12  # triplets that could become gold, at a time
 
 Act = Callable[[HttpRequest, User, Campaign], str]
 
@@ -34,7 +35,7 @@ def _lead(request: HttpRequest, campaign_id: int) -> tuple[User, Campaign]:
     return request.user, get_object_or_404(rows, pk=campaign_id)
 
 
-def _acted(request: HttpRequest, user: User, campaign: Campaign, acts: dict[str, Act]) -> None:
+def _acted(request: HttpRequest, user: User, campaign: Campaign, acts: Mapping[str, Act]) -> None:
     """Do what a form asks for, and say what became of it on the next page."""
     act = acts.get(request.POST.get("act", ""))
     try:
@@ -116,6 +117,7 @@ def gold_page(request: HttpRequest, campaign_id: int) -> HttpResponse:
     kind = request.GET.get("kind", "")
     rows = gold.questions(campaign).order_by("-active", "-pk")
     ready = gold.promotable(campaign).select_related("prompt", "video_a", "video_b")
+    found = list(ready[: _CANDIDATES + 1])
     context = {
         "campaign": campaign,
         "supply": gold.supply(campaign),
@@ -126,9 +128,9 @@ def gold_page(request: HttpRequest, campaign_id: int) -> HttpResponse:
         ],
         "promotable": [
             {"triplet": each, "clips": _clips([each.video_a, each.video_b], user)}
-            for each in ready[:12]
+            for each in found[:_CANDIDATES]
         ],
-        "ready": ready.count(),
+        "more": len(found) > _CANDIDATES,
         "dimensions": _dimensions(campaign),
         "practice_questions": PRACTICE_QUESTIONS,
         "qualification_questions": QUALIFICATION_QUESTIONS,

@@ -12,7 +12,7 @@ from annotation.marking import (
     share_wrong,
     standing,
 )
-from annotation.standings import longest_run
+from annotation.standings import longest_runs
 
 
 @pytest.mark.parametrize(
@@ -95,9 +95,11 @@ def test_entropy_is_that_of_information_theory() -> None:
     assert entropy([1 / 3] * 3) == pytest.approx(np.log2(3))
 
 
-def test_a_run_counts_votes_with_one_key_on_all_dimensions() -> None:
-    left, same, right = [0, 0, 0], [1, 1, 1], [2, 2, 2]
-    mixed = [0, 1, 2]
-    assert longest_run(np.array([left, left, mixed, right, right, right, same])) == 3
-    assert longest_run(np.array([mixed, mixed])) == 0
-    assert longest_run(np.zeros((0, 3), dtype=np.int64)) == 0
+def test_a_run_counts_votes_of_one_person_with_one_key_on_all_dimensions() -> None:
+    left, same, right, mixed = [0, 0, 0], [1, 1, 1], [2, 2, 2], [0, 1, 2]
+    keys = np.array([left, left, mixed, right, right, same, right, right])
+    # The second person's two come in between in time, but belong to their own run.
+    person = np.array([0, 0, 0, 0, 0, 0, 1, 1])
+    at = np.array([1, 2, 3, 4, 6, 9, 5, 7])
+    assert longest_runs(person, at, keys, 3) == [2, 2, 0]
+    assert longest_runs(np.zeros(2, int), np.array([2, 1]), np.array([mixed, mixed]), 1) == [0]

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db.models import F
 from django.utils import timezone
 
 from annotation import recollecting, reliability
@@ -83,6 +84,8 @@ def answered(
                 active_ms=1000,
             )
         )
+    mine = Cursor.objects.filter(campaign=campaign, annotator=user)
+    mine.update(questions=F("questions") + len(made))
     return made
 
 
