@@ -1,6 +1,6 @@
 """How fast clips are taken in, against loops of ffmpeg over the same files on the same cores.
 
-    python -m bench.ingest [--small 300] [--large 24] [--old 24] [--processes 2] [--rounds 3]
+    python -m bench.ingest [--small 300] [--large 60] [--old 60] [--processes 2] [--rounds 3]
                            [--json FILE]
 
 Three kinds of files, all made here: small H.264 clips as the demo has them (64x64, 8 frames), large
@@ -140,7 +140,7 @@ def set_up(folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    for kind, count in (("small", 300), ("large", 24), ("old", 24)):
+    for kind, count in (("small", 300), ("large", 60), ("old", 60)):
         parser.add_argument(f"--{kind}", type=int, default=count)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)

@@ -11,7 +11,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from annotation.archives import unpack
 from annotation.clip_lists import Listed, files_below, listed, read_manifest
 from annotation.errors import AnnotationError
 from annotation.flashes import SAFE
-from annotation.media import below_incoming, register_clip, store_reference_image
+from annotation.media import KeptClip, below_incoming, register_clip, store_reference_image
 from annotation.models import Generator, Prompt, Video
 from annotation.taking import Taken, Taker
 from annotation.twins import Seen, look_alike, same_bytes
@@ -121,21 +121,26 @@ class Journal:
     def __init__(self, file: Path):
         self._file = file
         self.settled: dict[str, Settled] = {}
+        self.taken: set[str] = set()  # sha256 of what this run brought
         if file.exists():
             self._read()
 
     def _read(self) -> None:
         whole_lines = self._file.read_bytes().rpartition(b"\n")[0]
         for line in whole_lines.splitlines():
-            row = Settled(**json.loads(line))
-            self.settled[row.file] = row
+            self._note(Settled(**json.loads(line)))
         # A killed process may have left half a line: what comes next begins a line of its own.
         self._file.write_bytes(whole_lines + b"\n" if whole_lines else b"")
 
     def add(self, row: Settled) -> None:
         with self._file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(row)) + "\n")
+        self._note(row)
+
+    def _note(self, row: Settled) -> None:
         self.settled[row.file] = row
+        if row.sha256 and not row.known:
+            self.taken.add(row.sha256)
 
 
 def perform(run: Supervised) -> Outcome:
@@ -154,7 +159,9 @@ def perform(run: Supervised) -> Outcome:
     shutil.rmtree(run.dir.root / "unpacked", ignore_errors=True)
     output = Output(OutputKind.INGEST, FILE, sha256, {"counts": counts})
     message = f"{counts['taken']} of {counts['files']} files taken, {counts['refused']} refused."
-    return Outcome(ExitCode.DONE, message=message, outputs=(output,), summary={"files": counts})
+    return Outcome(
+        ExitCode.DONE, message=message, outputs=(output,), summary={"what_became_of_them": counts}
+    )
 
 
 def _planned(run: Supervised, config: IngestConfig) -> Iterator[Listed]:
@@ -199,7 +206,7 @@ def _settle(
             if done is not None:
                 path, found = done
                 each = waiting[path]
-                journal.add(_row(each, found, config) if found.kept else _refused(each, found))
+                journal.add(_settled(each, found, config, journal))
             progress.tell()
             run.check()
 
@@ -223,14 +230,15 @@ class _Progress:
         self._run.dir.log_metrics(done, self._total, figures, stage="taking clips")
 
 
-def _refused(each: Listed, found: Taken) -> Settled:
-    return Settled(each.name, "refused", found.refusal)
+def _settled(each: Listed, found: Taken, config: IngestConfig, journal: Journal) -> Settled:
+    if found.kept is None:
+        return Settled(each.name, "refused", found.refusal)
+    row = _row(each, found.kept, config)
+    return replace(row, known=row.known and row.sha256 not in journal.taken)
 
 
-def _row(each: Listed, found: Taken, config: IngestConfig) -> Settled:
+def _row(each: Listed, kept: KeptClip, config: IngestConfig) -> Settled:
     """The row of a clip that is in the store; made, or the one that is there."""
-    kept = found.kept
-    assert kept is not None
     try:
         prompt = _prompt(each, config)
     except AnnotationError as error:
