@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q, QuerySet
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
@@ -179,8 +179,9 @@ def unseen_gold(campaign_id: int, annotator_id: int) -> QuerySet[Probe]:
 def _gold_for(cursor: Cursor, start: int) -> Probe | None:
     """From a place of one's own in the circle, so that people do not all meet the same ones."""
     left = unseen_gold(cursor.campaign_id, cursor.annotator_id)
-    left = left.select_related("prompt__image", "video_a", "video_b").order_by("shuffle")
-    return left.filter(shuffle__gte=start).first() or left.first()
+    passed = ExpressionWrapper(Q(shuffle__lt=start), BooleanField())
+    left = left.select_related("prompt__image", "video_a", "video_b")
+    return left.order_by(passed, "shuffle").first()
 
 
 def _repeat_for(cursor: Cursor, start: int) -> tuple[Probe | None, bool]:
@@ -189,19 +190,20 @@ def _repeat_for(cursor: Cursor, start: int) -> tuple[Probe | None, bool]:
         Vote.objects.live()
         .filter(campaign_id=cursor.campaign_id, annotator_id=cursor.annotator_id)
         .exclude(triplet__state=TripletState.WITHDRAWN)
-        .select_related("triplet__prompt__image", "triplet__video_a", "triplet__video_b")
         .order_by("-submitted_at")
     )
-    old_enough = list(votes[REPEAT_AFTER : REPEAT_AFTER + _REPEAT_WITHIN])
+    old_enough = votes[REPEAT_AFTER : REPEAT_AFTER + _REPEAT_WITHIN]
+    triplets = dict(old_enough.values_list("triplet_id", "pk"))
     known = set(
-        Probe.objects.filter(annotator_id=cursor.annotator_id, origin__in=old_enough).values_list(
-            "origin__triplet_id", flat=True
-        )
+        Probe.objects.filter(
+            annotator_id=cursor.annotator_id, origin__triplet__in=triplets
+        ).values_list("origin__triplet_id", flat=True)
     )
-    left = [vote for vote in old_enough if vote.triplet_id not in known]
+    left = [pk for triplet, pk in triplets.items() if triplet not in known]
     if not left:
         return None, False
-    vote = left[start % len(left)]
+    clips = ("triplet__prompt__image", "triplet__video_a", "triplet__video_b")
+    vote = Vote.objects.select_related(*clips).get(pk=left[start % len(left)])
     said = {
         each.dimension.key: each.label or int(each.score_a or 0)
         for each in vote.judgements.select_related("dimension")

@@ -100,8 +100,8 @@ def _of_probes(campaign: Campaign) -> Iterator[str]:
     in_hand = Cursor.objects.filter(
         probe=OuterRef("pk"), campaign=campaign, annotator=OuterRef("annotator")
     )
-    for pk in open_ones.filter(~Exists(in_hand)).values_list("pk", flat=True):
-        yield f"probe lease {pk} is open, but in nobody's hand"
+    for lease in open_ones.filter(~Exists(in_hand)).values_list("pk", flat=True):
+        yield f"probe lease {lease} is open, but in nobody's hand"
     held = open_ones.filter(pk=OuterRef("probe"), annotator=OuterRef("annotator"))
     cursors = Cursor.objects.filter(campaign=campaign, probe__isnull=False)
     for pk in cursors.filter(~Exists(held)).values_list("pk", flat=True):
@@ -112,8 +112,8 @@ def _of_probes(campaign: Campaign) -> Iterator[str]:
         yield f"probe lease {lease} has more than one answer that stands"
     unanswered = ProbeLease.objects.filter(campaign=campaign, state=ProbeLeaseState.ANSWERED)
     said = answers.filter(lease=OuterRef("pk"), superseded=False)
-    for pk in unanswered.filter(~Exists(said)).values_list("pk", flat=True):
-        yield f"probe lease {pk} is answered, but has no answer"
+    for lease in unanswered.filter(~Exists(said)).values_list("pk", flat=True):
+        yield f"probe lease {lease} is answered, but has no answer"
 
 
 def _of_counters(campaign: Campaign) -> Iterator[str]:

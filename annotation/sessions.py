@@ -5,7 +5,7 @@ kept between requests: who is logged out, blocked or has a new password is so at
 """
 
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from django.conf import settings
 from django.contrib import auth
@@ -42,7 +42,7 @@ class SessionStore(db.SessionStore):
         return Session
 
     def create_model_instance(self, data: dict[str, Any]) -> Session:
-        row: Session = super().create_model_instance(data)
+        row = cast(Session, super().create_model_instance(data))
         row.person_id = data.get(auth.SESSION_KEY)
         return row
 
@@ -62,7 +62,7 @@ class PersonMiddleware(AuthenticationMiddleware):
 
     def process_request(self, request: HttpRequest) -> None:
         super().process_request(request)
-        request.user = SimpleLazyObject(lambda: _user_of(request))
+        request.user = cast(User, SimpleLazyObject(lambda: _user_of(request)))
 
 
 def _user_of(request: Any) -> User | AnonymousUser:
