@@ -11,11 +11,12 @@ from typing import Final
 import numpy as np
 from scipy.stats import binomtest, false_discovery_control
 
+from annotation.clustered import numbered
 from annotation.dashboards.people import consensus_tables
 from annotation.marking import Standing as GoldStanding
 from annotation.marking import right_by_dimension, standing
 from annotation.models import Campaign, Cursor, ProbeAnswer, ProbeKind
-from annotation.opinions import Ints, Reading, numbered
+from annotation.opinions import Ints, Reading
 
 LONG_RUN: Final = 15  # the same key on all dimensions, so often in a row (ANNOTATION D7)
 LEANS: Final = 0.05  # false discoveries among those who are said to lean to a side
