@@ -54,7 +54,8 @@ def _of_screen(dimensions: Sequence[Dimension], screen_width: int | None) -> Emp
     if screen_width is None or screen_width >= wanted:
         return None
     said = _("A clip must be seen %(wanted)d pixels wide here; your window shows %(width)d.")
-    return Empty(said % {"wanted": wanted, "width": screen_width}, _A_WHILE, "screen")
+    told = said % {"wanted": wanted, "width": screen_width}
+    return Empty(told, _A_WHILE, "screen")
 
 
 def daily_ms(campaign: Campaign) -> int:

@@ -43,6 +43,14 @@ KEYWORDS: Final = {
     "pgettext": ((1, "c"), 2),
     "pgettext_lazy": ((1, "c"), 2),
     "npgettext": ((1, "c"), 2, 3),
+    # What annotators may be told by the doors (annotation/views/door.py): sentences without values.
+    "Empty": None,
+    "ForeignLease": None,
+    "LeaseExpired": None,
+    "NotAllowed": None,
+    "NotFound": None,
+    "VoteConflict": None,
+    "PermissionDenied": None,
 }
 
 

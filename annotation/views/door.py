@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.utils.translation import gettext
 from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -15,7 +16,9 @@ from annotation.throttling import StrangerThrottle
 def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
     """`{"error": sentence, "code": word}` for whatever goes wrong; None for a fault of ours."""
     if isinstance(error, AnnotationError):
-        body = {**error.details, "error": error.message, "code": error.code}
+        # The catalogs know the sentences without values; the others stay as they are.
+        said = gettext(error.message) if error.message else ""
+        body = {**error.details, "error": said, "code": error.code}
         return Response(body, status=error.status)
     response = exception_handler(error, context)
     if response is None:

@@ -87,3 +87,31 @@ def test_a_catalog_that_is_not_compiled_stops_the_site(settings: Any, tmp_path: 
     found = languages.check_catalogs()
     assert len(found) == 6
     assert {each.level for each in found} == {checks.ERROR}
+
+
+def test_an_error_of_a_door_is_told_in_the_language_of_the_reader(alice: Any) -> None:
+    client = Client(headers={"Accept-Language": "ko"})
+    client.force_login(alice)
+    answer = client.get("/api/campaigns/999999/consent")
+    assert (answer.status_code, answer.json()["error"]) == (404, "해당 캠페인이 없습니다.")
+    assert answer.json()["code"] == "not_found"
+
+
+def test_an_empty_queue_is_told_in_the_language_of_the_reader(
+    alice: Any, make_campaign: Any
+) -> None:
+    client = Client(headers={"Accept-Language": "ja"})
+    client.force_login(alice)
+    path = f"/api/campaigns/{make_campaign(0).pk}/next"
+    body = {"tab": "7b0c2b6e-3f57-4d0a-9c0e-0d0a5a1f2b3c"}
+    answer = client.post(path, body, content_type="application/json").json()
+    assert answer["empty"] is True
+    assert answer["reason"].startswith("このキャンペーンで")
+
+
+@pytest.mark.django_db
+def test_a_page_that_is_not_there_says_so_in_the_language_of_the_reader(client: Client) -> None:
+    page = client.get("/nowhere/", headers={"Accept-Language": "zh-CN"})
+    assert page.status_code == 404
+    assert "没有这个页面" in page.content.decode()
+    assert language_of(page) == "zh-hans"

@@ -25,7 +25,7 @@ def test_home_offers_annotators_their_open_campaigns(alice: Any, make_campaign: 
     assert answer.status_code == 200
     html = answer.content.decode()
     assert f'href="/annotate/{campaign.pk}/"' in html
-    assert f"/campaigns/{campaign.pk}/" not in html
+    assert f'href="/campaigns/{campaign.pk}/"' not in html
     assert nav_of(html) == ["Vote"]
 
 
