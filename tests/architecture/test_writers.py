@@ -35,6 +35,12 @@ WRITERS = {
     "SuitePrompt": {"pipelines.suites"},
     "Vote": {"annotation.voting"},
     "Judgement": {"annotation.voting"},
+    "Invitation": {"annotation.invitations"},
+    "Consent": {"annotation.consents"},
+    "Profile": {"annotation.profiles"},
+    "Guideline": {"annotation.guidelines"},
+    "GuidelineDraft": {"annotation.guidelines"},
+    "GuidelineAcceptance": {"annotation.guidelines"},
     "Probe": {"annotation.gold"},
     "ProbeLease": {"annotation.hiding", "annotation.probes"},  # given there, ended here
     "ProbeAnswer": {"annotation.probes"},
