@@ -186,10 +186,15 @@ def _leaning(left: Ints, sided: Ints) -> list[str]:
 def _median_seconds(annotator: Ints, active_ms: Ints, people: int) -> list[float | None]:
     measured = active_ms >= 0
     who, spent = annotator[measured], active_ms[measured]
-    order = np.lexsort((spent, who))
     ends = np.cumsum(np.bincount(who, minlength=people))
-    parts = np.split(spent[order], ends[:-1])
+    parts = np.split(spent[_grouped(who)], ends[:-1])
     return [float(np.median(part)) / 1000 if len(part) else None for part in parts]
+
+
+def _grouped(annotator: Ints) -> Ints:
+    """Places by annotator, otherwise in their order. Small numbers are sorted by counting."""
+    small = annotator.max(initial=0) < 2**15
+    return np.argsort(annotator.astype(np.int16) if small else annotator, kind="stable")
 
 
 def longest_runs(annotator: Ints, at: Ints, keys: Ints, people: int) -> list[int]:
@@ -197,7 +202,8 @@ def longest_runs(annotator: Ints, at: Ints, keys: Ints, people: int) -> list[int
 
     A run is of one annotator, in the order of time.
     """
-    order = np.lexsort((at, annotator))
+    by_time = np.argsort(at, kind="stable")  # nearly in order already
+    order = by_time[_grouped(annotator[by_time])]
     who, keys = annotator[order], keys[order]
     key = np.where((keys == keys[:, :1]).all(1), keys[:, 0], _MIXED)
     breaks = (key[1:] != key[:-1]) | (who[1:] != who[:-1])
