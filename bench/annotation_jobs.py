@@ -144,13 +144,15 @@ def panels(orders: Mapping[str, Any]) -> dict[str, Any]:
     """One panel of the dashboard in this fresh process: nothing was computed before."""
     from annotation.dashboards import PANELS
     from annotation.models import Campaign
+    from annotation.standings import standings
 
     campaign = Campaign.objects.select_related("dimension_set").get(pk=orders["campaign"])
+    known: dict[str, Callable[[Campaign], object]] = {**PANELS, "standings": standings}
     if "panel" not in orders:
-        return {"panels": list(PANELS)}
+        return {"panels": list(known)}
     _forget()
     started = time.perf_counter()
-    PANELS[orders["panel"]](campaign)
+    known[orders["panel"]](campaign)
     return {"panel": orders["panel"], "seconds": time.perf_counter() - started}
 
 
