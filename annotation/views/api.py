@@ -3,7 +3,6 @@
 import uuid
 
 from django.contrib.auth.models import User
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,9 +13,9 @@ from annotation.models import Campaign, Dimension
 from annotation.permissions import (
     may_see_campaign,
 )
+from annotation.views import shapes_voting
 from annotation.views.door import Door, body_of, person
 
-_OBJECT = OpenApiTypes.OBJECT
 _LATEST = 20
 
 
@@ -28,7 +27,11 @@ def _explain_refusal(campaign_id: int, user: User) -> None:
 
 
 class NextView(Door):
-    @extend_schema(summary="The next pair for this tab", request=_OBJECT, responses=_OBJECT)
+    @extend_schema(
+        summary="The next pair for this tab",
+        request=shapes_voting.WISH,
+        responses={200: shapes_voting.NEXT},
+    )
     def post(self, request: Request, campaign_id: int) -> Response:
         user, wish = person(request), wire.read_wish(body_of(request))
         try:
@@ -40,26 +43,34 @@ class NextView(Door):
 
 
 class RenewView(Door):
-    @extend_schema(summary="More time for a pair", request=None, responses=_OBJECT)
+    @extend_schema(
+        summary="More time for a pair", request=None, responses={200: shapes_voting.RENEWED}
+    )
     def post(self, request: Request, token: uuid.UUID) -> Response:
         return Response({"expires_at": assigning.renew(token, person(request)).isoformat()})
 
 
 class ReleaseView(Door):
-    @extend_schema(summary="Put a pair back", request=None, responses=_OBJECT)
+    @extend_schema(summary="Put a pair back", request=None, responses={200: shapes_voting.RELEASED})
     def post(self, request: Request, token: uuid.UUID) -> Response:
         return Response({"released": assigning.release(token, person(request))})
 
 
 class SkipView(Door):
-    @extend_schema(summary="Pass on a pair for good", request=_OBJECT, responses=_OBJECT)
+    @extend_schema(
+        summary="Pass on a pair for good",
+        request=shapes_voting.SKIP,
+        responses={200: shapes_voting.SKIPPED},
+    )
     def post(self, request: Request, token: uuid.UUID) -> Response:
         assigning.skip(token, person(request), str(body_of(request).get("reason") or ""))
         return Response({"skipped": True})
 
 
 class VotesView(Door):
-    @extend_schema(summary="Send a vote", request=_OBJECT, responses=_OBJECT)
+    @extend_schema(
+        summary="Send a vote", request=shapes_voting.BALLOT, responses={200: shapes_voting.RECEIPT}
+    )
     def post(self, request: Request) -> Response:
         user, body = person(request), body_of(request)
         token = wire.read_uuid(body, "lease")
@@ -70,7 +81,11 @@ class VotesView(Door):
 
 
 class VoteView(Door):
-    @extend_schema(summary="Change an own vote", request=_OBJECT, responses=_OBJECT)
+    @extend_schema(
+        summary="Change an own vote",
+        request=shapes_voting.BALLOT,
+        responses={200: shapes_voting.RECEIPT},
+    )
     def put(self, request: Request, vote_id: uuid.UUID) -> Response:
         revision = request.headers.get("If-Match", "").strip().strip('"')
         if not (revision.isascii() and revision.isdigit()):
@@ -81,7 +96,9 @@ class VoteView(Door):
 
 
 class MyVotesView(Door):
-    @extend_schema(summary="My latest votes in a campaign", responses=_OBJECT)
+    @extend_schema(
+        summary="My latest votes in a campaign", responses={200: shapes_voting.OWN_VOTES}
+    )
     def get(self, request: Request) -> Response:
         user = person(request)
         campaign_id = request.query_params.get("campaign", "")

@@ -1,5 +1,6 @@
 """The REST doors of the figures that leads and ML engineers see."""
 
+import typing
 from dataclasses import asdict
 
 from django.contrib.auth.models import User
@@ -9,15 +10,16 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from annotation.dashboards import PANELS
+from annotation.dashboards import PANELS, READERS
 from annotation.dashboards.panel import Table
 from annotation.errors import NotAllowed, NotFound
 from annotation.models import Campaign
 from annotation.permissions import is_lead, is_ml_engineer
 from annotation.spreadsheets import csv_text
 from annotation.views.door import Door, person
+from annotation.views.shapes import either, one_of, record, rows, shape_of
 
-_OBJECT = OpenApiTypes.OBJECT
+_SHAPES = {name: shape_of(typing.get_type_hints(read)["return"]) for name, read in READERS.items()}
 _PANEL = OpenApiParameter("panel", str, OpenApiParameter.PATH, enum=sorted(PANELS))
 _TABLE = OpenApiParameter(
     "table", str, description="Which of the panel's tables; the first one where it is not named."
@@ -40,28 +42,36 @@ def _known(panel: str) -> str:
 
 
 class ProgressView(Door):
-    @extend_schema(summary="How far a campaign is", responses=_OBJECT)
+    @extend_schema(summary="How far a campaign is", responses={200: _SHAPES["progress"]})
     def get(self, request: Request, campaign_id: int) -> Response:
         campaign = _to_look_at(campaign_id, person(request))
         return Response(asdict(PANELS["progress"](campaign)))
 
 
 class AgreementView(Door):
-    @extend_schema(summary="How far annotators agree", responses=_OBJECT)
+    @extend_schema(summary="How far annotators agree", responses={200: _SHAPES["agreement"]})
     def get(self, request: Request, campaign_id: int) -> Response:
         campaign = _to_look_at(campaign_id, person(request))
         return Response(asdict(PANELS["agreement"](campaign)))
 
 
 class PanelsView(Door):
-    @extend_schema(summary="Which figures there are of a campaign", responses=_OBJECT)
+    @extend_schema(
+        operation_id="figures_list",
+        summary="Which figures there are of a campaign",
+        responses={200: record(panels=rows(one_of(list(PANELS))))},
+    )
     def get(self, request: Request, campaign_id: int) -> Response:
         _to_look_at(campaign_id, person(request))
         return Response({"panels": list(PANELS)})
 
 
 class PanelView(Door):
-    @extend_schema(summary="One panel of figures", parameters=[_PANEL], responses=_OBJECT)
+    @extend_schema(
+        summary="One panel of figures",
+        parameters=[_PANEL],
+        responses={200: either(*_SHAPES.values())},
+    )
     def get(self, request: Request, campaign_id: int, panel: str) -> Response:
         campaign = _to_look_at(campaign_id, person(request))
         return Response(asdict(PANELS[_known(panel)](campaign)))

@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.contrib.auth.models import User
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -15,19 +14,18 @@ from annotation.languages import is_known
 from annotation.models import Guideline, Language, Video
 from annotation.permissions import is_annotator, may_see_campaign
 from annotation.profiles import settings_of
+from annotation.views import shapes_people
 from annotation.views.door import Door, body_of, person
 from annotation.views.lead_door import lead, repeatable
 from annotation.views.people_api import field, seen_campaign
 from annotation.wire import video_json
-
-_OBJECT = OpenApiTypes.OBJECT
 
 
 class GuidelineView(Door):
     @extend_schema(
         summary="The guideline as an annotator reads it",
         parameters=[OpenApiParameter("language", enum=Language.values)],
-        responses=_OBJECT,
+        responses={200: shapes_people.GUIDELINE},
     )
     def get(self, request: Request, campaign_id: int) -> Response:
         user = person(request)
@@ -76,7 +74,9 @@ def _examples(body: dict[str, Any], language: str, user: User) -> dict[str, Any]
 
 
 class AcceptView(Door):
-    @extend_schema(summary="I have read this version", request=None, responses=_OBJECT)
+    @extend_schema(
+        summary="I have read this version", request=None, responses={200: shapes_people.ACCEPTED}
+    )
     def post(self, request: Request, guideline_id: int) -> Response:
         user = person(request)
         row = Guideline.objects.select_related("campaign").filter(pk=guideline_id).first()
@@ -86,13 +86,17 @@ class AcceptView(Door):
 
 
 class GuidelinesView(Door):
-    @extend_schema(summary="The published versions", responses=_OBJECT)
+    @extend_schema(summary="The published versions", responses={200: shapes_people.VERSIONS})
     def get(self, request: Request, campaign_id: int) -> Response:
         lead(request)
         rows = seen_campaign(request, campaign_id).guidelines.select_related("created_by")
         return Response({"guidelines": [_version(each) for each in rows]})
 
-    @extend_schema(summary="Publish a version", request=_OBJECT, responses={201: _OBJECT})
+    @extend_schema(
+        summary="Publish a version",
+        request=shapes_people.PUBLISH_BODY,
+        responses={201: shapes_people.VERSION},
+    )
     @repeatable()
     def post(self, request: Request, campaign_id: int) -> Response:
         user, campaign = lead(request), seen_campaign(request, campaign_id)
@@ -115,12 +119,16 @@ def _version(row: Guideline) -> dict[str, Any]:
 
 
 class DraftView(Door):
-    @extend_schema(summary="What leads are writing", responses=_OBJECT)
+    @extend_schema(summary="What leads are writing", responses={200: shapes_people.DRAFT})
     def get(self, request: Request, campaign_id: int) -> Response:
         lead(request)
         return Response(_draft(guidelines.draft_of(seen_campaign(request, campaign_id))))
 
-    @extend_schema(summary="Save the draft", request=_OBJECT, responses=_OBJECT)
+    @extend_schema(
+        summary="Save the draft",
+        request=shapes_people.DRAFT_BODY,
+        responses={200: shapes_people.DRAFT},
+    )
     def put(self, request: Request, campaign_id: int) -> Response:
         user, body = lead(request), body_of(request)
         campaign = seen_campaign(request, campaign_id)

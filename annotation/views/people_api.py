@@ -24,10 +24,10 @@ from annotation.errors import NotFound, Unreadable
 from annotation.models import Campaign, Invitation
 from annotation.people import PasswordLink
 from annotation.permissions import may_see_campaign
+from annotation.views import shapes_people
 from annotation.views.door import Door, body_of, person
 from annotation.views.lead_door import lead, page_of, read_number, read_query
 
-_OBJECT = OpenApiTypes.OBJECT
 _PERIOD = [
     OpenApiParameter("from", OpenApiTypes.DATE, description="First day, included."),
     OpenApiParameter("to", OpenApiTypes.DATE, description="Last day, included."),
@@ -61,11 +61,15 @@ def _campaign_in(body: dict[str, Any]) -> Campaign | None:
 
 
 class ProfileView(Door):
-    @extend_schema(summary="My language and keys", responses=_OBJECT)
+    @extend_schema(summary="My language and keys", responses={200: shapes_people.PROFILE})
     def get(self, request: Request) -> Response:
         return Response(_profile(profiles.settings_of(person(request))))
 
-    @extend_schema(summary="Change my language or keys", request=_OBJECT, responses=_OBJECT)
+    @extend_schema(
+        summary="Change my language or keys",
+        request=shapes_people.PROFILE_BODY,
+        responses={200: shapes_people.PROFILE},
+    )
     def put(self, request: Request) -> Response:
         changed = profiles.change(person(request), body_of(request))
         if changed.language:
@@ -83,12 +87,18 @@ def _profile(settings: profiles.Settings) -> dict[str, Any]:
 
 
 class ConsentView(Door):
-    @extend_schema(summary="What I agree to in this campaign", responses=_OBJECT)
+    @extend_schema(
+        summary="What I agree to in this campaign", responses={200: shapes_people.CONSENT}
+    )
     def get(self, request: Request, campaign_id: int) -> Response:
         asked = consents.asked(seen_campaign(request, campaign_id), person(request))
         return Response({"text": asked.text, "sha256": asked.sha256, "given": asked.given})
 
-    @extend_schema(summary="Agree to the text that I read", request=_OBJECT, responses=_OBJECT)
+    @extend_schema(
+        summary="Agree to the text that I read",
+        request=shapes_people.CONSENT_BODY,
+        responses={200: shapes_people.GIVEN},
+    )
     def post(self, request: Request, campaign_id: int) -> Response:
         campaign = seen_campaign(request, campaign_id)
         consents.give(campaign, person(request), field(body_of(request), "sha256", ""))
@@ -96,7 +106,11 @@ class ConsentView(Door):
 
 
 class InvitationsView(Door):
-    @extend_schema(summary="Invitations, page by page", responses=_OBJECT)
+    @extend_schema(
+        operation_id="invitations_list",
+        summary="Invitations, page by page",
+        responses={200: shapes_people.INVITATIONS},
+    )
     def get(self, request: Request) -> Response:
         lead(request)
         rows = Invitation.objects.select_related("created_by")
@@ -107,7 +121,9 @@ class InvitationsView(Door):
 
     # Not repeatable: its stored answer would keep the token.
     @extend_schema(
-        summary="Invite people: the link is told once", request=_OBJECT, responses={201: _OBJECT}
+        summary="Invite people: the link is told once",
+        request=shapes_people.INVITATION_BODY,
+        responses={201: shapes_people.INVITED},
     )
     def post(self, request: Request) -> Response:
         by, body = lead(request), body_of(request)
@@ -124,7 +140,9 @@ class InvitationsView(Door):
 
 
 class RevokeView(Door):
-    @extend_schema(summary="Take an invitation back", request=None, responses=_OBJECT)
+    @extend_schema(
+        summary="Take an invitation back", request=None, responses={200: shapes_people.INVITATION}
+    )
     def post(self, request: Request, invitation_id: int) -> Response:
         lead(request)
         return Response(_invitation(invitations.revoke(invitation_id)))
@@ -146,7 +164,11 @@ def _invitation(row: Invitation) -> dict[str, Any]:
 
 
 class AccountsView(Door):
-    @extend_schema(summary="Accounts, page by page", responses=_OBJECT)
+    @extend_schema(
+        operation_id="people_list",
+        summary="Accounts, page by page",
+        responses={200: shapes_people.ACCOUNTS},
+    )
     def get(self, request: Request) -> Response:
         lead(request)
         search = read_query(request, ["search"]).get("search", "")
@@ -154,8 +176,8 @@ class AccountsView(Door):
 
     @extend_schema(
         summary="Make many accounts from a CSV, all or none",
-        request=_OBJECT,
-        responses={201: _OBJECT},
+        request=shapes_people.ACCOUNTS_BODY,
+        responses={201: shapes_people.LINKS},
     )
     def post(self, request: Request) -> Response:
         lead(request)
@@ -185,14 +207,18 @@ def _link(request: Request, link: PasswordLink) -> dict[str, Any]:
 
 
 class PasswordLinkView(Door):
-    @extend_schema(summary="A link to set a new password", request=None, responses=_OBJECT)
+    @extend_schema(
+        summary="A link to set a new password", request=None, responses={200: shapes_people.LINK}
+    )
     def post(self, request: Request, user_id: int) -> Response:
         return Response(_link(request, people.password_link(lead(request), user_id)))
 
 
 class ActiveView(Door):
     @extend_schema(
-        summary="Deactivate an account, or activate it again", request=_OBJECT, responses=_OBJECT
+        summary="Deactivate an account, or activate it again",
+        request=shapes_people.ACTIVE_BODY,
+        responses={200: shapes_people.ACCOUNT},
     )
     def put(self, request: Request, user_id: int) -> Response:
         by, wanted = lead(request), body_of(request).get("active")
@@ -203,14 +229,20 @@ class ActiveView(Door):
 
 
 class MembersView(Door):
-    @extend_schema(summary="Who takes part in a campaign, and how far", responses=_OBJECT)
+    @extend_schema(
+        summary="Who takes part in a campaign, and how far", responses={200: shapes_people.MEMBERS}
+    )
     def get(self, request: Request, campaign_id: int) -> Response:
         lead(request)
         campaign = seen_campaign(request, campaign_id)
         rows = [_member(each) for each in members.of_campaign(campaign)]
         return Response({"open_to_all": campaign.open_to_all, "members": rows})
 
-    @extend_schema(summary="Add people by user name", request=_OBJECT, responses=_OBJECT)
+    @extend_schema(
+        summary="Add people by user name",
+        request=shapes_people.MEMBERS_BODY,
+        responses={200: shapes_people.ADDED},
+    )
     def post(self, request: Request, campaign_id: int) -> Response:
         lead(request)
         names = body_of(request).get("usernames")
@@ -242,7 +274,9 @@ def _member(row: members.Member) -> dict[str, Any]:
 
 class PayView(Door):
     @extend_schema(
-        summary="Active time and pay by person and day", parameters=_PERIOD, responses=_OBJECT
+        summary="Active time and pay by person and day",
+        parameters=_PERIOD,
+        responses={200: shapes_people.PAY},
     )
     def get(self, request: Request, campaign_id: int) -> Response:
         lead(request)
@@ -261,7 +295,9 @@ class PayTableView(Door):
 
 
 class HoursView(Door):
-    @extend_schema(summary="My own hours and pay", parameters=_PERIOD, responses=_OBJECT)
+    @extend_schema(
+        summary="My own hours and pay", parameters=_PERIOD, responses={200: shapes_people.PAY}
+    )
     def get(self, request: Request) -> Response:
         days = pay.own_hours(person(request), period_of(request))
         return Response({"days": [_day(each) for each in days]})

@@ -22,9 +22,9 @@ from annotation import (
 from annotation.errors import NotAllowed, NotFound, Unreadable
 from annotation.models import Campaign, Dimension, Flag, FlagState, Probe, Triplet
 from annotation.permissions import is_lead, may_see_campaign
+from annotation.views import shapes_quality, shapes_voting
 from annotation.views.door import Door, body_of, person
 
-_OBJECT = OpenApiTypes.OBJECT
 _PAGE: Final = 100
 _AFTER = OpenApiParameter("after", OpenApiTypes.INT, description="`next` of the page before.")
 _KIND = OpenApiParameter("kind", OpenApiTypes.STR, description="practice, qualification or gold")
@@ -57,7 +57,11 @@ def _page(rows: QuerySet[Any], request: Request) -> tuple[list[Any], int | None]
 
 
 class FlagQuestionView(Door):
-    @extend_schema(summary="Flag a pair, or one of its clips", request=_OBJECT, responses=_OBJECT)
+    @extend_schema(
+        summary="Flag a pair, or one of its clips",
+        request=shapes_voting.FLAG,
+        responses={200: shapes_voting.FLAGGED},
+    )
     def post(self, request: Request, token: uuid.UUID) -> Response:
         report = wire_quality.read_report(body_of(request))
         withdrawn = flags.raise_flag(token, person(request), report)
@@ -65,7 +69,9 @@ class FlagQuestionView(Door):
 
 
 class ScorecardView(Door):
-    @extend_schema(summary="My own figures in a campaign", responses=_OBJECT)
+    @extend_schema(
+        summary="My own figures in a campaign", responses={200: shapes_quality.SCORECARD}
+    )
     def get(self, request: Request, campaign_id: int) -> Response:
         user = person(request)
         campaign = Campaign.objects.filter(pk=campaign_id).first()
@@ -77,7 +83,10 @@ class ScorecardView(Door):
 
 class GoldView(Door):
     @extend_schema(
-        summary="Questions with a known answer", parameters=[_AFTER, _KIND], responses=_OBJECT
+        operation_id="gold_list",
+        summary="Questions with a known answer",
+        parameters=[_AFTER, _KIND],
+        responses={200: shapes_quality.PROBES},
     )
     def get(self, request: Request, campaign_id: int) -> Response:
         campaign, user = led_campaign(request, campaign_id), person(request)
@@ -91,8 +100,8 @@ class GoldView(Door):
 
     @extend_schema(
         summary="Add a question: from a settled triplet, or from clips",
-        request=_OBJECT,
-        responses={201: _OBJECT},
+        request=shapes_quality.PROBE_BODY,
+        responses={201: shapes_quality.PROBE},
     )
     def post(self, request: Request, campaign_id: int) -> Response:
         campaign, user = led_campaign(request, campaign_id), person(request)
@@ -122,7 +131,9 @@ def _triplet(campaign: Campaign, triplet_id: int) -> Triplet:
 
 
 class GoldQuestionView(Door):
-    @extend_schema(summary="One question with a known answer", responses=_OBJECT)
+    @extend_schema(
+        summary="One question with a known answer", responses={200: shapes_quality.PROBE}
+    )
     def get(self, request: Request, campaign_id: int, probe_id: int) -> Response:
         campaign = led_campaign(request, campaign_id)
         probe = gold.of_campaign(campaign, probe_id)
@@ -130,8 +141,8 @@ class GoldQuestionView(Door):
 
     @extend_schema(
         summary="Change what is right and why, or ask it (no) more",
-        request=_OBJECT,
-        responses=_OBJECT,
+        request=shapes_quality.PROBE_CHANGES,
+        responses={200: shapes_quality.PROBE},
     )
     def patch(self, request: Request, campaign_id: int, probe_id: int) -> Response:
         campaign, body = led_campaign(request, campaign_id), body_of(request)
@@ -154,7 +165,9 @@ class GoldQuestionView(Door):
 
 class PromotableView(Door):
     @extend_schema(
-        summary="Triplets on which everybody said the same", parameters=[_AFTER], responses=_OBJECT
+        summary="Triplets on which everybody said the same",
+        parameters=[_AFTER],
+        responses={200: shapes_quality.PROMOTABLE},
     )
     def get(self, request: Request, campaign_id: int) -> Response:
         campaign, user = led_campaign(request, campaign_id), person(request)
@@ -166,7 +179,11 @@ class PromotableView(Door):
             {"triplets": [wire_quality.triplet_json(each, user) for each in page], "next": after}
         )
 
-    @extend_schema(summary="Make gold of them", request=_OBJECT, responses={201: _OBJECT})
+    @extend_schema(
+        summary="Make gold of them",
+        request=shapes_quality.PROMOTE_BODY,
+        responses={201: shapes_quality.PROMOTED},
+    )
     def post(self, request: Request, campaign_id: int) -> Response:
         campaign, user = led_campaign(request, campaign_id), person(request)
         wanted = wire_quality.read_numbers(body_of(request), "triplets")
@@ -176,7 +193,9 @@ class PromotableView(Door):
 
 class FlagsView(Door):
     @extend_schema(
-        summary="What annotators flagged", parameters=[_AFTER, _STATE], responses=_OBJECT
+        summary="What annotators flagged",
+        parameters=[_AFTER, _STATE],
+        responses={200: shapes_quality.FLAGS},
     )
     def get(self, request: Request, campaign_id: int) -> Response:
         campaign, user = led_campaign(request, campaign_id), person(request)
@@ -195,8 +214,8 @@ class FlagsView(Door):
 class SettleFlagView(Door):
     @extend_schema(
         summary="Uphold a flag, or dismiss it and bring its clip back",
-        request=_OBJECT,
-        responses=_OBJECT,
+        request=shapes_quality.SETTLE_BODY,
+        responses={200: shapes_quality.FLAG},
     )
     def post(self, request: Request, flag_id: int) -> Response:
         user = person(request)
@@ -209,7 +228,10 @@ class SettleFlagView(Door):
 
 class NextCaseView(Door):
     @extend_schema(
-        summary="The next pair that people split on", parameters=[_AFTER], responses=_OBJECT
+        operation_id="adjudication_next",
+        summary="The next pair that people split on",
+        parameters=[_AFTER],
+        responses={200: shapes_quality.NEXT_CASE},
     )
     def get(self, request: Request, campaign_id: int) -> Response:
         campaign, user = led_campaign(request, campaign_id), person(request)
@@ -221,7 +243,7 @@ class NextCaseView(Door):
 
 
 class CaseView(Door):
-    @extend_schema(summary="One pair to be settled (again)", responses=_OBJECT)
+    @extend_schema(summary="One pair to be settled (again)", responses={200: shapes_quality.CASE})
     def get(self, request: Request, campaign_id: int, triplet_id: int) -> Response:
         campaign, user = led_campaign(request, campaign_id), person(request)
         case = adjudicating.case_of(campaign, triplet_id, user)
@@ -230,8 +252,8 @@ class CaseView(Door):
 
     @extend_schema(
         summary="Settle a pair; the answer shows what people had said",
-        request=_OBJECT,
-        responses=_OBJECT,
+        request=shapes_quality.RULING_BODY,
+        responses={200: shapes_quality.VERDICT},
     )
     def post(self, request: Request, campaign_id: int, triplet_id: int) -> Response:
         campaign = led_campaign(request, campaign_id)
@@ -241,7 +263,10 @@ class CaseView(Door):
 
 
 class RulingsView(Door):
-    @extend_schema(summary="All rulings on a pair, the standing one first", responses=_OBJECT)
+    @extend_schema(
+        summary="All rulings on a pair, the standing one first",
+        responses={200: shapes_quality.RULINGS},
+    )
     def get(self, request: Request, campaign_id: int, triplet_id: int) -> Response:
         campaign = led_campaign(request, campaign_id)
         rows = adjudicating.history(_triplet(campaign, triplet_id))
@@ -249,7 +274,9 @@ class RulingsView(Door):
 
 
 class StandingsView(Door):
-    @extend_schema(summary="How everybody in a campaign stands", responses=_OBJECT)
+    @extend_schema(
+        summary="How everybody in a campaign stands", responses={200: shapes_quality.STANDINGS}
+    )
     def get(self, request: Request, campaign_id: int) -> Response:
         rows = standings.standings(led_campaign(request, campaign_id))
         return Response({"annotators": [wire_quality.standing_json(each) for each in rows]})
@@ -258,8 +285,8 @@ class StandingsView(Door):
 class ResumeView(Door):
     @extend_schema(
         summary="Let a paused annotator go on, or give one attempt more",
-        request=_OBJECT,
-        responses=_OBJECT,
+        request=shapes_quality.NOTE_BODY,
+        responses={200: shapes_quality.RESUMED},
     )
     def post(self, request: Request, campaign_id: int, user_id: int) -> Response:
         campaign = led_campaign(request, campaign_id)
@@ -269,12 +296,18 @@ class ResumeView(Door):
 
 
 class RecollectView(Door):
-    @extend_schema(summary="Votes since the last good window of gold", responses=_OBJECT)
+    @extend_schema(
+        summary="Votes since the last good window of gold", responses={200: shapes_quality.WINDOW}
+    )
     def get(self, request: Request, campaign_id: int, user_id: int) -> Response:
         found = recollecting.window(led_campaign(request, campaign_id), user_id)
         return Response(wire_quality.window_json(found))
 
-    @extend_schema(summary="Ask others for them anew", request=_OBJECT, responses=_OBJECT)
+    @extend_schema(
+        summary="Ask others for them anew",
+        request=shapes_quality.NOTE_BODY,
+        responses={200: shapes_quality.RECOLLECTED},
+    )
     def post(self, request: Request, campaign_id: int, user_id: int) -> Response:
         campaign = led_campaign(request, campaign_id)
         note = wire_quality.read_text(body_of(request), "note")

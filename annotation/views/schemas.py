@@ -299,7 +299,7 @@ class PlanBody(Serializer):
     prompts = serializers.ListField(child=serializers.IntegerField(), default=list)
     generators = serializers.ListField(child=serializers.CharField(), default=list)
     category = serializers.CharField(default="", allow_blank=True)
-    create = serializers.BooleanField(default=False)
+    create = serializers.BooleanField(default=False)  # type: ignore[assignment]  # DRF has one too
     priority = serializers.IntegerField(default=0, min_value=-9999, max_value=9999)
 
 

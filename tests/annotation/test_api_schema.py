@@ -91,6 +91,70 @@ def test_what_the_doors_of_leads_answer_is_what_the_schema_says(lee, make_campai
         jsonschema.validate(answer.json(), wanted, cls=jsonschema.Draft202012Validator)
 
 
+def test_what_annotators_get_is_what_the_schema_says(alice, make_campaign, annotator, schema):
+    campaign = make_campaign(1)
+    browser = annotator(alice)
+    given = browser.next(campaign)
+    here = "/api/campaigns/{campaign_id}"
+    receipt = browser.vote(given).json()
+    answers = [
+        (f"{here}/next", "post", given),
+        ("/api/votes", "post", receipt),
+        (f"{here}/next", "post", browser.next(campaign)),
+        ("/api/votes/mine", "get", browser.get(f"/api/votes/mine?campaign={campaign.pk}").json()),
+    ]
+    own = (
+        "/api/profile",
+        "/api/hours",
+        f"{here}/consent",
+        f"{here}/guideline",
+        f"{here}/scorecard",
+    )
+    answers += [
+        (path, "get", browser.get(path.format(campaign_id=campaign.pk)).json()) for path in own
+    ]
+    for path, method, body in answers:
+        jsonschema.validate(
+            body, _answer_schema(schema, path, method, 200), cls=jsonschema.Draft202012Validator
+        )
+
+
+LOOKS = ("members", "pay", "guidelines", "guideline/draft", "gold", "gold/promotable", "flags")
+FIGURES = ("progress", "agreement", "figures", "standings", "adjudication/next")
+
+
+def test_what_leads_look_at_is_what_the_schema_says(lee, alice, make_campaign, annotator, schema):
+    campaign = make_campaign(2, votes_wanted=1)
+    browser = annotator(alice)
+    browser.vote(browser.next(campaign))
+    client = Client()
+    client.force_login(lee)
+    paths = [f"/api/campaigns/{{campaign_id}}/{each}" for each in (*LOOKS, *FIGURES)]
+    for path in [*paths, "/api/people", "/api/invitations"]:
+        if path not in schema["paths"]:
+            pytest.fail(f"{path} is not in the schema")
+        answer = client.get(path.format(campaign_id=campaign.pk))
+        assert answer.status_code == 200, (path, answer.content)
+        jsonschema.validate(
+            answer.json(),
+            _answer_schema(schema, path, "get", 200),
+            cls=jsonschema.Draft202012Validator,
+        )
+
+
+def test_every_panel_is_what_the_schema_says(lee, alice, make_campaign, annotator, schema):
+    campaign = make_campaign(2, votes_wanted=1)
+    browser = annotator(alice)
+    browser.vote(browser.next(campaign))
+    client = Client()
+    client.force_login(lee)
+    wanted = _answer_schema(schema, "/api/campaigns/{campaign_id}/figures/{panel}", "get", 200)
+    wanted["anyOf"] = wanted.pop("oneOf")  # two panels may look alike while they are empty
+    for name in client.get(f"/api/campaigns/{campaign.pk}/figures").json()["panels"]:
+        body = client.get(f"/api/campaigns/{campaign.pk}/figures/{name}").json()
+        jsonschema.validate(body, wanted, cls=jsonschema.Draft202012Validator)
+
+
 def test_the_schema_and_its_page_are_for_who_is_logged_in(client, alice):
     assert client.get("/api/schema/").status_code in {401, 403}
     assert client.get("/api/docs/").status_code == 302
@@ -115,3 +179,21 @@ def test_the_page_of_the_api_works_under_the_policy(live_server, page, alice, cl
     assert [each for each in said if "Content Security Policy" in each] == []
     own = (live_server.url, "data:", "blob:")
     assert [each for each in asked if not each.startswith(own)] == []
+
+
+def test_no_door_of_annotation_answers_an_object_of_which_nothing_is_said(schema):
+    bare = [
+        (method, path)
+        for path, methods in schema["paths"].items()
+        if not path.startswith(("/api/runs", "/api/schema"))
+        for method, each in methods.items()
+        for answer in each["responses"].values()
+        for kind, content in answer.get("content", {}).items()
+        if kind == "application/json" and not _says_something(content["schema"])
+    ]
+    assert bare == []
+
+
+def _says_something(shape: dict[str, Any]) -> bool:
+    known = ("$ref", "properties", "oneOf", "anyOf")
+    return any(word in shape for word in known) or "items" in shape
