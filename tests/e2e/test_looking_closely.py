@@ -1,9 +1,11 @@
 """What a person does to see the difference: pixels, frames, one side alone; and its record."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.e2e
@@ -157,3 +159,30 @@ def test_a_dimension_that_needs_a_large_picture_waits_for_the_pixels(
     stage.expect_message("No pair for you right now")
     stage.expect_badge("saved")
     assert Vote.objects.get().timing["pixels"] == 1
+
+
+def test_the_picture_that_the_clips_start_from_is_enlarged_by_a_key(
+    at_browser: Callable,
+    alice: Any,
+    make_campaign: Callable,
+    voting: type,
+    tmp_path: Path,
+    no_barriers: Callable,
+) -> None:
+    from annotation.media import store_reference_image
+    from annotation.models import Prompt
+
+    campaign = make_campaign(1)
+    Image.new("RGB", (320, 180), "orange").save(tmp_path / "start.png")
+    Prompt.objects.update(image=store_reference_image(tmp_path / "start.png"))
+    page = at_browser(alice)
+    stage = voting(page, campaign).open()
+    stage.wait_for_pair()
+    thumbnail = page.locator("#reference")
+    assert thumbnail.evaluate("(image) => image.decode().then(() => image.naturalWidth)") == 320
+    assert thumbnail.bounding_box()["height"] == pytest.approx(64, abs=1)
+    stage.press("i")
+    expect(page.locator("#reference-picture")).to_be_visible()
+    no_barriers(page)
+    page.keyboard.press("Escape")
+    expect(page.locator("#reference-large")).to_be_hidden()

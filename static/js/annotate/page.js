@@ -44,7 +44,7 @@ export class VotingPage {
       tab: this.#tabId(),
       isAnswered: (lease) => this.finished.has(lease) || this.outbox.has(lease),
       leaseSeconds: Number(leaseSeconds),
-      screenWidth: () => (this.peeps ? PIXEL_PEEPER : this.stage.width),
+      screenWidth: () => (this.peeps ? PIXEL_PEEPER : this.stage.possibleWidth),
       budget: budget({ mobile: mobile.matches, ...this.#connection() }),
     });
     this.work = new Work(this);

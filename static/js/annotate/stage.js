@@ -23,6 +23,8 @@ export class Stage extends EventTarget {
     this.magnifier = new Magnifier(this.root, this.screens);
     this.showing = new Showing(this.playback, this.panes);
     this.enlargements = [0, 0];
+    this.enlarged = null; // the side that stands there alone
+    this.widest = 0;
     this.#listen();
   }
 
@@ -35,7 +37,8 @@ export class Stage extends EventTarget {
     this.playback.addEventListener("change", () => this.playback.playing && tell("played"));
     this.playback.addEventListener("blocked", () => announce(gettext("Press Space to play.")));
     this.magnifier.addEventListener("change", () => this.#magnified());
-    new ResizeObserver(() => tell("resized")).observe(this.screens[0]);
+    new ResizeObserver(() => this.possibleWidth && tell("resized")).observe(this.screens[0]);
+    addEventListener("resize", () => (this.widest = 0));
     byId("veil-go").addEventListener("click", () => this.play());
   }
 
@@ -43,9 +46,15 @@ export class Stage extends EventTarget {
     return this.playback.wasShown && this.showing.isLast;
   }
 
-  /** CSS pixels of one pane. */
+  /** CSS pixels of one pane as it is now. */
   get width() {
-    return Math.round(this.screens[0].getBoundingClientRect().width);
+    return Math.round(Math.max(...this.screens.map((screen) => screen.getBoundingClientRect().width)));
+  }
+
+  /** CSS pixels of one pane in this window, when no drawer takes room from it. */
+  get possibleWidth() {
+    if (this.enlarged === null) this.widest = Math.max(this.widest, this.width);
+    return this.widest;
   }
 
   /** Puts clips on the stage and plays them, unless the person wants to be asked first. */
