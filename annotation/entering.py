@@ -10,7 +10,7 @@ from annotation.errors import MediaError
 from annotation.faults import Faults, refused
 from annotation.importing import Pair, create_triplets, store_triplets
 from annotation.matching import Found
-from annotation.media import KeptClip, register_clip
+from annotation.media import KeptClip, register_clip, store_reference_image
 from annotation.models import (
     Campaign,
     CampaignKind,
@@ -24,7 +24,6 @@ from annotation.models import (
     Video,
 )
 from annotation.probing import Clip
-from annotation.references import keep_image
 from annotation.rows import NamedClip, Row
 from annotation.tables import Sheet
 from formats.labels import Label
@@ -138,7 +137,7 @@ class Entering:
         if not row.image:
             return None
         try:
-            return keep_image(self.found.images[row.image], name=row.image)
+            return store_reference_image(self.found.images[row.image], original_path=row.image)
         except MediaError as error:
             raise refused(self.sheet.name, row.line, error.message) from None
 

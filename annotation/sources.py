@@ -13,7 +13,8 @@ from tempfile import TemporaryDirectory
 from django.conf import settings
 
 from annotation.archives import unpack
-from annotation.errors import ImportRefused
+from annotation.errors import ImportRefused, MediaError
+from annotation.media import below_incoming, incoming
 from annotation.table_files import SUFFIXES
 
 
@@ -56,11 +57,11 @@ def opened(given: Path, *, name: str = "", clips: Path | None = None) -> Iterato
 
 def import_folder(name: str) -> Path:
     """A folder that imports from the web may read: below MEDIA_ROOT/incoming, nowhere else."""
-    root = (Path(settings.MEDIA_ROOT) / "incoming").resolve()
-    root.mkdir(parents=True, exist_ok=True)
-    folder = (root / name).resolve()
-    if not folder.is_relative_to(root):
-        raise ImportRefused("the folder must lie below MEDIA_ROOT/incoming on the server")
+    incoming().mkdir(parents=True, exist_ok=True)
+    try:
+        folder = below_incoming(name)
+    except MediaError:
+        raise ImportRefused("the folder must lie below MEDIA_ROOT/incoming on the server") from None
     if not folder.is_dir():
         raise ImportRefused(f"there is no folder incoming/{name} on the server")
     return folder
