@@ -40,7 +40,7 @@ def test_a_command_moves_to_another_key_and_stays_there(
     expect(key).to_have_text("U")
     expect(page.locator("#keys-text")).to_have_text("Saved.")
     assert Profile.objects.get(user=alice).keys == {"vote-1-left": "KeyU"}
-    page.keyboard.press("Escape")
+    _close(page)
     stage.press("q")
     chosen = page.locator('[data-dimension="VQ"] [data-label="left"]')
     expect(chosen).to_have_attribute("aria-checked", "false")
@@ -53,12 +53,17 @@ def test_a_command_moves_to_another_key_and_stays_there(
     stage.press("?")
     page.get_by_label("Single letters are commands").uncheck()
     until(page, lambda: not Profile.objects.get(user=alice).single_letters)
-    page.keyboard.press("Escape")
+    _close(page)
     stage.press("s")  # a letter no more
     middle = page.locator('[data-dimension="MQ"] [data-label="tie"]')
     expect(middle).to_have_attribute("aria-checked", "false")
     stage.press("2")  # a digit answers the row in focus
     expect(page.locator('[data-label="tie"][aria-checked="true"]')).to_have_count(1)
+
+
+def _close(page: Any) -> None:
+    page.keyboard.press("Escape")
+    expect(page.locator("#keys")).to_be_hidden()
 
 
 def test_an_input_method_in_the_remark_sets_off_nothing(
