@@ -29,6 +29,8 @@ from annotation.dashboards.agreeing import (
     AgreementOverTime,
     AgreementPanel,
     DimensionAgreement,
+    DimensionKappas,
+    KappaCell,
     KappaPanel,
     Period,
 )
@@ -206,40 +208,44 @@ def _point(figure: Figure) -> tuple[float, float | None, float | None] | None:
 
 
 def _kappa(panel: KappaPanel) -> Charts:
-    charts: Charts = {}
-    for each in panel.dimensions:
-        if each.spread is None:
-            continue
-        rows = []
-        for i, line in enumerate(each.cells):
-            cells = []
-            for j, cell in enumerate(line):
-                figure = Figure(cell.kappa, cell.low, cell.high)
-                said = (
-                    _between(figure)
-                    if cell.kappa is not None
-                    else _("too few in common")
-                    if cell.shared < panel.min_shared
-                    else _("undefined: no variation")
-                )
-                tip = (
-                    ""
-                    if i == j
-                    else _("%(one)s and %(other)s: %(kappa)s; %(n)s in common")
-                    % {
-                        "one": panel.people[i],
-                        "other": panel.people[j],
-                        "kappa": said,
-                        "n": f"{cell.shared:,}",
-                    }
-                )
-                text = "" if cell.kappa is None else coefficient(cell.kappa)
-                cells.append(HeatCell(text, level(cell.kappa, 0.0, 1.0), tip))
-            rows.append(HeatRow(panel.people[i], tuple(cells)))
-        charts[each.key] = Heat(
-            each.title, "heat", panel.people, tuple(rows), small=len(panel.people) > 14
+    return {
+        each.key: _kappa_heat(panel, each) for each in panel.dimensions if each.spread is not None
+    }
+
+
+def _kappa_heat(panel: KappaPanel, each: DimensionKappas) -> Heat:
+    """Above the diagonal kappa, below it how many questions two people have in common."""
+    rows = [
+        HeatRow(
+            panel.people[i],
+            tuple(_kappa_cell(panel, cell, i, j) for j, cell in enumerate(line)),
         )
-    return charts
+        for i, line in enumerate(each.cells)
+    ]
+    return Heat(each.title, "heat", panel.people, tuple(rows), small=len(panel.people) > 14)
+
+
+def _kappa_cell(panel: KappaPanel, cell: KappaCell, i: int, j: int) -> HeatCell:
+    if i == j:
+        return HeatCell("", None, "")
+    tip = _("%(one)s and %(other)s: %(kappa)s; %(n)s in common") % {
+        "one": panel.people[i],
+        "other": panel.people[j],
+        "kappa": _kappa_words(cell, panel.min_shared),
+        "n": f"{cell.shared:,}",
+    }
+    if i > j:
+        return HeatCell(
+            f"{cell.shared:,}" if cell.shared < 10_000 else f"{cell.shared // 1000}k", None, tip
+        )
+    text = "" if cell.kappa is None else coefficient(cell.kappa)
+    return HeatCell(text, level(cell.kappa, 0.0, 1.0), tip)
+
+
+def _kappa_words(cell: KappaCell, min_shared: int) -> str:
+    if cell.kappa is not None:
+        return _between(Figure(cell.kappa, cell.low, cell.high))
+    return _("too few in common") if cell.shared < min_shared else _("undefined: no variation")
 
 
 # Labels.

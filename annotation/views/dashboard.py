@@ -12,9 +12,10 @@ from django.views.decorators.http import require_GET
 
 from annotation.dashboards import READERS, Reading
 from annotation.dashboards.pictures import charts_of
-from annotation.dashboards.progress import progress_panel
 from annotation.models import Campaign, Cursor, Flag, Skip, Vote, VoteState
 from annotation.views.pages import campaign_behind
+
+_MANY_TRIPLETS: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,26 +35,9 @@ PAGES: Final = {
 
 @require_GET
 def dashboard(request: HttpRequest, campaign_id: int) -> HttpResponse:
-    """Progress, asked again every few seconds by htmx, and what was said.
-
-    The page names the state it has seen. Where nothing has changed since, the answer is 204: the
-    figures are not computed again and nothing on the screen moves.
-    """
+    """Progress at once; the other panels are fetched."""
     campaign = campaign_behind(request, campaign_id)
-    stamp = stamp_of(campaign)
-    if request.GET.get("seen") == stamp:
-        return HttpResponse(status=204)
-    panel = progress_panel(_shared_reading(campaign, stamp))
-    context = {
-        "campaign": campaign,
-        "stamp": stamp,
-        "panel": panel,
-        "name": "progress",
-        "charts": charts_of("progress", panel),
-        "tables": panel.tables(),
-    }
-    if "seen" in request.GET:
-        return render(request, "annotation/panels/progress.html", context)
+    context = {"campaign": campaign, **_drawn(campaign, "progress", stamp_of(campaign))}
     return render(request, "annotation/dashboard.html", {**context, **_frame("dashboard")})
 
 
@@ -66,19 +50,38 @@ def figures_page(request: HttpRequest, campaign_id: int, page: str) -> HttpRespo
 
 @require_GET
 def panel(request: HttpRequest, campaign_id: int, name: str) -> HttpResponse:
-    """One panel as a piece of HTML."""
+    """One panel as a piece of HTML, which asks for itself again every few seconds.
+
+    It names the state it has seen. Where nothing has changed since, the answer is 204: the figures
+    are not computed again and nothing on the screen moves.
+    """
     if name not in READERS:
         raise Http404
     campaign = campaign_behind(request, campaign_id)
-    found = READERS[name](_shared_reading(campaign, stamp_of(campaign)))
-    context = {
-        "campaign": campaign,
+    stamp = stamp_of(campaign)
+    if request.GET.get("seen") == stamp:
+        return HttpResponse(status=204)
+    context = {"campaign": campaign, **_drawn(campaign, name, stamp)}
+    return render(request, f"annotation/panels/{name}.html", context)
+
+
+def _drawn(campaign: Campaign, name: str, stamp: str) -> dict[str, object]:
+    found = READERS[name](_shared_reading(campaign, stamp))
+    return {
         "name": name,
+        "stamp": stamp,
+        "every": _pause(campaign, name),
         "panel": found,
         "charts": charts_of(name, found),
         "tables": found.tables(),
     }
-    return render(request, f"annotation/panels/{name}.html", context)
+
+
+def _pause(campaign: Campaign, name: str) -> int:
+    """Seconds between questions of a page that stays open: few where an answer costs little."""
+    if campaign.triplets_total > _MANY_TRIPLETS:
+        return 15 if name == "progress" else 120
+    return 3 if name == "progress" else 10
 
 
 def _frame(page: str) -> dict[str, object]:

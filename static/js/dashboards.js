@@ -16,16 +16,20 @@ document.body.addEventListener("click", (event) => {
   }
 });
 
-// The progress panel is replaced when there is news.
-const progress = document.getElementById("progress-panel");
-let open = [];
+// A panel is replaced when there is news; what was opened or closed in it stays so.
+const opened = new Map();
 
-document.body.addEventListener("htmx:beforeSwap", (event) => {
-  if (event.target !== progress) return;
-  open = [...progress.querySelectorAll("details[open]")].map((details) => details.id);
-});
+document.addEventListener(
+  "toggle",
+  (event) => {
+    if (event.target.id) opened.set(event.target.id, event.target.open);
+  },
+  true,
+);
 
-document.body.addEventListener("htmx:afterSwap", (event) => {
-  if (event.target !== progress) return;
-  for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+document.body.addEventListener("htmx:afterSettle", () => {
+  for (const [id, open] of opened) {
+    const details = document.getElementById(id);
+    if (details && details.open !== open) details.open = open;
+  }
 });

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import translation
 
 from annotation.charts import Scale, Series, lines_chart, nice_ticks, stack
 from annotation.dashboards import READERS
@@ -63,11 +64,7 @@ def test_each_panel_is_drawn_without_and_with_votes(
     lead: Client, make_campaign: Callable, people: Callable, annotator: Callable, name: str
 ) -> None:
     campaign = make_campaign(3, votes_wanted=2)
-    path = (
-        f"/campaigns/{campaign.pk}/"
-        if name == "progress"
-        else f"/campaigns/{campaign.pk}/panels/{name}/"
-    )
+    path = f"/campaigns/{campaign.pk}/panels/{name}/"
     assert f'id="panel-{name}"' in lead.get(path).content.decode()
     for user, words in zip(
         people(2), (["left", "tie", "invalid"], ["left", "right", "tie"]), strict=True
@@ -100,11 +97,12 @@ def test_panels_and_pages_of_figures_are_for_leads_and_ml_engineers(
     assert {Client().get(path).status_code for path in paths} == {302}
 
 
+@pytest.mark.parametrize("name", ["progress", "agreement", "generators"])
 def test_without_news_the_live_question_has_an_empty_answer(
-    lead: Client, make_campaign: Callable, people: Callable, annotator: Callable
+    lead: Client, make_campaign: Callable, people: Callable, annotator: Callable, name: str
 ) -> None:
     campaign = make_campaign(2)
-    path = f"/campaigns/{campaign.pk}/"
+    path = f"/campaigns/{campaign.pk}/panels/{name}/"
     seen = stamp_of(lead.get(path))
     assert lead.get(path, {"seen": seen}).status_code == 204
 
@@ -112,9 +110,8 @@ def test_without_news_the_live_question_has_an_empty_answer(
     sits.vote(sits.next(campaign))
     news = lead.get(path, {"seen": seen})
     assert news.status_code == 200
-    assert "<html" not in news.content.decode()  # the figures alone
+    assert "<html" not in news.content.decode()  # the panel alone
     assert stamp_of(news) != seen
-    assert news.context["panel"].counted == 1
 
 
 def test_what_was_read_is_shared_until_something_changes(
@@ -143,9 +140,9 @@ def test_a_revision_is_news(
     sits = annotator(people(1)[0])
     given = sits.next(campaign)
     vote = sits.vote(given, "left").json()
-    seen = stamp_of(lead.get(f"/campaigns/{campaign.pk}/"))
+    seen = stamp_of(lead.get(f"/campaigns/{campaign.pk}/panels/progress/"))
     assert sits.revise(vote["vote"], 1, sits.ballot(given, "right")).status_code == 200
-    assert lead.get(f"/campaigns/{campaign.pk}/", {"seen": seen}).status_code == 200
+    assert lead.get(f"/campaigns/{campaign.pk}/panels/progress/", {"seen": seen}).status_code == 200
 
 
 def test_labels_of_settled_pairs_leave_as_a_videoalign_csv(
@@ -215,7 +212,9 @@ def test_figures_are_written_for_people() -> None:
     assert coefficient(-0.25) == "\N{MINUS SIGN}0.25"
     assert percent(0.634) == "63\N{NO-BREAK SPACE}%"
     assert p_value(0.00001) == "p < 0.0001"
-    assert [days(number) for number in (0.3, 1.0, 5.14, 12.4, 9999)] == [
+    with translation.override("en"):
+        told = [days(number) for number in (0.3, 1.0, 5.14, 12.4, 9999)]
+    assert told == [
         "7 hours",
         "24 hours",
         "5.1 days",

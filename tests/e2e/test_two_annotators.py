@@ -45,13 +45,15 @@ def test_a_lead_sees_the_agreement_change_without_a_reload(
     at_browser: Callable, alice: Any, bob: Any, lee: Any, make_campaign: Callable, voting: type
 ) -> None:
     campaign = make_campaign(4, votes_wanted=2)
-    lead = at_browser(lee)
-    lead.goto(f"/campaigns/{campaign.pk}/")
+    progress, lead = at_browser(lee), at_browser(lee)
+    progress.goto(f"/campaigns/{campaign.pk}/")
+    lead.goto(f"/campaigns/{campaign.pk}/agreement/")
     figure = lead.locator('[data-dimension="VQ"] [data-figure="alpha"]')
-    counted = lead.locator('[data-figure="counted"]')
+    counted = progress.locator('[data-figure="counted"]')
     expect(figure).to_have_text("undefined")
     expect(counted).to_have_text("0")
-    lead.locator("#agreement-table summary").click()
+    table = lead.locator("#table-agreement-agreement")
+    table.locator("summary").click()
 
     # Both say the same of every pair, wherever its clips stand: they agree perfectly.
     for user in (alice, bob):
@@ -62,8 +64,8 @@ def test_a_lead_sees_the_agreement_change_without_a_reload(
         stage.expect_message("No pair for you right now")
     expect(counted).to_have_text("8", timeout=20_000)
     expect(figure).to_have_text("1.00", timeout=20_000)
-    expect(lead.locator("#agreement-table")).to_have_attribute("open", "")  # stays as it was
-    expect(lead.locator('[data-figure="done"]')).to_contain_text("4")
+    expect(table).to_have_attribute("open", "")  # stays as it was
+    expect(progress.locator('[data-figure="done"]')).to_contain_text("4")
 
 
 def _keys_for(prompt: str) -> str:
