@@ -24,8 +24,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from bench.annotation_crowd import Votes, crowd
-from bench.annotation_peer import label_studio
+from bench.annotation_crowd import Crowd, Votes, crowd
+from bench.annotation_peer import Peer, label_studio
 from bench.annotation_site import CpuMeter, Site
 from tools.cutting import Cut, CuttingProxy, chance_of
 from tools.processes import pss_bytes
@@ -35,6 +35,7 @@ from tools.web import WebServer
 PARTS: Final = ("import", "votes", "ratio", "faults", "panels", "sqlite", "peer")
 PEOPLE: Final = 60
 SMALL: Final = 1000  # pairs of the campaign that `next` is compared with
+TURNS: Final = 3  # of ours and the peer
 MEGABYTE: Final = 1024 * 1024
 Figures = dict[str, Any]
 
@@ -74,7 +75,7 @@ class Benchmark:
         if self.wants("sqlite"):
             self._sqlite()
         if self.wants("peer") and self.options.peer:
-            self._peer()
+            self._peer(people)
         return self.found
 
     def _import(self) -> None:
@@ -86,20 +87,18 @@ class Benchmark:
 
     def _votes(self, server: WebServer, people: Sequence[Any]) -> None:
         """Eight clients without think time."""
+        side = Side("tiebreak", server, self.postgres, self.large)
         with crowd(self.options.clients, self.folder / "votes") as clients:
-            clients.log_in("tiebreak", server.url, people)
-            clients.vote([self.large], 3)  # warm
+            side.begin(clients, people)
             say(f"{self.options.clients} clients vote for {self.options.seconds} s")
-            self.found["votes"] = self._measured(server, clients, [self.large])
-            self.found["votes"]["audit"] = self.site.job(
-                "audit", ledgers=[str(each) for each in clients.ledgers], campaigns=[self.large]
-            )
-        self.found["votes"]["pss_mb"] = round(pss_bytes(server.pid) / MEGABYTE)
-
-    def _measured(self, server: WebServer, clients: Any, campaigns: Sequence[int]) -> Figures:
-        meter = CpuMeter(web=server.pid, database=self.postgres.pid)
-        votes: Votes = clients.vote(campaigns, self.options.seconds)
-        return {**votes.figures(), "cpu_ms_per_vote": meter.milliseconds_per(votes.count)}
+            side.vote(self.options.seconds)
+            ledgers = [str(each) for each in clients.ledgers]
+        self.found["votes"] = {
+            "clients": self.options.clients,
+            **side.figures(),
+            "audit": self.site.job("audit", ledgers=ledgers, campaigns=[self.large]),
+            "pss_mb": round(pss_bytes(server.pid) / MEGABYTE),
+        }
 
     def _ratio(self, server: WebServer, people: Sequence[Any]) -> None:
         """One client asks in the small and in the large campaign by turns."""
@@ -137,6 +136,7 @@ class Benchmark:
                 rounds.append(clients.vote([campaign], self.options.seconds, killer))
             ledgers = [str(each) for each in clients.ledgers]
         self.found["faults"] = {
+            "clients": self.options.crowd,
             "rounds": [each.figures() for each in rounds],
             "requests": sum(proxy.requests.values()),
             "cut_before": proxy.requests[Cut.BEFORE],
@@ -176,33 +176,52 @@ class Benchmark:
             votes = clients.vote([campaign["campaign"]], self.options.seconds / 2)
             ledgers = [str(each) for each in clients.ledgers]
         self.found["sqlite"] = {
+            "clients": 8,
             **votes.figures(),
             "pairs": campaign["pairs"],
             "lock_errors": site.log.read_text().count("database is locked"),
             **site.job("audit", ledgers=ledgers, campaigns=[campaign["campaign"]]),
         }
 
-    def _peer(self) -> None:
-        """The same clients at the peer."""
+    def _peer(self, people: Sequence[Any]) -> None:
+        """The same clients at both, by turns: what else the machine does meets both alike."""
         if self.options.peer_url:
-            self.found["peer"] = {self.options.peer: [self._foreign_peer()]}
+            self.found["peer"] = {"name": self.options.peer, "rounds": [self._foreign_peer()]}
             return
         say(f"setting up {self.options.peer}")
-        database = self._database("peer")
-        folder = self.folder / "peer"
-        with label_studio(self.options.peer_venv, database, folder, self.options.clients) as peer:
-            rounds = []
-            for tasks in self.options.peer_tasks:
-                project, seconds = peer.make_project(tasks)
-                with crowd(self.options.clients, folder / str(tasks)) as clients:
-                    clients.log_in("label-studio", peer.server.url, peer.people[1:])
-                    clients.vote([project], 3)
-                    say(f"{self.options.peer} at {tasks} tasks")
-                    figures = self._measured(peer.server, clients, [project])
-                rounds.append({"tasks": tasks, "import_seconds": round(seconds, 2), **figures})
+        database, folder = self._database("peer"), self.folder / "peer"
+        with (
+            self.site.served() as server,
+            label_studio(self.options.peer_venv, database, folder, self.options.clients) as peer,
+        ):
+            rounds = [self._against(server, people, peer, each) for each in self.options.peer_tasks]
             pss = round(pss_bytes(peer.server.pid) / MEGABYTE)
         self.found["peer"] = {"name": self.options.peer, "pss_mb": pss, "rounds": rounds}
-        self._compare()
+
+    def _against(self, server: WebServer, people: Sequence[Any], peer: Peer, tasks: int) -> Figures:
+        project, seconds = peer.make_project(tasks)
+        ours = Side("tiebreak", server, self.postgres, self.large)
+        theirs = Side("label-studio", peer.server, self.postgres, project)
+        folder = self.folder / f"peer-{tasks}"
+        with (
+            crowd(self.options.clients, folder / "ours") as of_ours,
+            crowd(self.options.clients, folder / "theirs") as of_theirs,
+        ):
+            ours.begin(of_ours, people)
+            theirs.begin(of_theirs, peer.people[1:])
+            say(f"{self.options.peer} at {tasks} tasks and ours by turns")
+            for _ in range(TURNS):
+                for side in (ours, theirs):
+                    side.vote(self.options.seconds / TURNS)
+        found, against = ours.figures(), theirs.figures()
+        ratio = found["votes_per_second"] / max(against["votes_per_second"], 0.1)
+        return {
+            "tasks": tasks,
+            "import_seconds": round(seconds, 2),
+            **against,
+            "ours": found,
+            "ours_to_peer": round(ratio, 1),
+        }
 
     def _foreign_peer(self) -> Figures:
         """A server that runs already: what it costs cannot be seen from here."""
@@ -212,12 +231,28 @@ class Benchmark:
             clients.vote([self.options.peer_project], 3)
             return clients.vote([self.options.peer_project], self.options.seconds).figures()
 
-    def _compare(self) -> None:
-        if "votes" not in self.found:
-            return
-        ours = self.found["votes"]["votes_per_second"]
-        for each in self.found["peer"]["rounds"]:
-            each["ours_to_peer"] = round(ours / max(each["votes_per_second"], 0.1), 1)
+
+class Side:
+    """One of those who are compared: who votes where, and what it cost."""
+
+    def __init__(self, kind: str, server: WebServer, postgres: PostgresServer, campaign: int):
+        self._kind, self._server, self._campaign = kind, server, campaign
+        self._meter = CpuMeter(web=server.pid, database=postgres.pid)
+        self._votes = Votes([], 0.0)
+
+    def begin(self, clients: Crowd, people: Sequence[Any]) -> None:
+        """Log in, and vote for some seconds that do not count."""
+        self._clients = clients
+        clients.log_in(self._kind, self._server.url, people)
+        clients.vote([self._campaign], 3)
+
+    def vote(self, seconds: float) -> None:
+        with self._meter:
+            self._votes += self._clients.vote([self._campaign], seconds)
+
+    def figures(self) -> Figures:
+        per_vote = self._meter.milliseconds_per(self._votes.count)
+        return {**self._votes.figures(), "cpu_ms_per_vote": per_vote}
 
 
 class Killer:

@@ -108,6 +108,10 @@ class Votes:
     def count(self) -> int:
         return sum(report["votes"] for report in self.reports)
 
+    def __add__(self, other: "Votes") -> "Votes":
+        """Two rounds one after the other."""
+        return Votes([*self.reports, *other.reports], self.seconds + other.seconds)
+
     def times(self, door: str) -> list[float]:
         return [each for report in self.reports for each in report[door]]
 
@@ -118,7 +122,6 @@ class Votes:
     def figures(self) -> dict[str, Any]:
         faults = [fault for report in self.reports for fault in report["faults"]]
         return {
-            "clients": len(self.reports),
             "seconds": round(self.seconds, 1),
             "votes": self.count,
             "votes_per_second": round(self.count / self.seconds, 1),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tools.processes import cpu_seconds
 from tools.web import ROOT, WebServer, gunicorn
@@ -66,12 +66,19 @@ class Site:
 
 
 class CpuMeter:
-    """CPU time of process trees by name, since it was made."""
+    """CPU time of process trees by name, while it is on."""
 
     def __init__(self, **trees: int):
         self._trees = trees
-        self._before = {name: cpu_seconds(pid) for name, pid in trees.items()}
+        self.seconds = dict.fromkeys(trees, 0.0)
+
+    def __enter__(self) -> Self:
+        self._before = {name: cpu_seconds(pid) for name, pid in self._trees.items()}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name, pid in self._trees.items():
+            self.seconds[name] += cpu_seconds(pid) - self._before[name]
 
     def milliseconds_per(self, count: int) -> dict[str, float]:
-        spent = {name: cpu_seconds(pid) - self._before[name] for name, pid in self._trees.items()}
-        return {name: round(1000 * each / max(count, 1), 1) for name, each in spent.items()}
+        return {name: round(1000 * each / max(count, 1), 1) for name, each in self.seconds.items()}

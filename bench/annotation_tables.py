@@ -14,7 +14,7 @@ def annotation(figures: Figures, table: Table) -> str:
         *_panels(figures), *_sqlite(figures),
     ]  # fmt: skip
     parts = [_heading(figures), table(["what", "at least", "aim", "found"], rows), ""]
-    if "peer" in figures:
+    if "ours" in figures.get("peer", {}).get("rounds", [{}])[0]:
         parts += [_peer_heading(figures["peer"]), table(*_peer(figures)), ""]
     if "panels" in figures:
         parts += ["Each panel, cold:\n", table(["panel", "seconds"], _each_panel(figures)), ""]
@@ -43,10 +43,10 @@ def _votes(figures: Figures) -> Iterator[Row]:
     found = figures["votes"]
     clients, cpu = found["clients"], found["cpu_ms_per_vote"]
     yield [f"votes/s, {clients} clients", "", "", f"{found['votes_per_second']:.1f}"]
-    for each in figures.get("peer", {}).get("rounds", []):
-        of = f"{each['votes_per_second']:.1f} of {figures['peer']['name']}"
-        name = f"votes/s against {of} at {each['tasks']:,} tasks, same run"
-        yield [name, "5x", "12x", f"{each['ours_to_peer']:.1f}x"]
+    for each in (each for each in figures.get("peer", {}).get("rounds", []) if "ours" in each):
+        both = f"{each['ours']['votes_per_second']:.1f} and {each['votes_per_second']:.1f}"
+        name = f"votes/s against {figures['peer']['name']} at {each['tasks']:,} tasks, by turns"
+        yield [name, "5x", "12x", f"{each['ours_to_peer']:.1f}x ({both})"]
     yield [f"next p95, {clients} clients", "50 ms", "20 ms", _pair(found["next_ms"])]
     yield [f"submit p95, {clients} clients", "50 ms", "20 ms", _pair(found["submit_ms"])]
     database = f"{cpu['web']:.1f} ms (database {cpu['database']:.1f} more)"
@@ -77,7 +77,7 @@ def _faults(figures: Figures) -> Iterator[Row]:
         return
     found = figures["faults"]
     cuts = found["cut_before"] + found["cut_after"]
-    clients = found["rounds"][0]["clients"]
+    clients = found["clients"]
     what = (
         f"over-assigned, lost, duplicated of {found['acknowledged']:,} votes at {clients} clients;"
         f" {cuts} connections cut, {found['workers_killed']} workers killed"
@@ -111,16 +111,17 @@ def _sqlite(figures: Figures) -> Iterator[Row]:
 
 def _peer_heading(peer: Figures) -> str:
     return (
-        f"The peer, {peer['name']}, in the same run: same PostgreSQL, same gunicorn, same clients"
-        " (8 accounts with tokens, three required choices per task, three annotations wanted).\n"
+        f"The peer, {peer['name']}, by turns with ours: same PostgreSQL, same gunicorn, same"
+        " clients (8 accounts with tokens, three required choices per task, three wanted).\n"
     )
 
 
 def _peer(figures: Figures) -> tuple[list[str], list[Row]]:
-    peer, ours = figures["peer"], figures.get("votes")
-    head = ["what", *(f"{peer['name']}, {each['tasks']:,} tasks" for each in peer["rounds"])]
-    every = [*peer["rounds"], *([ours] if ours else [])]
-    head += [f"ours, {figures['pairs']:,} pairs"] if ours else []
+    peer = figures["peer"]
+    head, every = ["what"], []
+    for each in peer["rounds"]:
+        head += [f"{peer['name']}, {each['tasks']:,} tasks", f"ours, {figures['pairs']:,} pairs"]
+        every += [each, each["ours"]]
     read: list[tuple[str, Callable[[Figures], str]]] = [
         ("votes/s", lambda each: f"{each['votes_per_second']:.1f}"),
         ("next p50 / p95", lambda each: _both(each["next_ms"])),
