@@ -11,7 +11,9 @@ from django.urls import URLPattern, path, reverse
 
 from annotation import admin_people  # noqa: F401  registers itself
 from annotation.campaigns import close_campaign, open_campaign, pause_campaign
+from annotation.cloning import clone_campaign, free_name
 from annotation.errors import AnnotationError
+from annotation.extending import extend_votes
 from annotation.forms import CampaignForm, ImportForm
 from annotation.imports import Target, import_given
 from annotation.models import (
@@ -29,6 +31,7 @@ from annotation.models import (
     Video,
     Vote,
 )
+from annotation.overlap import bridge
 from annotation.tables import Labels
 
 
@@ -81,7 +84,7 @@ class CampaignAdmin(admin.ModelAdmin):
     search_fields = ["name"]
     filter_horizontal = ["members"]
     readonly_fields = ["state", "triplets_done", "triplets_total", "created_by", "created_at"]
-    actions = ["open", "pause", "close"]
+    actions = ["open", "pause", "close", "one_more_vote", "clone", "tie_together"]
     change_list_template = "admin/annotation/campaign/change_list.html"
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
@@ -108,6 +111,27 @@ class CampaignAdmin(admin.ModelAdmin):
     @admin.action(description="Close", permissions=["change"])
     def close(self, request: HttpRequest, queryset: QuerySet[Campaign]) -> None:
         self._each(request, queryset, close_campaign, "closed")
+
+    @admin.action(description="Ask for one more vote per triplet", permissions=["change"])
+    def one_more_vote(self, request: HttpRequest, queryset: QuerySet[Campaign]) -> None:
+        def extend(campaign: Campaign) -> None:
+            extend_votes(campaign, campaign.votes_wanted + 1)
+
+        self._each(request, queryset, extend, "extended")
+
+    @admin.action(description="Clone as a draft, with the pairs", permissions=["add"])
+    def clone(self, request: HttpRequest, queryset: QuerySet[Campaign]) -> None:
+        user = request.user
+        assert isinstance(user, User)  # the admin site asked for a log-in
+
+        def copy(campaign: Campaign) -> None:
+            clone_campaign(campaign, free_name(campaign.name), user, triplets=True)
+
+        self._each(request, queryset, copy, "cloned")
+
+    @admin.action(description="Tie annotators together by shared pairs", permissions=["change"])
+    def tie_together(self, request: HttpRequest, queryset: QuerySet[Campaign]) -> None:
+        self._each(request, queryset, bridge, "tied together")
 
     def _each(
         self, request: HttpRequest, queryset: QuerySet[Campaign], move: Any, word: str

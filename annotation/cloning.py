@@ -41,6 +41,14 @@ def clone_campaign(
     return made
 
 
+def free_name(name: str) -> str:
+    """A name for a copy that nobody has taken: "Faces (2)", "Faces (3)"."""
+    number = 2
+    while Campaign.objects.filter(name=f"{name[:190]} ({number})").exists():
+        number += 1
+    return f"{name[:190]} ({number})"
+
+
 def _copy_guideline(campaign: Campaign, made: Campaign, user: User) -> None:
     newest = guidelines.newest(campaign)
     if newest.version:

@@ -43,6 +43,18 @@ def test_a_lead_opens_pauses_and_closes(voted, client, lee):
         assert voted.state == state
 
 
+def test_a_lead_extends_clones_and_ties_together(voted, client, lee):
+    client.force_login(lee)
+    for action in ("one_more_vote", "clone", "tie_together"):
+        client.post(
+            "/admin/annotation/campaign/", {"action": action, "_selected_action": [voted.pk]}
+        )
+    voted.refresh_from_db()
+    assert (voted.votes_wanted, voted.triplets_done) == (2, 0)
+    copy = Campaign.objects.get(name=f"{voted.name} (2)")
+    assert (copy.state, copy.triplets_total, copy.created_by) == ("draft", 3, lee)
+
+
 def test_a_campaign_without_triplets_stays_shut_with_a_reason(make_campaign, client, lee):
     campaign = make_campaign(0)
     Campaign.objects.filter(pk=campaign.pk).update(state="draft")
