@@ -176,9 +176,8 @@ def entropy(posterior: Iterable[float]) -> float:
 
 def _candidates(campaign: Campaign, user: User) -> QuerySet[Triplet]:
     voted = Vote.objects.filter(triplet=OuterRef("pk"), annotator=user)
-    return Triplet.objects.filter(
-        ~Exists(voted), campaign=campaign, state=TripletState.COMPLETE
-    ).order_by("pk")
+    rows = Triplet.objects.filter(~Exists(voted), campaign=campaign, state=TripletState.COMPLETE)
+    return rows.filter(video_a__withdrawn=False, video_b__withdrawn=False).order_by("pk")
 
 
 def _split(campaign: Campaign, user: User) -> QuerySet[Triplet]:

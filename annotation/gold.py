@@ -33,7 +33,7 @@ from annotation.models import (
 from annotation.shorthand import letter
 from formats.labels import Label
 
-_MADE_BY_HAND = (ProbeKind.PRACTICE, ProbeKind.QUALIFICATION, ProbeKind.GOLD)
+KINDS = (ProbeKind.PRACTICE, ProbeKind.QUALIFICATION, ProbeKind.GOLD)
 _LABELS = [label.value for label in Label]
 
 
@@ -51,8 +51,8 @@ class Question:
 
 def make(campaign: Campaign, kind: str, question: Question, user: User | None) -> Probe:
     """One question for practice, the qualification or as gold; CampaignError if it cannot be."""
-    if kind not in _MADE_BY_HAND:
-        raise CampaignError(f"A question is for {', '.join(_MADE_BY_HAND)}, not for {kind!r}.")
+    if kind not in KINDS:
+        raise CampaignError(f"A question is for {', '.join(KINDS)}, not for {kind!r}.")
     _check_clips(campaign, question)
     _check_expected(campaign, question.expected)
     _check_not_asked(campaign, question)
@@ -144,6 +144,7 @@ def promotable(campaign: Campaign) -> QuerySet[Triplet]:
     winner |= Q(lowest__contains=letter(Label.B, "", None))
     return (
         Triplet.objects.filter(campaign=campaign, state=TripletState.COMPLETE)
+        .filter(video_a__withdrawn=False, video_b__withdrawn=False)
         .filter(~Exists(Probe.objects.filter(triplet=OuterRef("pk"))))
         .annotate(
             lowest=Subquery(votes.annotate(word=Min("said")).values("word")),

@@ -115,7 +115,9 @@ def live(cursor: Cursor, now: datetime) -> ProbeLease | None:
     """The probe in hand; nothing is asked of the database where there is none."""
     if cursor.probe is None:
         return None
-    lease = with_clips().filter(pk=cursor.probe, state=ProbeLeaseState.OPEN).first()
+    held = with_clips().filter(pk=cursor.probe, state=ProbeLeaseState.OPEN)
+    # A clip of it may have been withdrawn meanwhile.
+    lease = held.filter(probe__active=True).first()
     return lease if lease is not None and lease.expires_at > now else None
 
 
@@ -190,6 +192,8 @@ def _repeat_for(cursor: Cursor, start: int) -> tuple[Probe | None, bool]:
         Vote.objects.live()
         .filter(campaign_id=cursor.campaign_id, annotator_id=cursor.annotator_id)
         .exclude(triplet__state=TripletState.WITHDRAWN)
+        .exclude(triplet__video_a__withdrawn=True)
+        .exclude(triplet__video_b__withdrawn=True)
         .order_by("-submitted_at")
     )
     old_enough = votes[REPEAT_AFTER : REPEAT_AFTER + _REPEAT_WITHIN]

@@ -92,6 +92,8 @@ class GoldView(Door):
         campaign, user = led_campaign(request, campaign_id), person(request)
         rows = gold.questions(campaign)
         if kind := request.query_params.get("kind"):
+            if kind not in gold.KINDS:
+                raise Unreadable(f"'kind' is one of {', '.join(gold.KINDS)}.")
             rows = rows.filter(kind=kind)
         page, after = _page(rows, request)
         return Response(

@@ -17,7 +17,7 @@ from annotation import adjudicating, flags, gold, recollecting, scorecards, stan
 from annotation.errors import AnnotationError, NotFound, Unreadable
 from annotation.marking import WINDOW
 from annotation.media_urls import poster_url, signed_url
-from annotation.models import Campaign, Dimension, Flag, Probe, ProbeKind, SplitReason, Video
+from annotation.models import Campaign, Dimension, Flag, Probe, SplitReason, Video
 from annotation.permissions import is_lead, may_see_campaign
 from annotation.qualifying import PRACTICE_QUESTIONS, QUALIFICATION_QUESTIONS
 from annotation.views import ballot_words
@@ -121,7 +121,7 @@ def gold_page(request: HttpRequest, campaign_id: int) -> HttpResponse:
     context = {
         "campaign": campaign,
         "supply": gold.supply(campaign),
-        "kinds": _KINDS,
+        "kinds": gold.KINDS,
         "kind": kind,
         "questions": [
             _question(each, user) for each in (rows.filter(kind=kind) if kind else rows)[:_LISTED]
@@ -136,9 +136,6 @@ def gold_page(request: HttpRequest, campaign_id: int) -> HttpResponse:
         "qualification_questions": QUALIFICATION_QUESTIONS,
     }
     return render(request, "annotation/gold.html", context)
-
-
-_KINDS: Final = (ProbeKind.PRACTICE, ProbeKind.QUALIFICATION, ProbeKind.GOLD)
 
 
 def _question(probe: Probe, user: User) -> dict[str, Any]:

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db.models import F
 
-from annotation import flags
+from annotation import adjudicating, flags, gold
 from annotation.importing import create_triplets
 from annotation.models import (
     Campaign,
@@ -182,6 +183,41 @@ def test_flagged_gold_is_asked_no_more_and_tells_nothing(
     flags.settle(Flag.objects.get().pk, lee, uphold=False)
     probe.refresh_from_db()
     assert probe.active
+
+
+def test_a_withdrawn_clip_is_no_repeat_no_gold_and_no_case(
+    campaign: Campaign, alice: Any, bob: Any, lee: Any, annotator: Any,
+    make_campaign: Callable[..., Campaign],
+) -> None:  # fmt: skip
+    done = make_campaign(30, votes_wanted=2)
+    Campaign.objects.filter(pk=done.pk).update(gold_share=0, repeat_share=0)
+    browsers = annotator(alice), annotator(bob)
+    for browser in browsers:
+        for _ in range(30):
+            assert browser.vote(browser.next(done), "left").status_code == 200
+    Campaign.objects.filter(pk=done.pk).update(repeat_share=0.5)
+    Video.objects.filter(prompt__in=done.triplets.values("prompt")).update(withdrawn=True)
+    assert gold.promotable(done).count() == 0
+    assert adjudicating.waiting(done, lee).total == 0
+    assert "lease" not in browsers[0].next(done)
+    # With its clips a repeat would be due.
+    Video.objects.update(withdrawn=False)
+    Cursor.objects.filter(campaign=done).update(questions=F("questions") + 2)
+    given = [each for _ in range(6) if "lease" in (each := next_of(browsers[0], done))]
+    assert given
+    assert adjudicating.waiting(done, lee).total > 0
+    # One that is in hand ends when its clip goes.
+    last = given[-1]
+    Probe.objects.filter(leases__token=last["lease"]).update(active=False)
+    assert browsers[0].next(done).get("lease") != last["lease"]
+
+
+def next_of(browser: Any, campaign: Campaign) -> dict[str, Any]:
+    """The next question, while the count of questions goes on."""
+    given: dict[str, Any] = browser.next(campaign)
+    if "lease" not in given:
+        Cursor.objects.filter(campaign=campaign).update(questions=F("questions") + 1)
+    return given
 
 
 def test_a_retired_question_stays_retired_when_its_clip_comes_back(
