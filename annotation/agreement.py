@@ -195,12 +195,12 @@ class Tally:
 
     def _often(self, rounds: int, seed: int) -> Floats:  # [1 + rounds, distinct]
         """How often each row comes: as it is, then in each resample."""
-        as_it_is = self.parts.sum(0)[None]
+        as_it_is: Floats = self.parts.sum(0, keepdims=True)
         groups = len(self.parts)
         if groups < 2:
             return as_it_is
-        drawn = resamples(groups, rounds=rounds, seed=seed) @ self.parts
-        return np.concatenate([as_it_is, drawn])
+        drawn: Floats = resamples(groups, rounds=rounds, seed=seed) @ self.parts
+        return np.vstack([as_it_is, drawn])
 
 
 def tallied(counts: ArrayLike, group: Integers) -> Tally:

@@ -8,6 +8,7 @@ import pytest
 
 from annotation.dashboards import PANELS
 from annotation.models import Consensus, Judgement, Vote
+from annotation.opinions import VALUES, opinions_of
 from annotation.posteriors import refresh_posteriors
 from annotation.shorthand import said
 
@@ -36,6 +37,20 @@ def test_each_vote_carries_its_judgements_in_shorthand(voted):
     assert {vote.said for vote in first} == {"AAT"}
     lefty = Vote.objects.filter(annotator__username="annotator 2")
     assert {vote.said[2] for vote in lefty} == {"x"}  # invalid, because a clip is broken
+
+
+def test_what_statistics_read_are_the_judgements(voted):
+    found = opinions_of(voted)
+    read = zip(
+        *(getattr(found, name).tolist() for name in ("triplet", "annotator", "dimension", "swap")),
+        [VALUES[value].value for value in found.value],
+        strict=True,
+    )
+    rows = Judgement.objects.values_list(
+        "vote__triplet_id", "vote__annotator_id", "dimension_id", "vote__swap", "label"
+    )
+    assert sorted(read) == sorted((*row[:3], int(row[3]), row[4]) for row in rows)
+    assert len(found) == 36
 
 
 def test_progress_counts_votes_and_triplets(voted):
