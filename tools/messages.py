@@ -86,6 +86,7 @@ def extracted(domain: str) -> Catalog:
 def texts_of_dimensions() -> Iterator[str]:
     """What the built-in dimension sets ask; `formats` marks nothing, because it knows no Django."""
     for dimension_set in BUILT_IN.values():
+        yield dimension_set.title
         for each in dimension_set.dimensions:
             yield from (each.title, each.question, *each.guideline)
 
