@@ -31,6 +31,7 @@ export class Transport {
     byId("stretched").hidden = !stretch;
     for (const [side, length] of lengths.entries()) byId(`length-${side}`).style.width = `${100 * length}%`;
     this.tick();
+    this.timeline.ariaValueText = byId("clock").textContent;
   }
 
   tick() {

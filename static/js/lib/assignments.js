@@ -153,12 +153,6 @@ export class Assignments extends EventTarget {
     pair?.dispose();
   }
 
-  /** What was fetched ahead is of no use any more: its stage is over. */
-  forgetAhead() {
-    for (const pair of this.ahead) this.#drop(pair);
-    this.ahead = [];
-  }
-
   async #renewAll() {
     if (document.visibilityState !== "visible") return;
     for (const pair of [this.current, ...this.ahead]) {
