@@ -36,14 +36,13 @@ from annotation.statements import (
     Columns,
     Row,
     Sql,
-    Statement,
     change,
     clock,
     insertion,
     json_rows,
     locking,
     prepared,
-    query,
+    read,
     read_time,
     run,
 )
@@ -141,22 +140,16 @@ LEFT JOIN {_table(Slot)} s ON s.holder_id = c.annotator_id AND s.state = 'leased
 LEFT JOIN {_table(Lease)} l ON l.token = s.lease_token
 LEFT JOIN {_table(Triplet)} t ON t.id = s.triplet_id
 WHERE c.campaign_id = %s AND c.annotator_id = %s
-ORDER BY l.issued_at, l.token"""
-
-
-def lock_of_cursor(campaign_id: int, user_id: int) -> tuple[Statement, ...]:
-    """The lock under which all of an annotator's acts in a campaign happen (`cursors`)."""
-    sql = locking(
-        f"SELECT 1 FROM {_table(Cursor)} WHERE campaign_id = %s AND annotator_id = %s"
-        " FOR NO KEY UPDATE"
-    )
-    return (query(sql, campaign_id, user_id),) if sql else ()
+ORDER BY l.issued_at, l.token {locking("FOR NO KEY UPDATE OF c")}"""
 
 
 def read_desk(campaign_id: int, user_id: int) -> Desk | None:
-    """None for somebody who has never been in this campaign."""
-    here = (campaign_id, user_id)
-    rows = run(*lock_of_cursor(*here), query(_desk_sql(), *here))[-1]
+    """The desk, with its cursor locked; None for somebody who has never been in this campaign.
+
+    Who had to wait for the lock sees the cursor as it is now, but may miss a slot that they were
+    given in the meantime. They then take the same seat, which breaks a uniqueness, and try again.
+    """
+    rows = read(_desk_sql(), campaign_id, user_id)
     if not rows:
         return None
     first = rows[0]
@@ -258,7 +251,7 @@ def next_place(desk: Desk) -> Place | None:
     user, position = desk.cursor.annotator_id, desk.cursor.position
     now = prepared(Slot, "lease_expires", desk.now)
     for which, value in ((_FREE, position), (_FREE_BEFORE, position), (_EXPIRED, now)):
-        rows = run(query(_place_sql(which), desk.campaign.pk, value, user, user, user))[0]
+        rows = read(_place_sql(which), desk.campaign.pk, value, user, user, user)
         if rows:
             slot_id, n, at, shuffle = rows[0][:4]
             return Place(slot_id, n, at, shuffle, _question(rows[0][4:]))
@@ -268,7 +261,7 @@ def next_place(desk: Desk) -> Place | None:
 def question_of(triplet_id: int) -> Question:
     """What is shown of a triplet that somebody holds already."""
     sql = f"SELECT t.id, {_QUESTION} FROM {_table(Triplet)} t {_clips_of('t')} WHERE t.id = %s"
-    return _question(run(query(sql, triplet_id))[0][0])
+    return _question(read(sql, triplet_id)[0])
 
 
 def _question(row: Row) -> Question:

@@ -18,7 +18,7 @@ from django.utils.crypto import constant_time_compare
 from django.utils.functional import SimpleLazyObject
 
 from annotation.models import Session
-from annotation.statements import Columns, prepared, query, run
+from annotation.statements import Columns, prepared, read
 
 _SESSION: Final = Columns(Session, "s")
 _PERSON: Final = Columns(User, "u")
@@ -48,7 +48,7 @@ class SessionStore(db.SessionStore):
 
     def _get_session_from_db(self) -> Session | None:
         now = prepared(Session, "expire_date", timezone.now())
-        rows = run(query(_session_sql(), self.session_key, now))[0]
+        rows = read(_session_sql(), self.session_key, now)
         if not rows:
             self._session_key = None
             return None

@@ -1,8 +1,9 @@
 """SQL by hand for the two doors that every vote goes through, and for nothing else.
 
 A queryset is compiled anew for each request, which costs more than the database does. Here the text
-of a statement is made once, from the models, so that a new column needs no change; and what
-belongs together goes to PostgreSQL in one round trip. SQLite runs the same text one by one.
+of a statement is made once, from the models, so that a new column needs no change. PostgreSQL
+plans what is read once per connection, and gets what is written together in one message; SQLite
+runs the same text one by one.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +12,9 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Final, Generic, TypeVar
 
-from django.db import connection, models
+import psycopg
+from django.db import DEFAULT_DB_ALIAS, connection, connections, models
+from django.db.backends.utils import CursorWrapper
 from django.db.models.expressions import Col
 
 Row = Sequence[Any]
@@ -22,11 +25,6 @@ M = TypeVar("M", bound=models.Model)
 class Statement:
     sql: str
     params: tuple[Any, ...] = ()
-    reads: bool = False  # gives rows; asking the driver would make an object of each column
-
-
-def query(sql: str, *params: Any) -> Statement:
-    return Statement(sql, params, reads=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +35,42 @@ class Sql:
     params: tuple[Any, ...] = ()
 
 
-def run(*statements: Statement) -> list[list[Row]]:
-    """The rows of each statement, in order."""
-    if connection.vendor != "postgresql":
-        return [_run_one(each) for each in statements]
-    found: list[list[Row]] = []
+def run(*statements: Statement) -> None:
+    """Write, in order; PostgreSQL gets all in one message."""
     with connection.cursor() as cursor:
+        if connection.vendor != "postgresql":
+            for each in statements:
+                cursor.execute(each.sql, each.params)
+            return
         sql = ";\n".join(each.sql for each in statements)
         cursor.execute(sql, [value for each in statements for value in each.params])
-        for each in statements:
-            found.append(cursor.fetchall() if each.reads else [])
-            cursor.nextset()
-    return found
 
 
-def _run_one(statement: Statement) -> list[Row]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement.sql, statement.params)
-        return cursor.fetchall() if statement.reads else []
+def read(sql: str, *params: Any) -> list[Row]:
+    """The rows of a SELECT. PostgreSQL plans it once per connection: planning costs most of it."""
+    with _reading_cursor() as cursor:
+        cursor.execute(sql, params)
+        rows: list[Row] = cursor.fetchall()
+        return rows
+
+
+def _reading_cursor() -> CursorWrapper:
+    if connection.vendor != "postgresql":
+        return connection.cursor()
+    database: Any = connections[DEFAULT_DB_ALIAS]
+    database.close_if_health_check_failed()
+    database.ensure_connection()
+    # Django's own cursors put the values into the text, and such a text cannot be prepared.
+    wrapped: CursorWrapper = database._prepare_cursor(_Reading(database.connection))
+    return wrapped
+
+
+class _Reading(psycopg.Cursor[Any]):
+    """Keeps the text of what is prepared already, which Django's log of statements asks for."""
+
+    def _send_query_prepared(self, name: bytes, pgq: Any, **options: Any) -> None:
+        self._query = pgq
+        super()._send_query_prepared(name, pgq, **options)
 
 
 # What the engines say differently.

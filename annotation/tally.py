@@ -1,6 +1,6 @@
 """What a vote meets: the lease it was given under, its triplet, the slots, what others said.
 
-Read in one statement after the locks, in the order cursor, triplet, slots (RELIABILITY 3a).
+Read in one statement, after the locks, in the order cursor, triplet, slots (RELIABILITY 3a).
 """
 
 import uuid
@@ -33,9 +33,8 @@ from annotation.statements import (
     json_rows,
     locking,
     prepared,
-    query,
+    read,
     read_time,
-    run,
 )
 
 
@@ -94,16 +93,14 @@ _FIXED: Final = 4  # columns before those of the tables
 
 
 @cache
-def _lock_sqls() -> tuple[str, ...]:
-    own = f"""FROM {_table(Lease)} l JOIN {_table(Triplet)} t ON t.id = l.triplet_id
-WHERE l.token = %s AND l.annotator_id = %s"""
-    return (
-        f"""SELECT 1 FROM {_table(Cursor)} WHERE (campaign_id, annotator_id) =
-(SELECT t.campaign_id, l.annotator_id {own}) FOR NO KEY UPDATE""",
-        f"""SELECT 1 FROM {_table(Triplet)} WHERE id = (SELECT t.id {own}) FOR NO KEY UPDATE""",
-        f"""SELECT 1 FROM {_table(Slot)} WHERE triplet_id = (SELECT t.id {own})
-ORDER BY id FOR NO KEY UPDATE""",
-    )
+def _lock_sql() -> str:
+    """Cursor, triplet, slots: for each row in the order in which they are named."""
+    return f"""SELECT 1 FROM {_table(Lease)} l
+JOIN {_table(Triplet)} t ON t.id = l.triplet_id
+JOIN {_table(Cursor)} c ON c.campaign_id = t.campaign_id AND c.annotator_id = l.annotator_id
+JOIN {_table(Slot)} s ON s.triplet_id = t.id
+WHERE l.token = %s AND l.annotator_id = %s
+ORDER BY s.id FOR NO KEY UPDATE OF c,t,s"""
 
 
 @cache
@@ -129,8 +126,10 @@ ORDER BY s.n"""
 def read_tally(token: uuid.UUID, user_id: int, guideline: int = 0) -> Tally | None:
     """Lock and read; None where the token is of no lease of this person."""
     own = (prepared(Lease, "token", token), user_id)
-    locks = [query(sql, *own) for sql in _lock_sqls()] if locking("yes") else []
-    rows = run(*locks, query(_tally_sql(), guideline, *own))[-1]
+    if locking("needed"):
+        # A statement of its own: the next one sees what those did who were waited for.
+        read(_lock_sql(), *own)
+    rows = read(_tally_sql(), guideline, *own)
     return _tally(rows) if rows else None
 
 

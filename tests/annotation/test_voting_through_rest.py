@@ -26,6 +26,7 @@ def test_a_pair_comes_with_all_that_the_page_needs(make_campaign, alice, annotat
     }
     assert set(given["left"]) == {
         *("id", "url", "poster", "fps", "num_frames", "width", "height", "duration"),
+        "flash_warning",
     }
     assert [each["key"] for each in given["dimensions"]] == ["VQ", "MQ", "TA"]
     assert given["progress"] == {"mine": 0, "done": 0, "total": 1}
