@@ -16,6 +16,7 @@ from annotation.assigning import Offer, Wish
 from annotation.ballots import Answer, Ballot, Said
 from annotation.cursors import active_today
 from annotation.errors import BadVote, Unreadable
+from annotation.flashes import SAFE
 from annotation.gates import daily_ms
 from annotation.media_urls import image_url, poster_url, signed_url
 from annotation.models import Campaign, Dimension, Prompt, Video
@@ -214,6 +215,7 @@ def receipt_json(receipt: Receipt) -> dict[str, Any]:
         "revision": receipt.revision,
         "replay": receipt.replay,
         "feedback": receipt.feedback,
+        "explanation": receipt.explanation,
         "note": receipt.note,
     }
 
@@ -269,9 +271,10 @@ def video_json(video: Video, user: User) -> dict[str, Any]:
         "id": str(video.pk),
         "url": signed_url(video.pk, user),
         "poster": poster_url(video.pk, user),
-        "fps": video.fps,
-        "num_frames": video.num_frames,
+        "fps": video.shown_fps,
+        "num_frames": video.shown_frames,
         "width": video.width,
         "height": video.height,
         "duration": video.duration,
+        "flash_warning": (video.flashes or 0) > SAFE,
     }
