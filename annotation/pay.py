@@ -143,7 +143,9 @@ def _sources(period: Period, of: Mapping[str, Any]) -> Iterator[Iterable[Mapping
         rows = table._default_manager.filter(period.of("submitted_at"), **of)
         yield _by_day(rows, "submitted_at").annotate(active=Sum("active_ms"), questions=first)
     flags = Flag.objects.filter(period.of("created_at"), kind__in=_ENDED_BY_FLAG, **of)
-    yield _by_day(flags, "created_at").annotate(questions=Count("pk"))
+    # Both clips of one question may be flagged: that is one question.
+    asked = Count("triplet", distinct=True) + Count("probe", distinct=True)
+    yield _by_day(flags, "created_at").annotate(questions=asked)
 
 
 def _by_day(rows: QuerySet[Any, Any], at: str) -> QuerySet[Any, Any]:

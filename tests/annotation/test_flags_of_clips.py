@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.db.models import F
 
-from annotation import adjudicating, flags, gold
+from annotation import adjudicating, flags, gold, pay
 from annotation.importing import create_triplets
 from annotation.models import (
     Campaign,
@@ -105,6 +105,7 @@ def test_a_flag_on_the_pair_takes_both_clips_out(
     assert Video.objects.filter(withdrawn=True).count() == 2
     assert Flag.objects.count() == 2
     assert Cursor.objects.get(annotator=alice).questions == 1
+    assert [day.questions for day in pay.days_of(campaign)] == [1]
 
 
 @pytest.mark.parametrize("kind", ["recognised", "other"])
