@@ -17,7 +17,7 @@ from django.db import IntegrityError, transaction
 from django.http import QueryDict
 from django.utils import timezone
 
-from annotation.errors import Unreadable, VoteConflict
+from annotation.errors import AnnotationError, Unreadable, VoteConflict
 from annotation.models import StoredAnswer
 
 _KEPT: Final = timedelta(days=1)
@@ -76,8 +76,9 @@ def once(
             answered = act()
             _keep(user, key, request_sha256, answered)
             return answered
-    except IntegrityError:
-        # Somebody was quicker under this key; without a key in the table it was something else.
+    except (IntegrityError, AnnotationError):
+        # The same request was quicker, and this one met what it had done; or something else is
+        # wrong, and then nothing stands under this key.
         earlier = _earlier(user, key, request_sha256)
         if earlier is None:
             raise

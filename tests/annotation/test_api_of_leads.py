@@ -1,12 +1,14 @@
 """The doors of leads: strict in what they read, uniform in what goes wrong, safe to call twice."""
 
 import json
+from threading import Barrier, Thread
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 
-from annotation.campaigns import create_campaign
+from annotation.campaigns import create_campaign, ensure_built_in_sets
 from annotation.models import Campaign, DimensionSet, StoredAnswer, Triplet, Video
 
 pytestmark = pytest.mark.django_db
@@ -217,6 +219,30 @@ def test_the_same_request_under_one_key_is_done_once(lead):
         lead, "post", "/api/campaigns", {**body, "name": "two"}, **{"Idempotency-Key": "k-1"}
     )
     assert (other.status_code, other.json()["code"]) == (409, "conflict")
+    assert Campaign.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_equal_requests_at_once_one_acts_and_both_are_answered(lee):
+    together, answers = Barrier(2), []
+
+    def ask() -> None:
+        client = Client()
+        client.force_login(lee)
+        together.wait()
+        body = {"name": "one", "dimension_set": "anime"}
+        answers.append(send(client, "post", "/api/campaigns", body, **{"Idempotency-Key": "k"}))
+        connection.close()
+
+    ensure_built_in_sets()
+    threads = [Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [each.status_code for each in answers] == [201, 201]
+    assert answers[0].json() == answers[1].json()
+    assert sum("Idempotency-Replayed" in each.headers for each in answers) == 1
     assert Campaign.objects.count() == 1
 
 
