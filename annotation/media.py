@@ -5,7 +5,9 @@ opened in the bounded child, which may die of it.
 """
 
 import os
+import shutil
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +29,7 @@ from formats.files import sha256_of, write_atomically
 
 __all__ = ["image_url", "poster_url", "signature_holds", "signed_url"]
 _CHUNK: Final = 1 << 20
+_FORGOTTEN: Final = 24 * 3600.0
 
 
 # Where things lie: the key of a file in the storage, and on this machine.
@@ -227,6 +230,13 @@ def workplace() -> Iterator[Path]:
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root) as folder:
         yield Path(folder)
+
+
+def sweep_quarantine() -> None:
+    """Remove what processes that were killed left there. No file is worked on for a day."""
+    for folder in (Path(settings.MEDIA_ROOT) / "quarantine").glob("*"):
+        if time.time() - folder.stat().st_mtime > _FORGOTTEN:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

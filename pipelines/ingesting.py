@@ -21,7 +21,13 @@ from annotation.archives import unpack
 from annotation.clip_lists import Listed, files_below, listed, read_manifest
 from annotation.errors import AnnotationError
 from annotation.flashes import SAFE
-from annotation.media import KeptClip, below_incoming, register_clip, store_reference_image
+from annotation.media import (
+    KeptClip,
+    below_incoming,
+    register_clip,
+    store_reference_image,
+    sweep_quarantine,
+)
 from annotation.models import Generator, Prompt, Video
 from annotation.taking import Taken, Taker
 from annotation.twins import Seen, look_alike, same_bytes
@@ -146,6 +152,7 @@ class Journal:
 def perform(run: Supervised) -> Outcome:
     """Settle every file, then compare what was taken, and write the report."""
     config = IngestConfig.from_json(run.dir.config())
+    sweep_quarantine()
     files = list(_planned(run, config))
     if not files:
         raise FormatError("there is no file to take")

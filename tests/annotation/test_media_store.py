@@ -1,12 +1,14 @@
 """Clips are kept by content, and annotators get copies that say nothing about their origin."""
 
+import os
+import time
 from pathlib import Path
 
 import av
 import pytest
 
 from annotation.errors import MediaError
-from annotation.media import original_path, shown_path, store_video
+from annotation.media import original_path, shown_path, store_video, sweep_quarantine
 from annotation.models import Generator, Prompt, Video
 
 pytestmark = pytest.mark.django_db
@@ -107,6 +109,17 @@ def test_a_clip_that_is_too_long_or_too_fast_is_refused(prompt, tmp_path, write_
         store_video(write_clip(tmp_path / "long.mp4", frames=70, fps=1), prompt=prompt)
     with pytest.raises(MediaError, match="240 frames per second; expected up to 120"):
         store_video(write_clip(tmp_path / "fast.mp4", fps=240), prompt=prompt)
+
+
+def test_what_killed_processes_left_in_the_quarantine_is_swept(settings):
+    root = Path(settings.MEDIA_ROOT) / "quarantine"
+    for name, age in (("old", 25 * 3600), ("new", 0)):
+        (root / name).mkdir(parents=True)
+        (root / name / "clip").write_bytes(b"x")
+        then = time.time() - age
+        os.utime(root / name, (then, then))
+    sweep_quarantine()
+    assert [each.name for each in root.iterdir()] == ["new"]
 
 
 @pytest.mark.shared
