@@ -155,3 +155,38 @@ def test_the_real_clips_go_from_csv_to_snapshot_and_back(shared: Path, tmp_path:
 def test_an_unknown_campaign_ends_the_command_with_a_sentence() -> None:
     with pytest.raises(CommandError, match="there is no campaign 'nobody'"):
         call_command("take_snapshot", "nobody")
+
+
+def test_clips_that_were_scored_alone_carry_their_scores_as_far_as_the_trainer(
+    tmp_path: Path,
+) -> None:
+    import numpy as np
+
+    from annotation.campaigns import create_campaign
+    from annotation.imports import Target, import_rows
+    from annotation.models import Campaign, Video
+    from annotation.sources import table_with_clips
+    from models_rm.data import pairs_of
+    from pipelines.exporting import export
+
+    make_campaign(pairs=1)
+    create_campaign("alone", "anime-groups", kind="single")
+    table = tmp_path / "scores.csv"
+    table.write_text(
+        "video,MOS_appearance,MOS_consistency\n"
+        + "".join(
+            f"{pk},4.5,{n + 1}\n" for n, pk in enumerate(Video.objects.values_list("pk", flat=True))
+        )
+    )
+    import_rows(table_with_clips(table), Target("alone"))
+    artifact = _snapshot(Campaign.objects.get(name="alone"))
+    records = read_snapshot(path_of(artifact)).records
+    assert [(each.video_b, each.labels) for each in records] == [(None, {})] * 2
+    assert {each.scores_a["appearance"] for each in records} == {4.5}
+    assert artifact.meta["counts"]["labels"]["appearance"]["scored"] == 2
+    pairs = pairs_of(records, ("appearance", "consistency"))
+    assert not pairs.valid.any()  # nothing to compare
+    assert np.array_equal(pairs.a, pairs.b)
+    assert np.array_equal(pairs.score_a, pairs.score_b)
+    assert export(artifact, "parquet", tmp_path / "out.parquet").rows == 2
+    assert export(artifact, "trl", tmp_path / "out.jsonl").rows == 0
