@@ -50,6 +50,7 @@ from annotation.templatetags.annotation_format import coefficient, percent
 
 Charts = dict[str, Any]
 _MOST_ROWS = 20
+_MOST_WITH_TEXT = 14  # columns of a heat map whose cells hold text; the template says so too
 
 
 def charts_of(name: str, panel: Any) -> Charts:
@@ -214,18 +215,25 @@ def _kappa(panel: KappaPanel) -> Charts:
 
 
 def _kappa_heat(panel: KappaPanel, each: DimensionKappas) -> Heat:
-    """Above the diagonal kappa, below it how many questions two people have in common."""
+    """Above the diagonal kappa, below it how many questions two people have in common.
+
+    Where cells are too small for text, kappa stands on both sides.
+    """
+    small = len(panel.people) > _MOST_WITH_TEXT
     rows = [
         HeatRow(
             panel.people[i],
-            tuple(_kappa_cell(panel, cell, i, j) for j, cell in enumerate(line)),
+            tuple(_kappa_cell(panel, cell, (i, j), small=small) for j, cell in enumerate(line)),
         )
         for i, line in enumerate(each.cells)
     ]
-    return Heat(each.title, "heat", panel.people, tuple(rows), small=len(panel.people) > 14)
+    return Heat(each.title, "heat", panel.people, tuple(rows), small=small)
 
 
-def _kappa_cell(panel: KappaPanel, cell: KappaCell, i: int, j: int) -> HeatCell:
+def _kappa_cell(
+    panel: KappaPanel, cell: KappaCell, place: tuple[int, int], *, small: bool
+) -> HeatCell:
+    i, j = place
     if i == j:
         return HeatCell("", None, "")
     tip = _("%(one)s and %(other)s: %(kappa)s; %(n)s in common") % {
@@ -234,10 +242,9 @@ def _kappa_cell(panel: KappaPanel, cell: KappaCell, i: int, j: int) -> HeatCell:
         "kappa": _kappa_words(cell, panel.min_shared),
         "n": f"{cell.shared:,}",
     }
-    if i > j:
-        return HeatCell(
-            f"{cell.shared:,}" if cell.shared < 10_000 else f"{cell.shared // 1000}k", None, tip
-        )
+    if i > j and not small:
+        text = f"{cell.shared:,}" if cell.shared < 10_000 else f"{cell.shared // 1000}k"
+        return HeatCell(text, None, tip)
     text = "" if cell.kappa is None else coefficient(cell.kappa)
     return HeatCell(text, level(cell.kappa, 0.0, 1.0), tip)
 

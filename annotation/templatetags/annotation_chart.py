@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 from annotation import charts
 from annotation.clustered import Figure
 from annotation.dashboards.panel import Column, Table
-from annotation.templatetags.annotation_format import UNDEFINED, coefficient, percent
+from annotation.templatetags.annotation_format import UNDEFINED, coefficient, percent, percent_fine
 
 register = template.Library()
 
@@ -88,7 +88,7 @@ def limits(figure: Figure | None, kind: str = "coefficient") -> str:
     """The interval of a figure, or nothing."""
     if figure is None or figure.low is None or figure.high is None:
         return ""
-    text = percent if kind == "share" else coefficient
+    text = percent_fine if kind == "share" else coefficient
     return f"{text(figure.low)} \N{EN DASH} {text(figure.high)}"
 
 
