@@ -1,7 +1,7 @@
 """How fast and how right annotation is under load, beside a peer where it is installed.
 
     python -m bench.annotation [--pairs 182000] [--seconds 30] [--json FILE]
-        [--only import,votes,ratio,faults,panels,sqlite,peer]
+        [--only votes,ratio,peer,faults,panels,sqlite]
         [--postgres-binaries DIR]
         [--peer label-studio (--peer-venv DIR | --peer-url URL --peer-project N --peer-people FILE)]
 
@@ -32,7 +32,7 @@ from tools.processes import pss_bytes
 from tools.services import PostgresServer, postgres_server
 from tools.web import WebServer
 
-PARTS: Final = ("import", "votes", "ratio", "faults", "panels", "sqlite", "peer")
+PARTS: Final = ("votes", "ratio", "peer", "faults", "panels", "sqlite")
 PEOPLE: Final = 60
 SMALL: Final = 1000  # pairs of the campaign that `next` is compared with
 TURNS: Final = 3  # of ours and the peer
@@ -64,18 +64,15 @@ class Benchmark:
         people = self.site.job("people", count=PEOPLE)["people"]
         self._import()
         with self.site.served() as server:
-            if self.wants("votes"):
-                self._votes(server, people)
-            if self.wants("ratio"):
-                self._ratio(server, people)
-            if self.wants("faults"):
-                self._faults(server, people)
+            parts = {"votes": self._votes, "ratio": self._ratio, "peer": self._peer,
+                     "faults": self._faults}  # fmt: skip
+            for name in self.options.only:
+                if name in parts:
+                    parts[name](server, people)
         if self.wants("panels"):
             self._panels()
         if self.wants("sqlite"):
             self._sqlite()
-        if self.wants("peer") and self.options.peer:
-            self._peer(people)
         return self.found
 
     def _import(self) -> None:
@@ -183,17 +180,16 @@ class Benchmark:
             **site.job("audit", ledgers=ledgers, campaigns=[campaign["campaign"]]),
         }
 
-    def _peer(self, people: Sequence[Any]) -> None:
+    def _peer(self, server: WebServer, people: Sequence[Any]) -> None:
         """The same clients at both, by turns: what else the machine does meets both alike."""
+        if not self.options.peer:
+            return
         if self.options.peer_url:
             self.found["peer"] = {"name": self.options.peer, "rounds": [self._foreign_peer()]}
             return
         say(f"setting up {self.options.peer}")
         database, folder = self._database("peer"), self.folder / "peer"
-        with (
-            self.site.served() as server,
-            label_studio(self.options.peer_venv, database, folder, self.options.clients) as peer,
-        ):
+        with label_studio(self.options.peer_venv, database, folder, self.options.clients) as peer:
             rounds = [self._against(server, people, peer, each) for each in self.options.peer_tasks]
             pss = round(pss_bytes(peer.server.pid) / MEGABYTE)
         self.found["peer"] = {"name": self.options.peer, "pss_mb": pss, "rounds": rounds}
@@ -313,7 +309,12 @@ def main() -> None:
         scratch() as folder,
         postgres_server(durable=True, binaries=options.postgres_binaries) as postgres,
     ):
-        found = Benchmark(options, postgres, folder).run()
+        benchmark = Benchmark(options, postgres, folder)
+        try:
+            found = benchmark.run()
+        except BaseException:
+            print(json.dumps(benchmark.found, indent=1))  # what was measured before it broke
+            raise
         version = postgres.version
     machine = {
         "cores": len(os.sched_getaffinity(0)),
