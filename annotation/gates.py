@@ -3,13 +3,13 @@
 The order is the order in which a person can do something about it.
 """
 
-import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
 from django.utils.translation import gettext as _
 
+from annotation.consents import digest
 from annotation.cursors import active_today
 from annotation.models import Campaign, CampaignState, Cursor, Dimension, Stage
 from annotation.offers import Empty
@@ -33,7 +33,7 @@ def closed_gate(
 
 
 def _of_person(campaign: Campaign, cursor: Cursor, now: datetime) -> Empty | None:
-    if campaign.consent and cursor.consented != consent_sha256(campaign.consent):
+    if campaign.consent and cursor.consented != digest(campaign.consent):
         return Empty(_("Please read what you agree to before you begin."), _A_WHILE, "consent")
     if campaign.must_accept > cursor.accepted:
         return Empty(_("The guideline has changed; please read it first."), _A_WHILE, "guideline")
@@ -61,7 +61,3 @@ def _of_screen(dimensions: Sequence[Dimension], screen_width: int | None) -> Emp
 def daily_ms(campaign: Campaign) -> int:
     """Active milliseconds per person and day, at most."""
     return int(campaign.daily_hours * _HOUR_MS)
-
-
-def consent_sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

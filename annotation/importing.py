@@ -60,6 +60,8 @@ def _check_pair(campaign: Campaign, pair: Pair) -> None:
     for video in (video_a, video_b or video_a):
         if video.prompt_id != prompt.pk:
             raise CampaignError(f"the clip {video.pk} was not made for the prompt {prompt!s:.60}")
+        if video.withdrawn:
+            raise CampaignError(f"the clip {video.pk} is withdrawn; nobody is asked about it")
 
 
 def _pair_key(prompt: Prompt, video_a: Video, video_b: Video | None) -> PairKey:

@@ -9,7 +9,7 @@ runs the same text one by one.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Final, Generic, TypeVar
 
 import psycopg
@@ -162,29 +162,56 @@ def read_time(value: Any) -> datetime:
 
 def prepared(model: type[models.Model], name: str, value: Any) -> Any:
     """A value as this engine stores it in this column."""
-    return _field(model, name).get_db_prep_save(value, connection)
+    convert = _column(model, name)[1]
+    return value if convert is None else convert(value, connection)
 
 
-def _field(model: type[models.Model], name: str) -> "models.Field[Any, Any]":
+@cache
+def _column(model: type[models.Model], name: str) -> tuple[str, Callable[[Any, Any], Any] | None]:
+    """The quoted name of a column, and how its values get their form."""
     field = model._meta.get_field(name)
     if not isinstance(field, models.Field):
         raise TypeError(f"{name} is no column of {model.__name__}")
-    return field
+    return f'"{field.column}"', _conversion(field)
 
 
 def insertion(rows: Sequence[models.Model], then: str = "") -> Statement:
     """INSERT of instances of one model. `then`: what to do on a conflict."""
-    meta = rows[0]._meta
-    fields = [each for each in meta.concrete_fields if not isinstance(each, models.AutoField)]
-    places = "(" + ", ".join(["%s"] * len(fields)) + ")"
+    table = _inserted(type(rows[0]))
     values = tuple(
-        field.get_db_prep_save(getattr(row, field.attname), connection)
+        value if convert is None else convert(value, connection)
         for row in rows
-        for field in fields
+        for name, convert in table.columns
+        for value in (getattr(row, name),)
     )
+    return Statement(f"{table.text} {', '.join([table.places] * len(rows))} {then}", values)
+
+
+@dataclass(frozen=True, slots=True)
+class _Inserted:
+    """What does not change between two INSERTs into a table."""
+
+    text: str
+    places: str
+    columns: tuple[tuple[str, Callable[[Any, Any], Any] | None], ...]
+
+
+@cache
+def _inserted(model: type[models.Model]) -> _Inserted:
+    meta = model._meta
+    fields = [each for each in meta.concrete_fields if not isinstance(each, models.AutoField)]
     columns = ", ".join(f'"{each.column}"' for each in fields)
-    lines = ", ".join([places] * len(rows))
-    return Statement(f"INSERT INTO {meta.db_table} ({columns}) VALUES {lines} {then}", values)
+    return _Inserted(
+        text=f"INSERT INTO {meta.db_table} ({columns}) VALUES",
+        places="(" + ", ".join(["%s"] * len(fields)) + ")",
+        columns=tuple((each.attname, _conversion(each)) for each in fields),
+    )
+
+
+def _conversion(field: "models.Field[Any, Any]") -> Callable[[Any, Any], Any] | None:
+    """How a value gets its form for the engine; the driver of PostgreSQL knows Python's types."""
+    known = connection.vendor == "postgresql" and not isinstance(field, models.JSONField)
+    return None if known else field.get_db_prep_save
 
 
 def change(
@@ -198,14 +225,14 @@ def change(
 
 
 def _assigned(model: type[models.Model], name: str, value: Any, given: list[Any]) -> str:
-    column = _field(model, name).column
+    column = _column(model, name)[0]
     if isinstance(value, Sql):
         given.extend(value.params)
-        return f'"{column}" = {value.text}'
+        return f"{column} = {value.text}"
     given.append(prepared(model, name, value))
-    return f'"{column}" = %s'
+    return f"{column} = %s"
 
 
 def _equal(model: type[models.Model], name: str, value: Any, given: list[Any]) -> str:
     given.append(prepared(model, name, value))
-    return f'"{_field(model, name).column}" = %s'
+    return f"{_column(model, name)[0]} = %s"

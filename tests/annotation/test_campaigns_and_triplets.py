@@ -12,7 +12,7 @@ from annotation.campaigns import (
     store_dimension_set,
 )
 from annotation.errors import CampaignError
-from annotation.importing import create_triplets
+from annotation.importing import create_triplets, position_of
 from annotation.models import Campaign, Dimension, DimensionSet, Slot, Triplet
 from annotation.permissions import (
     is_annotator,
@@ -92,7 +92,30 @@ def test_a_pair_of_one_clip_or_of_another_prompt_is_refused(make_campaign):
         create_triplets(campaign, [(one.prompt, one.video_a, one.video_a)])
     with pytest.raises(CampaignError, match="was not made for the prompt"):
         create_triplets(campaign, [(one.prompt, one.video_a, two.video_b)])
+    one.video_a.withdrawn = True
+    with pytest.raises(CampaignError, match="is withdrawn"):
+        create_triplets(campaign, [(one.prompt, one.video_a, one.video_b)])
     assert Triplet.objects.count() == 2
+
+
+def test_new_pairs_get_slots_of_their_own_beside_those_that_are_there(make_campaign):
+    campaign, other = make_campaign(2, votes_wanted=2), make_campaign(3, votes_wanted=1)
+    pairs = [(each.prompt, each.video_a, each.video_b) for each in other.triplets.all()]
+    there = [(each.prompt, each.video_b, each.video_a) for each in campaign.triplets.all()]
+    made = create_triplets(campaign, [*there, *pairs, *pairs], priority=3)
+    assert [each.pk for each in made[:2]] == list(
+        campaign.triplets.order_by("pk").values_list("pk", flat=True)[:2]
+    )
+    slots = Slot.objects.filter(campaign=campaign)
+    assert sorted(slots.values_list("triplet__priority", "n")) == [
+        *[(0, 1), (0, 1), (0, 2), (0, 2)],
+        *[(3, 1)] * 3,
+        *[(3, 2)] * 3,
+    ]
+    for slot in slots.select_related("triplet"):
+        triplet = slot.triplet
+        assert slot.position == position_of(triplet.priority, triplet.shuffle)
+        assert (slot.state, slot.holder, slot.epoch) == ("open", None, 0)
 
 
 def test_roles_decide_who_sees_what(make_campaign, alice, bob, lee, mia, charlie, olga):

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from annotation.gates import consent_sha256
+from annotation.consents import digest
 from annotation.models import Campaign, Cursor, Dimension, Guideline, Slot, Vote
 
 
@@ -53,7 +53,7 @@ def test_what_was_done_opens_the_gates(campaign, cursor, browser):
     change(campaign, consent="You agree.", must_accept=2, daily_hours=1)
     change(
         cursor,
-        consented=consent_sha256("You agree."),
+        consented=digest("You agree."),
         accepted=2,
         active_ms_today=3_600_000,
         day=timezone.now().date() - timedelta(days=1),
