@@ -4,8 +4,8 @@ With a bare environment the project boots in development mode on loopback: SQLit
 under `var/`. Production mode (TIEBREAK_MODE=production) refuses to start when something is unsafe.
 """
 
-from datetime import timedelta
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import django_stubs_ext

@@ -44,4 +44,4 @@ def _makers_of_bases(steps: Iterable[Run]) -> set[int]:
         if row.base_model is not None and row.base_model.artifact is not None
     }
     waited_for = inputs.filter(producer__kind="pretrain").values_list("producer_id", flat=True)
-    return by_model | {pk for pk in waited_for if pk is not None}
+    return by_model | set(waited_for)

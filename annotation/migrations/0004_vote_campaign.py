@@ -4,7 +4,7 @@ from django.db import migrations, models
 from django.db.models import OuterRef, Subquery
 
 
-def fill(apps, schema_editor):
+def fill(apps, schema_editor):  # noqa: ARG001
     Vote, Triplet = apps.get_model("annotation", "Vote"), apps.get_model("annotation", "Triplet")
     of_triplet = Triplet.objects.filter(pk=OuterRef("triplet")).values("campaign")
     Vote.objects.filter(campaign=None).update(campaign=Subquery(of_triplet))

@@ -110,6 +110,9 @@ class Video(models.Model):
         ]
         indexes = [models.Index(fields=["sha256"], name="video_by_content")]
 
+    def __str__(self) -> str:
+        return str(self.id)
+
     @property
     def shown_fps(self) -> float:
         """The rate of the copy for people: constant, also where that of the original is not."""
@@ -120,6 +123,3 @@ class Video(models.Model):
         """How many frames that copy has."""
         varies = "constant_rate" in self.meta
         return round(self.duration * self.shown_fps) if varies else self.num_frames
-
-    def __str__(self) -> str:
-        return str(self.id)
