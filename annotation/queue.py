@@ -140,16 +140,24 @@ LEFT JOIN {_table(Slot)} s ON s.holder_id = c.annotator_id AND s.state = 'leased
 LEFT JOIN {_table(Lease)} l ON l.token = s.lease_token
 LEFT JOIN {_table(Triplet)} t ON t.id = s.triplet_id
 WHERE c.campaign_id = %s AND c.annotator_id = %s
-ORDER BY l.issued_at, l.token {locking("FOR NO KEY UPDATE OF c")}"""
+ORDER BY l.issued_at, l.token {locking("FOR NO KEY UPDATE OF c SKIP LOCKED")}"""
+
+
+@cache
+def _wait_sql() -> str:
+    return f"""SELECT 1 FROM {_table(Cursor)} WHERE campaign_id = %s AND annotator_id = %s
+FOR NO KEY UPDATE"""
 
 
 def read_desk(campaign_id: int, user_id: int) -> Desk | None:
     """The desk, with its cursor locked; None for somebody who has never been in this campaign.
 
-    Who had to wait for the lock sees the cursor as it is now, but may miss a slot that they were
-    given in the meantime. They then take the same seat, which breaks a uniqueness, and try again.
+    Who must wait for the lock, as two tabs do for each other, waits in a statement of its own: only
+    the next one sees what was given in the meantime.
     """
     rows = read(_desk_sql(), campaign_id, user_id)
+    if not rows and locking("needed") and read(_wait_sql(), campaign_id, user_id):
+        rows = read(_desk_sql(), campaign_id, user_id)
     if not rows:
         return None
     first = rows[0]

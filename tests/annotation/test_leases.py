@@ -1,10 +1,12 @@
 """Who gets which pair, for how long, and what happens to what is left lying."""
 
 import random
+import threading
 import uuid
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.db.models import F
 
 from annotation import assigning, queue
@@ -184,3 +186,31 @@ def test_the_side_is_recorded_with_the_lease(make_campaign, people):
     assert lease.swap == swapped(lease_of(given).slot.n, lease.triplet.shuffle)
     sides = {lease.left_id, lease.right_id}
     assert sides == {lease.triplet.video_a_id, lease.triplet.video_b_id}
+
+
+@pytest.mark.faults
+@pytest.mark.django_db(transaction=True)
+def test_tabs_of_one_person_that_ask_at_once_each_get_a_pair(make_campaign, people):
+    """Each waits for the others' lock, and then sees what they were given."""
+    campaign, user = make_campaign(20), people(1)[0]
+    barrier, given = threading.Barrier(3), []
+
+    def ask() -> None:
+        try:
+            barrier.wait(10)
+            given.append(claim(campaign, user, uuid.uuid4(), prefetch=True))
+        finally:
+            connection.close()
+
+    claim(campaign, user, uuid.uuid4())  # the cursor is there
+    Slot.objects.filter(state="leased").update(**assigning.OPEN_AGAIN)
+    for _ in range(5):
+        threads = [threading.Thread(target=ask) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        tokens = [each.token for each in given if isinstance(each, Assignment)]
+        assert len(set(tokens)) == 3, given
+        given.clear()
+        Slot.objects.filter(state="leased").update(**assigning.OPEN_AGAIN)
