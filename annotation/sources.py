@@ -1,9 +1,12 @@
 """What is imported from: a table beside its clips, a folder with both, or a zip archive of both.
 
-A row can name nothing else: every path stays inside the folder, links followed, or inside the
-archive, whose members are found by their names there and never become paths (`archives`).
+A row can name nothing else: every path stays inside the folder, or inside the archive, whose
+members are found by their names there and never become paths (`archives`). A link in the folder
+leads out of it only where an operator imports at the command line: data are often kept as links,
+and whoever has a shell can read what they lead to anyway.
 """
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,27 +35,35 @@ class Source:
         return message.replace(f"{self.root.resolve()}/", "").replace(f"{self.root}/", "")
 
 
-def table_with_clips(table: Path, clips: Path | None = None, *, name: str = "") -> Source:
+def table_with_clips(
+    table: Path, clips: Path | None = None, *, name: str = "", links: bool = False
+) -> Source:
     """A table file; its paths start from `clips`, or from its own folder."""
     folder = clips or table.parent
-    return Source(table, name or str(table), _below(folder), folder)
+    return Source(table, name or str(table), _below(folder, links=links), folder)
 
 
 @contextmanager
-def opened(given: Path, *, name: str = "", clips: Path | None = None) -> Iterator[Source]:
-    """The source at this path: a table, a folder with a table, or an archive with one."""
+def opened(
+    given: Path, *, name: str = "", clips: Path | None = None, links: bool = False
+) -> Iterator[Source]:
+    """The source at this path: a table, a folder with a table, or an archive with one.
+
+    `links`: links in the folder may lead out of it.
+    """
     shown = name or str(given)
     if given.is_dir():
         inside = [each.name for each in sorted(given.iterdir()) if each.is_file()]
         table = _only_table(shown, inside)
-        yield table_with_clips(given / table, clips or given, name=f"{shown}/{table}")
+        title = f"{shown}/{table}"
+        yield table_with_clips(given / table, clips or given, name=title, links=links)
     elif Path(shown).suffix.lower() == ".zip":
         with TemporaryDirectory(prefix="tiebreak-import-", dir=_scratch()) as folder:
             files = _members(unpack(given, Path(folder)))
             table = _only_table(shown, list(files))
             yield Source(files[table], f"{shown}/{table}", files.get, Path(folder))
     else:
-        yield table_with_clips(given, clips, name=shown)
+        yield table_with_clips(given, clips, name=shown, links=links)
 
 
 def import_folder(name: str) -> Path:
@@ -74,11 +85,11 @@ def _scratch() -> Path:
     return folder
 
 
-def _below(folder: Path) -> Callable[[str], Path | None]:
+def _below(folder: Path, *, links: bool) -> Callable[[str], Path | None]:
     root = folder.resolve()
 
     def file_of(path: str) -> Path | None:
-        file = (root / path).resolve()
+        file = Path(os.path.normpath(root / path)) if links else (root / path).resolve()
         return file if file.is_relative_to(root) and file.is_file() else None
 
     return file_of

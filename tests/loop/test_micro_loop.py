@@ -59,7 +59,7 @@ def assert_every_arrow_carried_something(group: LoopGroup) -> None:
     counted = Vote.objects.filter(triplet__campaign=campaign, state=VoteState.COUNTED).count()
     assert counted >= campaign.triplets.count() * campaign.votes_wanted
     kinds = set(Artifact.objects.values_list("kind", flat=True))
-    assert kinds >= set(OutputKind)
+    assert kinds >= set(OutputKind) - {OutputKind.INGEST}  # the demo renders its clips itself
     report = Artifact.objects.get(kind=OutputKind.REPORT)
     lineage = registry.lineage([report.run_id])
     assert {step.run.kind for step in lineage} >= {

@@ -35,7 +35,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         target = Target(options["campaign"], options["dimension_set"], {"kind": options["kind"]})
         try:
-            with opened(options["file"], clips=options["clips"]) as source:
+            with opened(options["file"], clips=options["clips"], links=True) as source:
                 report = import_rows(source, target, labels=Labels(options["labels"]))
         except AnnotationError as error:
             raise CommandError("\n".join(_told(error))) from None
