@@ -52,6 +52,24 @@ def pytest_configure() -> None:
     settings.STATIC_ROOT.mkdir(exist_ok=True)  # WhiteNoise wants it when a live server starts
 
 
+# Fixtures behind which there are tables or processes that use them.
+_TABLES = {"db", "transactional_db", "live_server", "database_url", "postgres_url"}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On the second engine only what touches tables runs again (tools/run_tests.py)."""
+    if not os.environ.get("TIEBREAK_SECOND_ENGINE"):
+        return
+    again = [each for each in items if _touches_tables(each)]
+    config.hook.pytest_deselected(items=[each for each in items if each not in set(again)])
+    items[:] = again
+
+
+def _touches_tables(item: pytest.Item) -> bool:
+    fixtures = set(getattr(item, "fixturenames", ()))
+    return bool(item.get_closest_marker("django_db") or fixtures & _TABLES)
+
+
 def pytest_unconfigure() -> None:
     shutil.rmtree(_SCRATCH, ignore_errors=True)
 

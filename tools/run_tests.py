@@ -51,7 +51,11 @@ def main() -> int:
     code, total = run("SQLite", ["-m", "not gpu", *given], {"DATABASE_URL": ""})
     # Browser tests need one engine only; what processes do to each other is tested on both.
     with postgres() as url:
-        environment = {"DATABASE_URL": url, "TIEBREAK_TEST_POSTGRES_URL": url}
+        environment = {
+            "DATABASE_URL": url,
+            "TIEBREAK_TEST_POSTGRES_URL": url,
+            "TIEBREAK_SECOND_ENGINE": "1",
+        }
         second, counts = run(
             "PostgreSQL",
             ["-m", "not gpu and not e2e", *given, *([] if paths else ON_POSTGRES)],

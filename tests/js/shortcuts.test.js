@@ -40,6 +40,12 @@ test("input methods, text fields and browser shortcuts keep their keys", () => {
   assert.equal(commandOf(key("KeyQ", { target: field }), three), null);
 });
 
+test("a field of a sheet that has closed keeps no key", () => {
+  const closed = (what) => what.includes("input") || what === "dialog:not([open])";
+  const field = { closest: (what) => (closed(what) ? field : null) };
+  assert.notEqual(commandOf(key("KeyQ", { target: field }), three), null);
+});
+
 test("a held key neither votes nor submits again", () => {
   assert.deepEqual(commandOf(key("KeyQ", { repeat: true }), three), { name: "nothing" });
   assert.deepEqual(commandOf(key("Enter", { repeat: true }), three), { name: "nothing" });

@@ -19,6 +19,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", type=Path, help="write the figures to this file as well")
         parser.add_argument("--seed", type=int, default=0, help="of the demo, for that file")
+        parser.add_argument(
+            "--without-times", action="store_true", help="the machine did other work meanwhile"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -26,7 +29,7 @@ class Command(BaseCommand):
             content = read_report(report)
         except FormatError as error:
             raise CommandError(str(error)) from error
-        times = loop_times(report)
+        times = {} if options["without_times"] else loop_times(report)
         self.stdout.write(as_text(content) + _times_text(times), ending="")
         if options["json"]:
             figures = figures_of(content, options["seed"]) | {"times": times}

@@ -27,7 +27,9 @@ export const isComposing = (event) => Boolean(event.isComposing) || event.keyCod
 export function isForeign(event) {
   if (isComposing(event)) return true;
   if (event.ctrlKey || event.altKey || event.metaKey) return true;
-  return Boolean(event.target?.closest?.("input, textarea, select, [contenteditable]"));
+  const field = event.target?.closest?.("input, textarea, select, [contenteditable]");
+  // The focus stays in a sheet for a moment after it closed; what is pressed then is not for it.
+  return Boolean(field) && !field.closest?.("dialog:not([open])");
 }
 
 /** Enter and Space belong to a button or link in focus; Enter on a choice still submits. */
