@@ -154,20 +154,22 @@ def _lengths(words: Any) -> tuple[Length, ...]:
     )
 
 
-# One row per generator and shape of clip; both databases read it.
+# One row per generator and shape of clip; both databases read it. Clips are joined before they are
+# counted, because PostgreSQL guesses too few of them else, and looks each one up.
 _SHAPES = """
-SELECT video.generator_id, video.width, video.height, video.fps, COUNT(*), SUM(used.n),
-       SUM(video.duration), MIN(video.duration), MAX(video.duration), SUM(video.num_frames)
+SELECT generator_id, width, height, fps, COUNT(*), SUM(n),
+       SUM(duration), MIN(duration), MAX(duration), SUM(num_frames)
 FROM (
-    SELECT clip, COUNT(*) AS n FROM (
+    SELECT video.id, generator_id, width, height, fps, duration, num_frames, COUNT(*) AS n FROM (
         SELECT video_a_id AS clip FROM annotation_triplet
         WHERE campaign_id = %s AND state <> 'withdrawn'
         UNION ALL
         SELECT video_b_id FROM annotation_triplet
         WHERE campaign_id = %s AND state <> 'withdrawn' AND video_b_id IS NOT NULL
-    ) AS sides GROUP BY clip
-) AS used JOIN annotation_video AS video ON video.id = used.clip
-GROUP BY video.generator_id, video.width, video.height, video.fps
+    ) AS sides JOIN annotation_video AS video ON video.id = sides.clip
+    GROUP BY video.id
+) AS used
+GROUP BY generator_id, width, height, fps
 """
 
 
