@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Final
 
 import numpy as np
-from scipy.stats import binomtest, false_discovery_control
+from scipy.stats import false_discovery_control
 
 from annotation.clustered import numbered
-from annotation.dashboards.people import consensus_tables
+from annotation.dashboards.people import chance_of_leaning, consensus_tables
 from annotation.marking import Standing as GoldStanding
 from annotation.marking import right_by_dimension, standing
 from annotation.models import Campaign, Cursor, ProbeAnswer, ProbeKind
@@ -173,10 +173,10 @@ def _sides(keys: Ints, annotator: Ints, people: int, *, single: bool) -> tuple[I
 def _leaning(left: Ints, sided: Ints) -> list[str]:
     """Sides are random, so left answers are half of them; Benjamini and Hochberg over people."""
     told = [""] * len(left)
-    tested = [n for n in range(len(left)) if sided[n]]
-    if not tested:
+    tested = np.flatnonzero(sided)
+    if not len(tested):
         return told
-    chances = [binomtest(int(left[n]), int(sided[n])).pvalue for n in tested]
+    chances = chance_of_leaning(left[tested], sided[tested])
     for n, adjusted in zip(tested, false_discovery_control(chances), strict=True):
         if adjusted < LEANS:
             told[n] = "left" if 2 * left[n] > sided[n] else "right"

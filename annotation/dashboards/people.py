@@ -1,5 +1,6 @@
 """Who votes, how fast, to which side, and how like the others?"""
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
@@ -8,7 +9,7 @@ import numpy as np
 from django.db.models import Count
 from django.utils.translation import gettext_lazy as _
 from numpy.typing import NDArray
-from scipy.stats import binomtest, false_discovery_control
+from scipy.stats import binom, false_discovery_control
 
 from annotation.agreement import dawid_skene
 from annotation.carelessness import Carefulness, carefulness
@@ -294,18 +295,29 @@ def sides_panel(reading: Reading) -> SidesPanel:
 def side_row(name: str, left: int, decided: int) -> SideRow:
     if not decided:
         return SideRow(name, left, decided, None, None, None, None, None)
-    test = binomtest(left, decided)
-    ends = test.proportion_ci(method="wilson")
-    return SideRow(
-        name,
-        left,
-        decided,
-        left / decided,
-        float(ends.low),
-        float(ends.high),
-        float(test.pvalue),
-        None,
-    )
+    low, high = _wilson(left / decided, decided)
+    p = float(chance_of_leaning(np.array([left]), np.array([decided]))[0])
+    return SideRow(name, left, decided, left / decided, low, high, p, None)
+
+
+def chance_of_leaning(left: Ints, decided: Ints) -> Floats:
+    """The exact two-sided binomial test against one half, of many people at once.
+
+    The distribution is symmetric, so the two tails are equal; `scipy.stats.binomtest` says the
+    same, but looks for the other tail, person by person, for a millisecond each.
+    """
+    found: Floats = np.minimum(1.0, 2 * binom.cdf(np.minimum(left, decided - left), decided, 0.5))
+    return found
+
+
+def _wilson(share: float, number: int) -> tuple[float, float]:
+    """95 % (Wilson, Journal of the American Statistical Association 22, 1927)."""
+    z = 1.959963984540054
+    middle = share + z**2 / (2 * number)
+    reach = z * math.sqrt(share * (1 - share) / number + z**2 / (4 * number**2))
+    scale = 1 + z**2 / number
+    # Rounding must not carry an end past a share of none or of all.
+    return max(0.0, (middle - reach) / scale), min(1.0, (middle + reach) / scale)
 
 
 def with_adjusted_p(rows: list[SideRow]) -> list[SideRow]:
