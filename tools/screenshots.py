@@ -18,6 +18,10 @@ PEOPLE = {
     "engineer": ("runs", "loop"),
 }
 IN_README = {"annotate", "dashboard", "loop", "report"}
+OF_A_CAMPAIGN = (
+    "agreement", "annotators", "generators", "dataset", "people", "guideline", "pay", "quality",
+    "adjudicate",
+)  # fmt: skip
 SIZES = {"desktop": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 844}}
 
 
@@ -29,9 +33,13 @@ def log_in(page: Any, site: str, name: str, password: str) -> None:
     page.wait_for_url(f"{site}/")
 
 
-def first_link(page: Any, pattern: str) -> str | None:
+def links_of(page: Any, pattern: str) -> list[str]:
     links = page.eval_on_selector_all("a[href]", "all => all.map(a => a.getAttribute('href'))")
-    return next((link for link in links if re.fullmatch(pattern, link)), None)
+    return [link for link in links if re.fullmatch(pattern, link)]
+
+
+def first_link(page: Any, pattern: str) -> str | None:
+    return next(iter(links_of(page, pattern)), None)
 
 
 def pages_of(page: Any, site: str, person: str) -> Iterator[tuple[str, str]]:
@@ -39,14 +47,19 @@ def pages_of(page: Any, site: str, person: str) -> Iterator[tuple[str, str]]:
     yield "home", "/"
     if person == "annotator":
         page.goto(f"{site}/")
-        if link := first_link(page, r"/annotate/\d+/"):
+        # The oldest campaign is the one to try: simulated people leave it alone.
+        for link in links_of(page, r"/annotate/\d+/")[-1:]:
             yield "annotate", link
+            yield "me", link.replace("annotate", "campaigns") + "me/"
+        yield "account", "/account/"
         return
     if person == "lead":
         yield "campaigns", "/campaigns/"
         page.goto(f"{site}/campaigns/")
         if link := first_link(page, r"/campaigns/\d+/"):
             yield "dashboard", link
+            for name in OF_A_CAMPAIGN:
+                yield name, f"{link}{name}/"
         return
     yield "runs", "/runs/"
     yield "loop", "/loop/"
