@@ -115,6 +115,8 @@ _SQLITE = f"sqlite:///{VAR / 'tiebreak.sqlite3'}"
 DATABASES = {"default": environ.Env.db_url_config(given("DATABASE_URL", _SQLITE))}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     Path(DATABASES["default"]["NAME"]).parent.mkdir(parents=True, exist_ok=True)
+    # Opening costs more than a vote's reads, and closing the last connection empties the log.
+    DATABASES["default"]["CONN_MAX_AGE"] = 60
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
