@@ -10,6 +10,7 @@ import random
 import re
 import threading
 import time
+from contextlib import nullcontext
 
 from django.db import connection, transaction
 from django.db.backends.sqlite3.base import DatabaseWrapper as SqliteWrapper
@@ -17,7 +18,7 @@ from django.db.backends.utils import CursorWrapper
 
 from loaded import application as site
 
-from annotation import assigning, queue, voting
+from annotation import assigning, queue, transactions, voting
 
 _LOCK = re.compile(r"FOR NO KEY UPDATE(?: OF \S+)?(?: SKIP LOCKED)?")
 _now = threading.local()
@@ -41,12 +42,16 @@ _begin = SqliteWrapper._start_transaction_under_autocommit
 
 
 def _deferred(self):
-    if mutant() == "no-locks":
-        self.transaction_mode = "DEFERRED"
+    # Connections outlive requests, so the mode is set for each.
+    self.transaction_mode = "DEFERRED" if mutant() == "no-locks" else "IMMEDIATE"
     _begin(self)
 
 
 SqliteWrapper._start_transaction_under_autocommit = _deferred
+
+
+_turn = transactions._turn
+transactions._turn = lambda: nullcontext() if mutant() == "no-locks" else _turn()
 
 
 def _without_locks(self, sql, params=None):
