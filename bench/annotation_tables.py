@@ -28,8 +28,8 @@ def _heading(figures: Figures) -> str:
         "## Annotation under load\n\n`make bench-annotation`:"
         f" {figures['pairs']:,} pairs, k = 3, 60 annotators with log-in sessions,"
         f" {machine['postgres']}, gunicorn with 4 workers x 2 threads, clients on the same"
-        f" {machine['cores']} cores without think time. Load average before and after (other work"
-        f" ran beside it): {before}, {after}.\n"
+        f" {machine['cores']} cores without think time. Load average before and after:"
+        f" {before}, {after}.\n"
     )
 
 

@@ -18,7 +18,9 @@ _COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped)")
 
 
 def workers() -> str:
-    return os.environ.get("TIEBREAK_TEST_WORKERS", str(min(4, len(os.sched_getaffinity(0)))))
+    """One more than there are cores: tests of processes and of browsers mostly wait."""
+    cores = len(os.sched_getaffinity(0))
+    return os.environ.get("TIEBREAK_TEST_WORKERS", str(min(4, cores + 1)))
 
 
 def run(
