@@ -1,27 +1,81 @@
-"""`python -m models_rm {train,score,evaluate} RUN_DIR`."""
+"""`python -m models_rm COMMAND …`: trainers, which take a run directory, and tools for people.
 
-import argparse
+A new command is one line in a table below: its word, where its function is, what it does. Torch is
+imported with the function and not before, so that `--help` is quick and a broken installation
+still leaves the outcome of a run.
+"""
+
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pkgutil import resolve_name
+from typing import Final
 
-from formats.outcome import Outcome
+from formats.errors import FormatError
+from formats.outcome import ExitCode, Outcome
 from formats.run_dir import RunDir
-from formats.supervised import Supervised, supervise
+from formats.supervised import BadConfigError, Supervised, supervise
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m models_rm", description="Reward models.")
-    parser.add_argument("command", choices=("train", "score", "evaluate"))
-    parser.add_argument("run_dir", metavar="RUN_DIR", help="a prepared run directory")
-    arguments = parser.parse_args()
+@dataclass(frozen=True, slots=True)
+class Command:
+    """`function` is `module:name`."""
 
+    function: str
+    help: str
+
+
+# RUN_DIR is the one argument; the function takes a Supervised and gives an Outcome.
+TRAINERS: Final = {
+    "train": Command("models_rm.training:train", "train a reward model"),
+    "score": Command("models_rm.scoring:score", "score the clips of a generation set"),
+    "evaluate": Command("models_rm.scoring:evaluate", "compare a reward model with people"),
+}
+
+# The function takes the words behind the command, has a parser of its own and gives an exit code.
+TOOLS: Final[dict[str, Command]] = {}
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    command, *arguments = [*(sys.argv[1:] if words is None else words), ""]
+    arguments = arguments[:-1]
+    if command in TRAINERS and len(arguments) == 1 and not arguments[0].startswith("-"):
+        return _train(TRAINERS[command], arguments[0])
+    if command in TOOLS:
+        return _use(command, arguments)
+    asked = command in ("-h", "--help") or bool({"-h", "--help"} & set(arguments))
+    print(usage(), file=sys.stdout if asked else sys.stderr)
+    return ExitCode.DONE if asked else 2
+
+
+def usage() -> str:
+    rows = [(f"{name} RUN_DIR", each.help) for name, each in TRAINERS.items()]
+    rows += [(f"{name} …", each.help) for name, each in TOOLS.items()]
+    width = max(len(form) for form, _ in rows)
+    lines = "\n".join(f"  {form:<{width}}  {text}" for form, text in rows)
+    more = "A command with … says more with --help." if TOOLS else ""
+    return f"usage: python -m models_rm COMMAND …\n\n{lines}\n\n{more}".rstrip()
+
+
+def _train(command: Command, run_dir: str) -> int:
     def body(run: Supervised) -> Outcome:
-        # Torch is imported under supervision, so that a broken installation leaves an outcome too.
-        from models_rm import scoring, training
+        # Imported under supervision: a broken installation leaves an outcome too.
+        outcome: Outcome = resolve_name(command.function)(run)
+        return outcome
 
-        bodies = {"train": training.train, "score": scoring.score, "evaluate": scoring.evaluate}
-        return bodies[arguments.command](run)
+    return supervise(body, RunDir(run_dir))
 
-    return supervise(body, RunDir(arguments.run_dir))
+
+def _use(name: str, arguments: Sequence[str]) -> int:
+    """A tool ends like a trainer: 0, or one sentence and a code that says whose fault it was."""
+    try:
+        code: int = resolve_name(TOOLS[name].function)(list(arguments))
+    except (BadConfigError, FormatError) as error:
+        print(f"python -m models_rm {name}: {error}", file=sys.stderr)
+        return ExitCode.BAD_CONFIG if isinstance(error, BadConfigError) else ExitCode.BAD_DATA
+    except KeyboardInterrupt:
+        return 130
+    return code
 
 
 if __name__ == "__main__":
