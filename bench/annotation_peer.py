@@ -71,7 +71,7 @@ def label_studio(venv: Path, database: str, folder: Path, people: int) -> Iterat
         _run(command, package, environment)
     answer = _run([python, SET_UP, str(people)], package, environment)
     accounts = json.loads(answer.splitlines()[-1])
-    application = Application("core.wsgi", package, str(python))
+    application = Application("core.wsgi", package, str(python), config="")
     with gunicorn(environment, folder / "peer.log", application=application) as server:
         yield Peer(server, accounts)
 

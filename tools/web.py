@@ -25,6 +25,7 @@ class Application:
     module: str = "config.wsgi"
     folder: Path = ROOT
     python: str = sys.executable
+    config: str = "python:config.gunicorn"  # as production runs it; none: gunicorn's own
 
 
 class WebServer:
@@ -69,12 +70,8 @@ def gunicorn(
     workers: int = 4,
     threads: int = 2,
     application: Application | None = None,
-    preload: bool = False,
 ) -> Iterator[WebServer]:
-    """Serve on a free port of loopback until the block ends.
-
-    `preload` loads the site once and forks: quicker to start, and a new worker is there at once.
-    """
+    """Serve on a free port of loopback until the block ends."""
     application = application or Application()
     port = free_port()
     command = [
@@ -82,7 +79,7 @@ def gunicorn(
         "--bind", f"127.0.0.1:{port}", "--workers", str(workers), "--threads", str(threads),
         "--timeout", "60", "--graceful-timeout", "5",
         # As behind a proxy, which keeps its connections open: 2 s would cut off slow voters.
-        "--keep-alive", "30", *(["--preload"] if preload else []),
+        "--keep-alive", "30", *(["--config", application.config] if application.config else []),
     ]  # fmt: skip
     with log.open("ab") as output:
         process = subprocess.Popen(

@@ -64,9 +64,9 @@ class Command(BaseCommand):
         manage = settings.BASE_DIR / "manage.py"
         children.start(
             "web",
-            [python, "-m", "gunicorn", "config.wsgi", "--bind", f"127.0.0.1:{port}",
-             "--workers", "2", "--threads", "4", "--chdir", settings.BASE_DIR,
-             "--no-control-socket"],
+            [python, "-m", "gunicorn", "--config", "python:config.gunicorn", "config.wsgi",
+             "--bind", f"127.0.0.1:{port}", "--workers", "2", "--threads", "4",
+             "--chdir", settings.BASE_DIR, "--no-control-socket"],
         )  # fmt: skip
         children.start("worker", [python, manage, "worker", "--slots", str(slots)])
         _wait_for(f"http://127.0.0.1:{port}/accounts/login/", children)

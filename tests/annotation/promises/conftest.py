@@ -75,10 +75,10 @@ def serve(_servers: Any, database_url: str) -> Serve:
                 "TIEBREAK_LEASE_SECONDS": str(LEASE_SECONDS),
                 "TIEBREAK_LOG_LEVEL": "ERROR",
             }
-            site = Application("mutants" if mutants else "loaded", HERE)
+            site = Application("mutants", HERE) if mutants else Application()
             log = folder / f"{len(running)}.log"
             size = {"workers": workers, "threads": threads}
-            server = gunicorn(environment, log, application=site, preload=True, **size)
+            server = gunicorn(environment, log, application=site, **size)
             running[key] = stack.enter_context(server)
         return running[key]
 

@@ -4,7 +4,7 @@ Served by gunicorn as `mutants:application`. A test of a promise that cannot fai
 nothing. Without the cookie it is the site as it is.
 """
 
-# ruff: noqa: I001  `loaded` sets Django up, so it comes before the models.
+# ruff: noqa: I001  the site sets Django up, so it comes before the models.
 
 import random
 import re
@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from django.db.backends.sqlite3.base import DatabaseWrapper as SqliteWrapper
 from django.db.backends.utils import CursorWrapper
 
-from loaded import application as site
+from config.wsgi import application as site
 
 from annotation import assigning, queue, transactions, voting
 
