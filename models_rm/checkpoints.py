@@ -26,7 +26,8 @@ from formats.files import read_json, sha256_of, write_json
 from models_rm.calibration import Calibration
 from models_rm.config import ConfigError, RewardModelConfig
 from models_rm.errors import CheckpointMismatchError
-from models_rm.model import RewardNetwork, empty_backbone, load_backbone, prepare_for_training
+from models_rm.model import empty_backbone, load_backbone, prepare_for_training
+from models_rm.network import RewardNetwork
 from models_rm.prompts import RatingTemplate
 from models_rm.video import FrameRule
 

@@ -20,7 +20,7 @@ from models_rm.metrics import (
     btt_threshold,
     clustered_interval,
 )
-from models_rm.model import RewardNetwork
+from models_rm.network import RewardNetwork
 
 Rewards = NDArray[np.float64]
 
@@ -43,7 +43,7 @@ def rewards_of(
         check()
         chunk = rows[start : start + batch_size]
         batch = collator([clips.read(row) for row in chunk], [row.prompt for row in chunk])
-        parts.append(network(batch.to(network.tokens.device)).double().cpu().numpy())
+        parts.append(network(batch.to(network.tokens.device)).mean.double().cpu().numpy())
     network.train(was_training)
     return np.concatenate(parts)
 

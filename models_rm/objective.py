@@ -11,7 +11,7 @@ from models_rm.data import Pairs
 from models_rm.evaluation import Rewards
 from models_rm.losses import bt_nll, btt_nll, btt_soft_nll, regression_error
 from models_rm.metrics import accuracy_without_ties
-from models_rm.model import RewardNetwork
+from models_rm.network import RewardNetwork
 
 
 def valid_entries(

@@ -21,7 +21,7 @@ from models_rm.config import ConfigError, EvaluationConfig, ScoringConfig
 from models_rm.data import Clips, pairs_of
 from models_rm.errors import ClipUnreadableError
 from models_rm.evaluation import evaluate_pairs, rewards_of
-from models_rm.model import RewardNetwork
+from models_rm.network import RewardNetwork
 from models_rm.prompts import RatingTemplate
 from models_rm.video import Clip, clip_of_array, read_clip
 
@@ -88,7 +88,7 @@ class RewardModel:
     def rewards(self, clips: Sequence[Clip], prompts: Sequence[str]) -> np.ndarray:
         """Raw rewards [N, D]."""
         batch = self.collator(clips, prompts).to(self.network.tokens.device)
-        rewards: np.ndarray = self.network(batch).double().cpu().numpy()
+        rewards: np.ndarray = self.network(batch).mean.double().cpu().numpy()
         return rewards
 
     def _by_dimension(self, rewards: np.ndarray, *, raw: bool) -> dict[str, list[float]]:

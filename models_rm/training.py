@@ -24,7 +24,8 @@ from models_rm.collator import Collator
 from models_rm.config import ConfigError, RewardModelConfig
 from models_rm.data import Clips, PairOrder, Pairs, pairs_of
 from models_rm.evaluation import Rewards, evaluate_pairs, rewards_of
-from models_rm.model import RewardNetwork, load_backbone
+from models_rm.model import load_backbone
+from models_rm.network import RewardNetwork
 from models_rm.objective import (
     entry_losses,
     optimizer_for,
@@ -154,7 +155,7 @@ class Trainer:
         batch = self.collator([self.clips.read(r) for r in chosen], [r.prompt for r in chosen])
         device = self.network.tokens.device
         with torch.autocast(device.type, torch.bfloat16, enabled=self.config.dtype == "bfloat16"):
-            rewards = self.network(batch.to(device))
+            rewards = self.network(batch.to(device)).mean
         reward_a, reward_b = rewards[where[: len(part)]], rewards[where[len(part) :]]
         losses = entry_losses(reward_a, reward_b, pairs, part, self.config, self.theta)
         return losses, (reward_a - reward_b).detach().double().cpu().numpy()

@@ -13,7 +13,8 @@ from models_rm.checkpoints import build_network, learned_weights
 from models_rm.collator import Batch, Collator
 from models_rm.config import RewardModelConfig
 from models_rm.errors import BackboneMissingError
-from models_rm.model import RewardNetwork, load_backbone
+from models_rm.model import load_backbone
+from models_rm.network import RewardNetwork
 from models_rm.prompts import RatingTemplate
 from models_rm.video import Clip
 
@@ -43,7 +44,7 @@ class Rig:
 
     @torch.no_grad()
     def rewards(self, seeds: list[int], prompts: list[str]) -> torch.Tensor:
-        return self.network(self.batch(seeds, prompts))
+        return self.network(self.batch(seeds, prompts)).mean
 
 
 @pytest.fixture
@@ -78,9 +79,9 @@ def test_clips_of_different_length_and_size_share_a_batch(rig: Callable[..., Rig
     made = rig("qwen2_5_vl")
     clips = [random_clip(1, 56, 4), random_clip(2, 84, 6)]
     with torch.no_grad():
-        both = made.network(made.collate(clips, ["a cat", "a dog"]))
+        both = made.network(made.collate(clips, ["a cat", "a dog"])).mean
         each = [
-            made.network(made.collate([c], [p]))
+            made.network(made.collate([c], [p])).mean
             for c, p in zip(clips, ["a cat", "a dog"], strict=True)
         ]
     assert torch.allclose(both, torch.cat(each), atol=1e-5)
@@ -105,7 +106,7 @@ def test_rewards_follow_the_order_of_the_set_and_not_of_the_tokens(
             network.tokens.copy_(torch.stack([torch.full((32,), ord(k[0]) / 50) for k in keys]))
             network.heads.fill_(0.1)
             batch = Collator(tokenizer, network.family, template)([random_clip(1, 56)], ["x"])
-            return network(batch)[0]
+            return network(batch).mean[0]
 
     assert torch.equal(rewards(("VQ", "MQ", "TA")), rewards(("TA", "VQ", "MQ"))[[1, 2, 0]])
 
@@ -118,7 +119,7 @@ def test_one_step_moves_adapters_tokens_and_heads_only(
     names = set(learned_weights(made.network))
     assert {"tokens", "heads"} < names
     assert all("lora_" in name for name in names - {"tokens", "heads"})
-    made.network(made.batch([1, 2], ["a cat", "a dog"])).sum().backward()
+    made.network(made.batch([1, 2], ["a cat", "a dog"])).mean.sum().backward()
     for name, parameter in learned_weights(made.network).items():
         # The B factor of a fresh adapter is zero, so its A factor has no gradient yet.
         assert "lora_A" in name or parameter.grad.abs().sum() > 0, name

@@ -1,0 +1,123 @@
+"""The reward network: a vision-language backbone; a free vector and a linear head per dimension.
+
+A reward token is no word of the vocabulary: its vector is a parameter of ours that is put in at
+its position. So three vectors learn instead of a whole embedding matrix, and the tokenizer of the
+backbone stays as it is.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from models_rm.collator import Batch
+from models_rm.families import Family, family_of
+
+
+class Rewards(NamedTuple):
+    """What the network says of N clips, both float32 [N, D] in the order of its keys.
+
+    `log_variance` is of the reward itself, None for a model that was trained without uncertainty.
+    """
+
+    mean: torch.Tensor
+    log_variance: torch.Tensor | None = None
+
+
+class RewardNetwork(nn.Module):
+    """Rewards of clips: `network(batch)` gives `Rewards` in the order of `keys`.
+
+    `token_keys` is the order of the reward tokens in the text, `keys` that of the dimension set.
+    """
+
+    def __init__(
+        self,
+        backbone: Any,  # the model without its language head
+        keys: Sequence[str],
+        token_keys: Sequence[str],
+        *,
+        shared_head: bool,
+        rope_mode: str,
+    ):
+        super().__init__()
+        self.backbone = backbone
+        self.family: Family = family_of(backbone.config)
+        self.keys = tuple(keys)
+        self.rope_mode = rope_mode
+        self._order = [list(token_keys).index(key) for key in keys]
+        width = backbone.config.text_config.hidden_size
+        spread = backbone.get_input_embeddings().weight.detach().float().std().cpu()
+        self.tokens = nn.Parameter(torch.randn(len(self.keys), width) * spread)  # [D, H]
+        self.heads = nn.Parameter(
+            torch.randn(1 if shared_head else len(self.keys), width) / width**0.5
+        )
+
+    @torch.no_grad()
+    def start_tokens_as(self, token_id: int) -> None:
+        """Give every reward token the vector of a word of the backbone."""
+        word = self.backbone.get_input_embeddings().weight[token_id]
+        self.tokens.copy_(word.float().expand_as(self.tokens))
+
+    def forward(self, batch: Batch) -> Rewards:
+        positions = batch.reward_positions[:, self._order]
+        extra: dict[str, Any] = {}
+        if self.family.seconds_per_grid:
+            extra["second_per_grid_ts"] = batch.seconds_per_grid
+        with self._reward_tokens_at(positions):
+            hidden = self.backbone(
+                input_ids=batch.input_ids,
+                attention_mask=batch.attention_mask,
+                position_ids=self._position_ids(batch),
+                pixel_values_videos=batch.pixel_values_videos,
+                video_grid_thw=batch.video_grid_thw,
+                mm_token_type_ids=batch.mm_token_type_ids,
+                use_cache=False,
+                **extra,
+            ).last_hidden_state
+        rows = torch.arange(len(positions), device=positions.device)[:, None]
+        # Gather first, project later, and in float32: bfloat16 would make ties of near rewards.
+        return Rewards((hidden[rows, positions].float() * self.heads).sum(-1))
+
+    @contextmanager
+    def _reward_tokens_at(self, positions: torch.Tensor) -> Iterator[None]:
+        """Put the reward vectors into the embedded text while the backbone runs."""
+        rows = torch.arange(len(positions), device=positions.device)[:, None]
+
+        def replace(_module: nn.Module, _inputs: Any, embedded: torch.Tensor) -> torch.Tensor:
+            vectors = self.tokens.to(embedded.dtype).expand(len(positions), -1, -1)
+            return embedded.index_put((rows, positions), vectors)
+
+        hook = self.backbone.get_input_embeddings().register_forward_hook(replace)
+        try:
+            yield
+        finally:
+            hook.remove()
+
+    def _position_ids(self, batch: Batch) -> torch.Tensor:  # [3, N, L]
+        count, length = batch.input_ids.shape
+        if self.rope_mode == "flat":
+            return torch.arange(length, device=batch.input_ids.device).expand(3, count, length)
+        kinds = torch.cat(
+            [batch.video_grid_thw.double(), batch.seconds_per_grid[:, None].double()], 1
+        )
+        _, kind = torch.unique(kinds, dim=0, return_inverse=True)
+        result = torch.empty(3, count, length, dtype=torch.long, device=batch.input_ids.device)
+        for each in kind.unique():
+            rows = (kind == each).nonzero()[:, 0]
+            result[:, rows] = self._positions_of_row(batch, int(rows[0]))
+        return result
+
+    def _positions_of_row(self, batch: Batch, row: int) -> torch.Tensor:  # [3, 1, L]
+        """Positions of one row, good for all rows with the same grid: padding is on the right."""
+        extra = {}
+        if self.family.seconds_per_grid:
+            extra["second_per_grid_ts"] = batch.seconds_per_grid[row : row + 1]
+        positions, _ = self.backbone.get_rope_index(
+            batch.input_ids[row : row + 1],
+            mm_token_type_ids=batch.mm_token_type_ids[row : row + 1],
+            video_grid_thw=batch.video_grid_thw[row : row + 1],
+            **extra,
+        )
+        return positions
