@@ -7,8 +7,6 @@ person and day is hours x rate, rounded half up to cents, and totals are sums of
 column adds up.
 """
 
-import csv
-import io
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ from django.db.models.functions import TruncDate
 from django.utils import timezone
 
 from annotation.models import Campaign, Flag, FlagKind, ProbeAnswer, Vote
+from annotation.spreadsheets import csv_lines
 
 _CENT: Final = Decimal("0.01")
 _MS_PER_HOUR: Final = 3_600_000
@@ -193,25 +192,15 @@ COLUMNS: Final = (
 
 
 def to_csv(days: Iterable[Day]) -> Iterator[str]:
-    """The table for accounting. Texts that a spreadsheet would take for a formula are disarmed."""
-    yield _line(COLUMNS)
-    for each in days:
-        campaign, user = each.campaign, each.user
-        texts = (campaign.name, each.day.isoformat(), user.username, user.first_name, user.email)
-        times = (each.reported_ms, each.active_ms, each.hours)
-        numbers = (*times, each.questions, campaign.hourly_rate, each.amount)
-        yield _line((*map(disarmed, texts), *numbers, campaign.currency))
+    """The table for accounting."""
+    return csv_lines(COLUMNS, map(_cells, days))
 
 
-def disarmed(text: str) -> str:
-    """With an apostrophe before what starts a formula in a spreadsheet (RELIABILITY M6)."""
-    return f"'{text}" if text[:1] in "=+-@\t\r\n\0＝＋－＠" and text else text
-
-
-def _line(cells: Iterable[object]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer).writerow(cells)
-    return buffer.getvalue()
+def _cells(day: Day) -> tuple[object, ...]:
+    campaign, user = day.campaign, day.user
+    texts = (campaign.name, day.day.isoformat(), user.username, user.first_name, user.email)
+    times = (day.reported_ms, day.active_ms, day.hours)
+    return (*texts, *times, day.questions, campaign.hourly_rate, day.amount, campaign.currency)
 
 
 def _midnight(day: date) -> datetime:

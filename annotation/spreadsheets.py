@@ -1,13 +1,14 @@
 """Tables as CSV that a spreadsheet opens without doing what a cell says.
 
-Exports of labels are byte-exact and go another way (`exporting`, `videoalign`); these files are for
+Exports of labels are byte-exact and go another way (`exporting`); these files are for
 people to look at.
 """
 
 import csv
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, Final
 
 # What makes a spreadsheet take a cell for a formula; the wide forms are typed in Chinese, Japanese
@@ -16,16 +17,19 @@ _DANGEROUS: Final = tuple("=+-@\t\r\n\0＝＋－＠")
 
 
 def csv_text(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    return "".join(csv_lines(head, rows))
+
+
+def csv_lines(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
     """Numbers as they are, nothing for None; a text that could be a formula gets a ' before it."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow([safe(each) for each in head])
-    for row in rows:
-        writer.writerow([safe(each) for each in row])
-    return text.getvalue()
+    for row in chain([head], rows):
+        line = io.StringIO(newline="")
+        csv.writer(line, lineterminator="\r\n").writerow([safe(each) for each in row])
+        yield line.getvalue()
 
 
 def safe(cell: Any) -> str | int | float:
+    """One cell, disarmed (RELIABILITY M6); a NUL, which no spreadsheet shows, is left out."""
     if cell is None:
         return ""
     if isinstance(cell, bool):

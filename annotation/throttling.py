@@ -5,6 +5,7 @@ requests are the ones that must be quick. The counts lie in a cache that all pro
 share (`CACHES["throttle"]`), without Redis.
 """
 
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -16,12 +17,12 @@ from annotation.login_limits import client_address
 from annotation.models import ApiToken
 
 
-class _Throttle(SimpleRateThrottle):
+class _Throttle(SimpleRateThrottle, ABC):
     setting: ClassVar[str]
 
+    @abstractmethod
     def ident_of(self, request: Request) -> str | None:
         """Whom the request counts against; None if it is not counted."""
-        raise NotImplementedError
 
     def get_cache_key(self, request: Request, view: Any) -> str | None:  # noqa: ARG002
         ident = self.ident_of(request)

@@ -5,7 +5,6 @@ Everything here may be done twice: it looks for what is there and adds what is m
 reached as processes (`python -m demo`); nothing of `demo` is imported.
 """
 
-import hashlib
 import json
 import os
 import random
@@ -176,7 +175,10 @@ def _store(folder: Path, rows: list[dict[str, Any]]) -> dict[str, Video]:
 
     with ThreadPoolExecutor(4) as pool:
         kept = dict(zip(sides, pool.map(keep, sides), strict=True))
-    prompts = {text: _prompt(text) for text in dict.fromkeys(text for text, _ in sides.values())}
+    prompts = {
+        text: Prompt.objects.for_text(text)
+        for text in dict.fromkeys(text for text, _ in sides.values())
+    }
     generators = {
         name: Generator.objects.get_or_create(name=name)[0]
         for name in dict.fromkeys(name for _, name in sides.values())
@@ -192,11 +194,6 @@ def _store(folder: Path, rows: list[dict[str, Any]]) -> dict[str, Video]:
                     kept[name], prompt=prompts[text], generator=generators[generator]
                 )
     return videos
-
-
-def _prompt(text: str) -> Prompt:
-    sha256 = hashlib.sha256(text.encode()).hexdigest()
-    return Prompt.objects.get_or_create(sha256=sha256, defaults={"text": text})[0]
 
 
 def _render(config: Mapping[str, Any]) -> Path:
