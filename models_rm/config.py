@@ -6,7 +6,7 @@ Defaults are those of VideoReward (arXiv 2501.13918, tables 10 and 11) unless a 
 import difflib
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final, Self
 
 LOSSES: Final = ("btt", "bt", "regression")
@@ -17,6 +17,9 @@ SCHEDULES: Final = ("constant", "cosine")
 DTYPES: Final = ("float32", "bfloat16")
 SPLITS: Final = ("train", "validation", "test")
 FRAME_RULES: Final = ("even_linspace",)
+SHARDINGS: Final = ("ddp", "fsdp")
+KEEPS: Final = ("last", "best")
+MOST_PROCESSES: Final = 1024
 
 
 class ConfigError(ValueError):
@@ -62,8 +65,9 @@ class RewardModelConfig(_Config):
 
     # Optimiser
     steps: int = 1000
+    epochs: float | None = None  # passes over the training pairs; where given, it decides `steps`
     pairs_per_step: int = 32
-    accumulation: int = 1  # micro-batches per step; divides pairs_per_step
+    accumulation: int = 1  # parts that a process works on one after another in each step
     learning_rate: float = 2e-6
     vision_learning_rate: float = 2e-6
     head_learning_rate: float = 2e-6  # heads and reward tokens
@@ -83,6 +87,11 @@ class RewardModelConfig(_Config):
     rope_mode: str = "mrope"  # `flat`: one position on all axes, as the released VideoReward has it
     cache_megabytes: int = 2048  # decoded frames kept in memory
 
+    # Which pairs, and by how many processes
+    data_fraction: float = 1.0  # share of the training prompts; smaller ones lie inside larger ones
+    processes: int = 1  # of one torchrun; they share the pairs of each step
+    sharding: str = "ddp"  # every process holds the model; `fsdp`: each holds a part of it
+
     # Bookkeeping
     dtype: str = "float32"  # of the backbone; heads, rewards and losses are always float32
     seed: int = 0
@@ -90,6 +99,7 @@ class RewardModelConfig(_Config):
     save_every: int = 200
     eval_every: int = 200
     patience: int | None = None  # stop after this many evaluations without a better validation loss
+    keep: str = "last"  # `best`: the weights with the best validation loss, not those of the end
     eval_pairs: int = 512  # at most so many validation pairs while training; the end uses all
     bootstrap: int = 1000  # resamples of the prompt-clustered intervals
     threads: int | None = None  # CPU threads; None leaves it to the environment
@@ -106,6 +116,8 @@ class RewardModelConfig(_Config):
         _one_of("frame_rule", self.frame_rule, FRAME_RULES)
         _one_of("rope_mode", self.rope_mode, ROPE_MODES)
         _one_of("dtype", self.dtype, DTYPES)
+        _one_of("sharding", self.sharding, SHARDINGS)
+        _one_of("keep", self.keep, KEEPS)
         self._check_theta()
         _flags(
             self, "soft_labels", "shared_head", "gradient_checkpointing", "embed_backbone",
@@ -114,7 +126,7 @@ class RewardModelConfig(_Config):
         _whole(
             self, 1, "steps", "pairs_per_step", "accumulation", "lora_r", "lora_alpha",
             "min_frames", "max_frames", "min_pixels", "max_pixels", "log_every", "save_every",
-            "eval_every", "eval_pairs",
+            "eval_every", "eval_pairs", "processes",
         )  # fmt: skip
         _whole(self, 0, "seed", "bootstrap", "cache_megabytes")
         _optional_whole(self, 1, "patience", "threads")
@@ -128,6 +140,7 @@ class RewardModelConfig(_Config):
         )
         _share(self, "lora_dropout", "warmup")
         _number("weight_decay", self.weight_decay, low=0.0)
+        self._check_amount()
         self._check_fit()
 
     def _check_theta(self) -> None:
@@ -137,12 +150,24 @@ class RewardModelConfig(_Config):
         else:
             _check_theta("theta", self.theta)
 
-    def _check_fit(self) -> None:
-        if self.pairs_per_step % self.accumulation:
+    def _check_amount(self) -> None:
+        """How many pairs, in how many parts, by how many processes."""
+        if self.epochs is not None and (not _is_number(self.epochs) or self.epochs <= 0):
+            raise ConfigError(f"epochs must be above 0, got {self.epochs!r}")
+        if not _is_number(self.data_fraction) or not 0 < self.data_fraction <= 1:
             raise ConfigError(
-                f"accumulation must divide pairs_per_step, "
-                f"got {self.accumulation} and {self.pairs_per_step}"
+                f"data_fraction must be above 0 and at most 1, got {self.data_fraction!r}"
             )
+        if self.processes > MOST_PROCESSES:
+            raise ConfigError(f"processes must be at most {MOST_PROCESSES}, got {self.processes}")
+        if self.pairs_per_step % (self.accumulation * self.processes):
+            by = "accumulation" if self.processes == 1 else "accumulation times processes"
+            raise ConfigError(
+                f"{by} must divide pairs_per_step, "
+                f"got {self.accumulation * self.processes} and {self.pairs_per_step}"
+            )
+
+    def _check_fit(self) -> None:
         if self.min_pixels > self.max_pixels:
             raise ConfigError(
                 f"min_pixels must not exceed max_pixels, "
@@ -155,6 +180,12 @@ class RewardModelConfig(_Config):
             )
         if self.soft_labels and self.loss != "btt":
             raise ConfigError(f"soft_labels needs the loss btt, got {self.loss}")
+
+    def for_pairs(self, count: int) -> Self:
+        """This config for that many training pairs: with `epochs`, the steps follow from them."""
+        if self.epochs is None:
+            return self
+        return replace(self, steps=max(1, math.ceil(self.epochs * count / self.pairs_per_step)))
 
     def theta_of(self, keys: tuple[str, ...]) -> list[float]:
         """Theta per dimension, in the order of `keys`; a dimension without one is an error."""
