@@ -23,10 +23,11 @@ from formats.checkpoints import verify_folder
 from formats.dimensions import DimensionSet
 from formats.errors import FormatError
 from formats.files import read_json, sha256_of, write_json
+from models_rm.backbones.loading import empty_backbone, load_backbone
+from models_rm.backbones.preparing import prepare_for_training
 from models_rm.calibration import Calibration
 from models_rm.config import ConfigError, RewardModelConfig
 from models_rm.errors import CheckpointMismatchError
-from models_rm.model import empty_backbone, load_backbone, prepare_for_training
 from models_rm.network import RewardNetwork
 from models_rm.prompts import RatingTemplate
 from models_rm.video import FrameRule

@@ -6,12 +6,15 @@ Defaults are those of VideoReward (arXiv 2501.13918, tables 10 and 11) unless a 
 import difflib
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Final, Self
 
 LOSSES: Final = ("btt", "bt", "regression")
 TEMPLATES: Final = ("guideline", "brief")
+# A converted model brings the text that it was trained with; no run trains with this word.
+CARRIED: Final = "carried"
 PARTS: Final = ("frozen", "lora", "full")
+MERGERS: Final = ("vision", "frozen", "full")
 ROPE_MODES: Final = ("mrope", "flat")
 SCHEDULES: Final = ("constant", "cosine")
 DTYPES: Final = ("float32", "bfloat16")
@@ -20,6 +23,7 @@ FRAME_RULES: Final = ("even_linspace",)
 SHARDINGS: Final = ("ddp", "fsdp")
 KEEPS: Final = ("last", "best")
 MOST_PROCESSES: Final = 1024
+MOST_CHUNKS: Final = 256
 
 
 class ConfigError(ValueError):
@@ -61,7 +65,8 @@ class RewardModelConfig(_Config):
     lora_targets: tuple[str, ...] = (
         "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj",
     )  # fmt: skip
-    lora_vision_targets: tuple[str, ...] = ("qkv", "proj", "fc1", "fc2")
+    lora_vision_targets: tuple[str, ...] = ()  # none: the linear layers that the family names
+    merger: str = "vision"  # brings the tower's width to that of the text: as the tower, or alone
 
     # Optimiser
     steps: int = 1000
@@ -109,9 +114,10 @@ class RewardModelConfig(_Config):
 
     def __post_init__(self) -> None:
         _one_of("loss", self.loss, LOSSES)
-        _one_of("template", self.template, TEMPLATES)
+        _one_of("template", self.template, (*TEMPLATES, CARRIED))
         _one_of("language", self.language, PARTS)
         _one_of("vision", self.vision, PARTS)
+        _one_of("merger", self.merger, MERGERS)
         _one_of("schedule", self.schedule, SCHEDULES)
         _one_of("frame_rule", self.frame_rule, FRAME_RULES)
         _one_of("rope_mode", self.rope_mode, ROPE_MODES)
@@ -122,7 +128,9 @@ class RewardModelConfig(_Config):
         _flags(
             self, "soft_labels", "shared_head", "gradient_checkpointing", "embed_backbone",
         )  # fmt: skip
-        _words(self, "lora_targets", "lora_vision_targets")
+        _words(self, "lora_targets")
+        if self.lora_vision_targets != ():
+            _words(self, "lora_vision_targets")
         _whole(
             self, 1, "steps", "pairs_per_step", "accumulation", "lora_r", "lora_alpha",
             "min_frames", "max_frames", "min_pixels", "max_pixels", "log_every", "save_every",
@@ -203,17 +211,71 @@ class RewardModelConfig(_Config):
 
 @dataclass(frozen=True, slots=True)
 class ScoringConfig(_Config):
-    """A run of kind `scoring`: what changes scores comes from the reward model itself."""
+    """A run of kind `scoring`: what changes scores comes from the reward model itself.
 
-    batch_size: int = 8
+    With `chunks` above 1 and no `chunk`, the set is shared out among so many runs, and one more
+    gathers what they leave; each of them has its number in `chunk`.
+    """
+
+    chunks: int = 1
+    chunk: int | None = None
+    batch_size: int = 32  # clips in one forward, at most
+    batch_tokens: int = 16384  # and so many visual tokens, at most
+    readers: int = 2  # threads that decode while the network computes
+    part_clips: int = 256  # so many scores at most are lost when the process is killed
+    part_seconds: float = 30.0  # or those of so much time
     dtype: str = "float32"
     threads: int | None = None
-    log_every: int = 10  # batches
+    log_every: int = 1  # batches
 
     def __post_init__(self) -> None:
-        _whole(self, 1, "batch_size", "log_every")
+        _whole(
+            self, 1, "batch_size", "batch_tokens", "readers", "part_clips", "log_every", "chunks"
+        )
         _optional_whole(self, 1, "threads")
+        _optional_whole(self, 0, "chunk")
+        _positive(self, "part_seconds")
         _one_of("dtype", self.dtype, DTYPES)
+        if self.chunks > MOST_CHUNKS:
+            raise ConfigError(f"chunks must be at most {MOST_CHUNKS}, got {self.chunks}")
+        if self.chunk is not None and self.chunk >= self.chunks:
+            raise ConfigError(
+                f"chunk must be below chunks, got chunk {self.chunk} of {self.chunks}; "
+                "they are counted from 0"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class GatheringConfig(_Config):
+    """A run of kind `scores_gathered`: how many chunks it gathers."""
+
+    chunks: int = 1
+
+    def __post_init__(self) -> None:
+        _whole(self, 1, "chunks")
+
+
+@dataclass(frozen=True, slots=True)
+class CompositionConfig(_Config):
+    """A run of kind `composition`: several reward models become one.
+
+    `dimensions` goes from a member (the word behind `reward_model:`) to the dimensions that are
+    taken from it; a member that is not named gives all of its own.
+    """
+
+    name: str = "composed"
+    title: str = ""
+    dimensions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("name", "title"):
+            if not isinstance(getattr(self, name), str):
+                raise ConfigError(f"{name} must be a text, got {getattr(self, name)!r}")
+        if not isinstance(self.dimensions, Mapping):
+            raise ConfigError(f"dimensions must be an object, got {self.dimensions!r}")
+        for member, keys in self.dimensions.items():
+            if not isinstance(keys, list | tuple) or not keys:
+                raise ConfigError(f"dimensions of {member} must be a list of keys, got {keys!r}")
 
 
 @dataclass(frozen=True, slots=True)

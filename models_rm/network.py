@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from models_rm.backbones.adapter import Adapter, Row, flat_positions
+from models_rm.backbones.registry import adapter_of
 from models_rm.collator import Batch
-from models_rm.families import Family, family_of
+from models_rm.families import Family
 
 
 class Rewards(NamedTuple):
@@ -43,7 +45,8 @@ class RewardNetwork(nn.Module):
     ):
         super().__init__()
         self.backbone = backbone
-        self.family: Family = family_of(backbone.config)
+        self.adapter: Adapter = adapter_of(backbone.config)
+        self.family: Family = self.adapter.family(backbone.config)
         self.keys = tuple(keys)
         self.rope_mode = rope_mode
         self._order = [list(token_keys).index(key) for key in keys]
@@ -98,7 +101,8 @@ class RewardNetwork(nn.Module):
     def _position_ids(self, batch: Batch) -> torch.Tensor:  # [3, N, L]
         count, length = batch.input_ids.shape
         if self.rope_mode == "flat":
-            return torch.arange(length, device=batch.input_ids.device).expand(3, count, length)
+            flat = flat_positions(length, batch.input_ids.device)
+            return flat[:, None].expand(3, count, length)
         kinds = torch.cat(
             [batch.video_grid_thw.double(), batch.seconds_per_grid[:, None].double()], 1
         )
@@ -106,18 +110,20 @@ class RewardNetwork(nn.Module):
         result = torch.empty(3, count, length, dtype=torch.long, device=batch.input_ids.device)
         for each in kind.unique():
             rows = (kind == each).nonzero()[:, 0]
-            result[:, rows] = self._positions_of_row(batch, int(rows[0]))
+            result[:, rows] = self.positions_of(_row(batch, int(rows[0])))[:, None]
         return result
 
-    def _positions_of_row(self, batch: Batch, row: int) -> torch.Tensor:  # [3, 1, L]
+    def positions_of(self, row: Row) -> torch.Tensor:  # [3, L]
         """Positions of one row, good for all rows with the same grid: padding is on the right."""
-        extra = {}
-        if self.family.seconds_per_grid:
-            extra["second_per_grid_ts"] = batch.seconds_per_grid[row : row + 1]
-        positions, _ = self.backbone.get_rope_index(
-            batch.input_ids[row : row + 1],
-            mm_token_type_ids=batch.mm_token_type_ids[row : row + 1],
-            video_grid_thw=batch.video_grid_thw[row : row + 1],
-            **extra,
-        )
-        return positions
+        if self.rope_mode == "flat":
+            return flat_positions(len(row.input_ids), row.input_ids.device)
+        return self.adapter.positions(self.backbone, row)
+
+
+def _row(batch: Batch, index: int) -> Row:
+    return Row(
+        batch.input_ids[index],
+        batch.mm_token_type_ids[index],
+        batch.video_grid_thw[index],
+        batch.seconds_per_grid[index],
+    )

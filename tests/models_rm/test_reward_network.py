@@ -9,11 +9,11 @@ import torch
 from formats.dimensions import VIDEOALIGN
 from formats.supervised import BadConfigError
 from models_rm.attention import attend_per_piece, use_for_vision
+from models_rm.backbones.loading import load_backbone
 from models_rm.checkpoints import build_network, learned_weights
 from models_rm.collator import Batch, Collator
 from models_rm.config import RewardModelConfig
 from models_rm.errors import BackboneMissingError
-from models_rm.model import load_backbone
 from models_rm.network import RewardNetwork
 from models_rm.prompts import RatingTemplate
 from models_rm.video import Clip
