@@ -18,11 +18,12 @@ from formats.outcome import ExitCode, Outcome, OutputKind
 from formats.records import PreferenceRecord
 from formats.run_dir import Input, RunDir
 from formats.supervised import Supervised, supervise
-from models_rm import training
+from models_rm import objective
 from models_rm.config import RewardModelConfig
 from models_rm.data import PairOrder, pairs_of
 from models_rm.objective import rate_factor
-from models_rm.training import Trainer, train
+from models_rm.trainer import Trainer
+from models_rm.training import train
 
 Make = Callable[..., RunDir]
 
@@ -141,14 +142,14 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(
     make_run: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_run()
-    losses = training.entry_losses
+    losses = objective.entry_losses
     steps: list[int] = []
 
     def broken(*args: Any) -> torch.Tensor:
         steps.append(1)
         return losses(*args) * (float("nan") if len(steps) == 3 else 1.0)
 
-    monkeypatch.setattr(training, "entry_losses", broken)
+    monkeypatch.setattr("models_rm.trainer.entry_losses", broken)
     outcome = finished(run)
     assert (outcome.exit_code, outcome.reason) == (ExitCode.NON_FINITE, "non_finite")
     assert "step 3" in outcome.message

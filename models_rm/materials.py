@@ -1,0 +1,87 @@
+"""What a training run works on, read and built before its first step."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from formats.errors import FormatError
+from formats.files import sha256_of
+from formats.snapshot import Snapshot, read_snapshot
+from formats.supervised import BadConfigError, Supervised
+from models_rm import checkpoints
+from models_rm.attention import use_for_vision
+from models_rm.config import ConfigError, RewardModelConfig
+from models_rm.data import Pairs, pairs_of
+from models_rm.model import load_backbone
+from models_rm.network import RewardNetwork
+from models_rm.prompts import RatingTemplate
+from models_rm.video import FrameRule
+
+
+@dataclass(frozen=True, slots=True)
+class Materials:
+    """What a run works on, all of it fixed before the first step."""
+
+    config: RewardModelConfig
+    snapshot: Snapshot
+    snapshot_sha256: str
+    splits: dict[str, Pairs]
+    source: str  # of the backbone
+    network: RewardNetwork
+    tokenizer: Any
+    template: RatingTemplate
+    rule: FrameRule
+
+
+def gather(run: Supervised, config: RewardModelConfig) -> Materials:
+    """Read the inputs of a run and build its network; what cannot work is named here."""
+    folder = run.dir.input("snapshot")
+    snapshot = read_snapshot(folder)
+    splits = _splits(snapshot, config)
+    if not len(splits["train"]):
+        raise FormatError("the snapshot has no pair in its train split", path=folder)
+    source = str(run.dir.input("backbone"))
+    backbone, tokenizer = load_backbone(source, config.dtype)
+    try:
+        config.theta_of(snapshot.dimensions.keys)
+    except ConfigError as error:
+        raise BadConfigError(str(error)) from error
+    network, template = checkpoints.build_network(backbone, snapshot.dimensions, config)
+    network.start_tokens_as(tokenizer(":", add_special_tokens=False)["input_ids"][0])
+    use_for_vision(network.backbone.visual)
+    network.to(torch.device("cuda" if torch.cuda.is_available() else "cpu")).train()
+    return Materials(
+        config=config,
+        snapshot=snapshot,
+        snapshot_sha256=sha256_of(folder / "manifest.json"),
+        splits=splits,
+        source=source,
+        network=network,
+        tokenizer=tokenizer,
+        template=template,
+        rule=frame_rule(network, config),
+    )
+
+
+def frame_rule(network: RewardNetwork, config: RewardModelConfig) -> FrameRule:
+    return FrameRule(
+        fps=config.fps,
+        min_frames=config.min_frames,
+        max_frames=config.max_frames,
+        min_pixels=config.min_pixels,
+        max_pixels=config.max_pixels,
+        side_factor=network.family.side_factor,
+        name=config.frame_rule,
+    )
+
+
+def _splits(snapshot: Snapshot, config: RewardModelConfig) -> dict[str, Pairs]:
+    keys = snapshot.dimensions.keys
+    of = {
+        split: [record for record in snapshot.records if record.split == split]
+        for split in ("train", "validation", "test")
+    }
+    splits = {split: pairs_of(records, keys) for split, records in of.items()}
+    splits["validation_while_training"] = pairs_of(of["validation"][: config.eval_pairs], keys)
+    return splits
