@@ -1,25 +1,17 @@
 """A reward model against what people said: the numbers of the report, per dimension."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from formats.supervised import NonFiniteError
 from models_rm.collator import Collator
 from models_rm.data import Clips, Pairs, Row
-from models_rm.losses import btt_nll, btt_probabilities
-from models_rm.metrics import (
-    TieCalibration,
-    accuracy_at,
-    accuracy_with_ties,
-    accuracy_without_ties,
-    baselines,
-    brier_score,
-    btt_threshold,
-    clustered_interval,
-)
+from models_rm.figures import Judged, Resampling, ceiling_figures, correlations, figures_of
+from models_rm.metrics import HumanCeiling, btt_log_probabilities
 from models_rm.network import RewardNetwork
 
 Rewards = NDArray[np.float64]
@@ -53,75 +45,65 @@ def evaluate_pairs(
     rewards: Rewards,  # raw, [R, D]
     theta: Sequence[float],
     *,
-    thresholds: dict[str, float | None] | None = None,
+    log_variance: Rewards | None = None,  # [R, D]
+    thresholds: Mapping[str, float | None] | None = None,
+    ceilings: Mapping[str, HumanCeiling | None] | None = None,
     bootstrap: int = 1000,
     seed: int = 0,
+    details: bool = False,
 ) -> dict[str, dict[str, Any]]:
-    """Per dimension: accuracies with intervals, thresholds, baselines, quality of the prediction.
+    """Per dimension: accuracies with intervals, thresholds, baselines, quality of the prediction,
+    correlations with scores. A reward that is not finite is a NonFiniteError.
 
-    `thresholds`: tie thresholds found on another split; None where there is none.
+    `thresholds`: tie thresholds found on another split; `ceilings`: what one annotator reaches.
+    With `log_variance` the probabilities take it into account. `details`: see `figures_of`.
     """
+    refuse_not_finite(pairs, rewards)
+    logs = pair_log_probabilities(pairs, rewards, theta, log_variance)
     gaps = rewards[pairs.a] - rewards[pairs.b]
-    prompts = np.asarray(pairs.prompts, dtype=object)
     result = {}
     for d, key in enumerate(pairs.keys):
-        valid = pairs.valid[:, d]
-        result[key] = _one_dimension(
-            pairs.preference[valid, d],
-            gaps[valid, d],
-            theta[d],
+        found = figures_of(
+            _judged(pairs, d, gaps[:, d], logs[:, d], theta[d]),
             fitted=(thresholds or {}).get(key),
-            clusters=list(prompts[valid]),
-            bootstrap=bootstrap,
-            seed=seed,
+            resampling=Resampling(bootstrap, seed),
+            details=details,
         )
+        ceiling = ceiling_figures((ceilings or {}).get(key))
+        result[key] = {**found, **correlations(pairs, rewards, d), **ceiling}
     return result
 
 
-def _one_dimension(
-    human: NDArray[np.int64],
-    gap: NDArray[np.float64],
-    theta: float,
-    *,
-    fitted: float | None,
-    clusters: list[str],
-    bootstrap: int,
-    seed: int,
-) -> dict[str, Any]:
-    best = accuracy_with_ties(human, gap)
-    if best is None:
-        return {"pairs": 0}
+def pair_log_probabilities(
+    pairs: Pairs, rewards: Rewards, theta: Sequence[float], log_variance: Rewards | None
+) -> Rewards:  # [N, D, 3]
+    """Of A, tie, B for each pair; flatter where the model says that it is not sure."""
+    gaps = rewards[pairs.a] - rewards[pairs.b]
+    if log_variance is None:
+        return btt_log_probabilities(gaps, list(theta))
+    variance = np.exp(log_variance[pairs.a]) + np.exp(log_variance[pairs.b])
+    return btt_log_probabilities(gaps, list(theta), variance)
 
-    def interval(statistic: Any) -> list[float] | None:
-        found = clustered_interval(
-            human, gap, clusters, statistic=statistic, resamples=bootstrap, seed=seed
+
+def refuse_not_finite(pairs: Pairs, rewards: Rewards) -> None:
+    """Name the first clip whose reward is no number: no accuracy is made up for it."""
+    bad = np.argwhere(~np.isfinite(rewards))
+    if len(bad):
+        row, d = pairs.rows[bad[0][0]], pairs.keys[bad[0][1]]
+        raise NonFiniteError(
+            f"{len(bad)} rewards are not finite numbers; the first is the {d} of "
+            f"{row.video.path} for the prompt {row.prompt!r}"
         )
-        return None if found is None else [found.low, found.high]
-
-    probabilities = btt_probabilities(torch.from_numpy(gap), theta).numpy()
-    nothing = torch.zeros(len(gap), dtype=torch.float64)
-    nll = btt_nll(torch.from_numpy(gap), nothing, torch.from_numpy(human), theta)
-    return {
-        "pairs": len(human),
-        "decisive": int((human != 0).sum()),
-        "accuracy_without_ties": accuracy_without_ties(human, gap),
-        "accuracy_without_ties_interval": interval(accuracy_without_ties),
-        "accuracy_without_ties_half": accuracy_without_ties(human, gap, ties="half"),
-        "accuracy_with_ties": best.accuracy,
-        "accuracy_with_ties_interval": interval(_best_accuracy),
-        "threshold_in_sample": best.threshold,
-        "accuracy_with_ties_fitted": None if fitted is None else accuracy_at(human, gap, fitted),
-        "threshold_fitted": fitted,
-        "accuracy_with_ties_btt": accuracy_at(human, gap, btt_threshold(theta)),
-        "threshold_btt": btt_threshold(theta),
-        "baseline_always_tie": baselines(human)["always_tie"],
-        "baseline_random": baselines(human)["random"],
-        "nll": float(nll.mean()),
-        "brier": brier_score(human, probabilities),
-        "theta": theta,
-    }
 
 
-def _best_accuracy(human: Any, predicted: Any) -> float | None:
-    best: TieCalibration | None = accuracy_with_ties(human, predicted)
-    return None if best is None else best.accuracy
+def _judged(pairs: Pairs, d: int, gap: Rewards, logs: Rewards, theta: float) -> Judged:
+    valid = np.flatnonzero(pairs.valid[:, d])
+    of = [row.video.generator for row in pairs.rows]
+    return Judged(
+        human=pairs.preference[valid, d],
+        gap=gap[valid],
+        log_probabilities=logs[valid],
+        theta=float(theta),
+        prompts=[pairs.prompts[n] for n in valid],
+        generators=([of[pairs.a[n]] for n in valid], [of[pairs.b[n]] for n in valid]),
+    )

@@ -1,11 +1,10 @@
-"""How well rewards predict what people said: accuracies, baselines, intervals, correlations.
+"""How often the sign of a reward difference is what people said, with and without ties.
 
 `human` holds +1 (A is better), 0 (tie), -1 (B is better); `predicted` is score A - score B. Both
-may be lists, arrays or tensors of the same length. Numpy only.
+may be lists, arrays or tensors of the same length.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +16,10 @@ Array = NDArray[np.float64]
 DECIMALS = 9
 
 
+class NotFiniteError(ValueError):
+    """A reward is NaN or infinite: no figure can be made of it, and none is made up."""
+
+
 @dataclass(frozen=True, slots=True)
 class TieCalibration:
     """Accuracy with ties at the best threshold, and the whole curve (threshold, accuracy)."""
@@ -26,12 +29,6 @@ class TieCalibration:
     curve: tuple[tuple[float, float], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
-    low: float
-    high: float
-
-
 def accuracy_with_ties(human: Any, predicted: Any) -> TieCalibration | None:
     """Tie calibration (Deutsch, Foster and Freitag 2023, arXiv 2305.14324); None without pairs.
 
@@ -39,7 +36,7 @@ def accuracy_with_ties(human: Any, predicted: Any) -> TieCalibration | None:
     |difference| does not exceed it. The best accuracy is given, at the smallest threshold that
     reaches it. Pairs without a label (None or NaN) are left out.
     """
-    said, gap = _checked(human, predicted)
+    said, gap = checked(human, predicted)
     if not len(said):
         return None
     order = np.argsort(np.abs(gap), kind="stable")
@@ -49,7 +46,7 @@ def accuracy_with_ties(human: Any, predicted: Any) -> TieCalibration | None:
     # From 0 upwards each pair becomes a predicted tie: right for a tie, wrong for what was right.
     change = np.where(said == 0, 1, np.where(said * gap > 0, -1, 0))
     moving = size > 0
-    levels, last = _last_of_groups(size[moving])
+    levels, last = last_of_groups(size[moving])
     correct = start + np.concatenate([[0], np.cumsum(change[moving])[last]]).astype(int)
     thresholds = np.concatenate([[0.0], levels])
     best = int(correct.argmax())  # the first, so the smallest threshold
@@ -59,7 +56,7 @@ def accuracy_with_ties(human: Any, predicted: Any) -> TieCalibration | None:
 
 def accuracy_at(human: Any, predicted: Any, threshold: float) -> float | None:
     """Accuracy with ties at a threshold that was found elsewhere."""
-    said, gap = _checked(human, predicted)
+    said, gap = checked(human, predicted)
     if not len(said):
         return None
     meant = np.where(np.abs(gap) <= threshold, 0, np.sign(gap))
@@ -71,7 +68,7 @@ def accuracy_without_ties(human: Any, predicted: Any, *, ties: str = "strict") -
 
     A difference of exactly 0 is wrong if `ties` is `strict` (VideoAlign) and half right if `half`.
     """
-    said, gap = _checked(human, predicted)
+    said, gap = checked(human, predicted)
     decisive = said != 0
     if not decisive.any():
         return None
@@ -94,7 +91,7 @@ def btt_threshold(theta: float) -> float:
 
 def baselines(human: Any) -> dict[str, float]:
     """What a judge without information reaches with ties: always a tie, or the better of chance."""
-    said, _ = _checked(human, np.zeros(len(human)))
+    said, _ = checked(human, np.zeros(len(human)))
     tie_share = float((said == 0).mean()) if len(said) else 0.0
     return {"always_tie": tie_share, "random": max(1 / 3, tie_share)}
 
@@ -104,77 +101,15 @@ def share_above_chance(accuracy: float, ceiling: float) -> float:
     return (accuracy - 0.5) / (ceiling - 0.5)
 
 
-def clustered_interval(
-    human: Any,
-    predicted: Any,
-    clusters: Sequence[Any],
-    *,
-    statistic: Any = accuracy_without_ties,
-    resamples: int = 1000,
-    seed: int = 0,
-    level: float = 0.95,
-) -> Interval | None:
-    """Bootstrap interval over whole clusters (prompts), because their pairs are not independent.
-
-    `statistic(human, predicted)` gives a number or None. None where it is undefined.
-    """
-    said, gap = _checked(human, predicted)
-    _, cluster = np.unique(np.asarray([str(c) for c in clusters]), return_inverse=True)
-    if resamples == 0 or not len(said) or statistic(said, gap) is None:
-        return None
-    members = [np.flatnonzero(cluster == index) for index in range(cluster.max() + 1)]
-    rng = np.random.default_rng(seed)
-    values = []
-    for _ in range(resamples):
-        drawn = np.concatenate([members[i] for i in rng.integers(len(members), size=len(members))])
-        value = statistic(said[drawn], gap[drawn])
-        if value is not None:
-            values.append(value)
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(low), float(high))
-
-
-def brier_score(human: Any, probabilities: Any) -> float:
-    """Mean squared distance of [N, 3] probabilities (A, tie, B) to what people said."""
-    said = np.asarray(human)
-    truth = np.stack([said == 1, said == 0, said == -1], axis=-1).astype(float)
-    return float(((np.asarray(probabilities) - truth) ** 2).sum(-1).mean())
-
-
-def spearman(x: Any, y: Any) -> float | None:
-    """Rank correlation with average ranks for ties; None where a side does not vary."""
-    return pearson(_ranks(_array(x)), _ranks(_array(y)))
-
-
-def pearson(x: Any, y: Any) -> float | None:
-    a, b = _array(x), _array(y)
-    if len(a) != len(b):
-        raise ValueError(f"x and y must have one length, got {len(a)} and {len(b)}")
-    if len(a) < 2 or a.std() == 0 or b.std() == 0:
-        return None
-    return float(np.corrcoef(a, b)[0, 1])
-
-
-def kendall_tau_b(x: Any, y: Any) -> float | None:
-    """Kendall's tau-b; None where a side does not vary. Memory is quadratic in the length."""
-    a, b = _array(x), _array(y)
-    if len(a) != len(b):
-        raise ValueError(f"x and y must have one length, got {len(a)} and {len(b)}")
-    upper = np.triu_indices(len(a), 1)
-    first = np.sign(a[:, None] - a)[upper]
-    second = np.sign(b[:, None] - b)[upper]
-    scale = math.sqrt(float((first != 0).sum()) * float((second != 0).sum()))
-    return float((first * second).sum() / scale) if scale else None
-
-
-def _array(values: Any) -> Array:
+def as_array(values: Any) -> Array:
     if hasattr(values, "detach"):  # a tensor, without importing torch
         values = values.detach().cpu().double().numpy()
     return np.asarray(values, dtype=np.float64)
 
 
-def _checked(human: Any, predicted: Any) -> tuple[Array, Array]:
-    said, gap = _array(human), np.round(_array(predicted), DECIMALS)
+def checked(human: Any, predicted: Any) -> tuple[Array, Array]:
+    """Labels and rounded differences of the pairs that have a label; the rest is refused."""
+    said, gap = as_array(human), np.round(as_array(predicted), DECIMALS)
     if said.ndim != 1 or said.shape != gap.shape:
         raise ValueError(
             f"human and predicted must be two lists of one length, got {said.shape} and {gap.shape}"
@@ -183,22 +118,17 @@ def _checked(human: Any, predicted: Any) -> tuple[Array, Array]:
     said, gap = said[judged], gap[judged]
     if not np.isin(said, (-1, 0, 1)).all():
         raise ValueError("human labels must be +1, 0 or -1; leave invalid ones out")
-    if not np.isfinite(gap).all():
-        raise ValueError("a predicted difference is not a finite number")
+    bad = np.flatnonzero(~np.isfinite(gap))
+    if len(bad):
+        raise NotFiniteError(
+            f"the predicted difference of pair {bad[0]} is not a finite number ({gap[bad[0]]})"
+        )
     return said, gap
 
 
-def _last_of_groups(ordered: Array) -> tuple[Array, NDArray[np.intp]]:
+def last_of_groups(ordered: Array) -> tuple[Array, NDArray[np.intp]]:
     """The distinct values of an ordered array, and the index of the last of each."""
     if not len(ordered):
         return ordered, np.empty(0, dtype=np.intp)
     ends = np.flatnonzero(np.concatenate([np.diff(ordered) > 0, [True]]))
     return ordered[ends], ends
-
-
-def _ranks(values: Array) -> Array:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    after = np.cumsum(counts)
-    middle = after - (counts - 1) / 2
-    ranks: Array = middle[inverse]
-    return ranks
