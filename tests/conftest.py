@@ -57,12 +57,25 @@ _TABLES = {"db", "transactional_db", "live_server", "database_url", "postgres_ur
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """On the second engine only what touches tables runs again (tools/run_tests.py)."""
-    if not os.environ.get("TIEBREAK_SECOND_ENGINE"):
+    """Which of the two engines a test is for, where both have their turn (tools/run_tests.py).
+
+    On the second only what touches tables runs again. What needs a broker runs there alone: both
+    belong to production.
+    """
+    engine = os.environ.get("TIEBREAK_TEST_ENGINE")
+    if engine == "postgresql":
+        kept = [each for each in items if _touches_tables(each)]
+    elif engine == "sqlite":
+        kept = [
+            each
+            for each in items
+            if not (each.get_closest_marker("redis") and _touches_tables(each))
+        ]
+    else:
         return
-    again = [each for each in items if _touches_tables(each)]
-    config.hook.pytest_deselected(items=[each for each in items if each not in set(again)])
-    items[:] = again
+    dropped = set(items) - set(kept)
+    config.hook.pytest_deselected(items=[each for each in items if each in dropped])
+    items[:] = kept
 
 
 def _touches_tables(item: pytest.Item) -> bool:

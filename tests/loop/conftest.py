@@ -11,7 +11,11 @@ from typing import Any
 
 import pytest
 
+from pipelines import demo_site
+from pipelines.models import ENDED, LoopGroup, Run, RunState
+
 ROOT = Path(__file__).parents[2]
+LOOP_SECONDS = 420
 
 
 @pytest.fixture
@@ -79,3 +83,29 @@ def wait_until(done: Callable[[], bool], seconds: float, explain: Callable[[], s
     while not done():
         assert time.monotonic() < deadline, explain()
         time.sleep(0.3)
+
+
+@pytest.fixture
+def loop(live_server: Any, settings: Any, tmp_path: Path) -> LoopGroup:
+    """The micro demo, filled: its runs are queued and no worker is there."""
+    settings.VAR = tmp_path / "var"
+    values = demo_site.preset("micro")
+    demo_site.prepare(values)
+    return demo_site.fill(values, live_server.url, lambda text: None)
+
+
+def story(log: Path) -> str:
+    runs = "\n".join(f"{r.pk} {r.kind} {r.state} {r.reason} {r.message}" for r in Run.objects.all())
+    return f"{runs}\n{log.read_text()[-3000:] if log.exists() else 'no log'}"
+
+
+def await_the_end(log: Path) -> None:
+    """Every run that nobody cancelled has succeeded."""
+    wanted = Run.objects.exclude(state=RunState.CANCELLED)
+
+    def ended() -> bool:
+        states = set(wanted.values_list("state", flat=True))
+        return states <= set(ENDED) or RunState.FAILED in states
+
+    wait_until(ended, LOOP_SECONDS, lambda: story(log))
+    assert set(wanted.values_list("state", flat=True)) == {RunState.SUCCEEDED}, story(log)

@@ -1,4 +1,4 @@
-"""The whole loop on the micro preset: from votes to a report, on real processes, both ways."""
+"""The whole loop on the micro preset: from votes to a report, on real processes."""
 
 import math
 from collections.abc import Callable
@@ -11,9 +11,9 @@ from django.test import Client
 
 from annotation.models import Campaign, Vote, VoteState
 from formats.outcome import OutputKind
-from pipelines import demo_site, registry
-from pipelines.models import ENDED, Artifact, LoopGroup, Metric, Run, RunState
-from tests.loop.conftest import wait_until
+from pipelines import registry
+from pipelines.models import Artifact, LoopGroup, Metric
+from tests.loop.conftest import await_the_end
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -21,31 +21,6 @@ pytestmark = [
     pytest.mark.timeout(600),
     pytest.mark.xdist_group("loop"),
 ]
-
-LOOP_SECONDS = 420
-
-
-@pytest.fixture
-def loop(live_server: Any, settings: Any, tmp_path: Path) -> LoopGroup:
-    """The micro demo, filled: its runs are queued and no worker is there."""
-    settings.VAR = tmp_path / "var"
-    values = demo_site.preset("micro")
-    demo_site.prepare(values)
-    return demo_site.fill(values, live_server.url, lambda text: None)
-
-
-def story(log: Path) -> str:
-    runs = "\n".join(f"{r.pk} {r.kind} {r.state} {r.reason} {r.message}" for r in Run.objects.all())
-    return f"{runs}\n{log.read_text()[-3000:] if log.exists() else 'no log'}"
-
-
-def await_the_end(log: Path) -> None:
-    def ended() -> bool:
-        states = set(Run.objects.values_list("state", flat=True))
-        return states <= set(ENDED) or RunState.FAILED in states
-
-    wait_until(ended, LOOP_SECONDS, lambda: story(log))
-    assert set(Run.objects.values_list("state", flat=True)) == {RunState.SUCCEEDED}, story(log)
 
 
 def first_loss(name: str) -> float:
@@ -81,26 +56,3 @@ def test_it_goes_from_votes_to_a_report_without_a_broker(
     assert_every_arrow_carried_something(loop)
     # Policy and reference are the same network at the start: ln 2, whatever the data.
     assert first_loss("Flow-DPO") == pytest.approx(math.log(2), abs=1e-6)
-
-
-@pytest.mark.redis
-def test_it_goes_the_same_way_through_a_celery_worker_on_redis(
-    loop: LoopGroup,
-    celery_worker: Callable[[str], Any],
-    redis_url: str,
-    settings: Any,
-    tmp_path: Path,
-) -> None:
-    settings.CELERY_BROKER_URL = redis_url
-    with celery_worker(redis_url):
-        ring_everything(redis_url)
-        await_the_end(tmp_path / "celery.log")
-    assert_every_arrow_carried_something(loop)
-
-
-def ring_everything(broker: str) -> None:
-    """The loop was written before there was a broker: what beat does every 15 seconds, once."""
-    from config.celery import app
-
-    app.conf.broker_url = broker
-    app.send_task("pipelines.tasks.sweep")
