@@ -271,9 +271,10 @@ class CompositionConfig(_Config):
         for name in ("name", "title"):
             if not isinstance(getattr(self, name), str):
                 raise ConfigError(f"{name} must be a text, got {getattr(self, name)!r}")
-        if not isinstance(self.dimensions, Mapping):
-            raise ConfigError(f"dimensions must be an object, got {self.dimensions!r}")
-        for member, keys in self.dimensions.items():
+        chosen: object = self.dimensions
+        if not isinstance(chosen, Mapping):
+            raise ConfigError(f"dimensions must be an object, got {chosen!r}")
+        for member, keys in chosen.items():
             if not isinstance(keys, list | tuple) or not keys:
                 raise ConfigError(f"dimensions of {member} must be a list of keys, got {keys!r}")
 
