@@ -13,6 +13,7 @@ from models_rm import checkpoints
 from models_rm.attention import use_for_vision
 from models_rm.config import ConfigError, RewardModelConfig
 from models_rm.data import Pairs, pairs_of
+from models_rm.leakage import refuse_leaks
 from models_rm.model import load_backbone
 from models_rm.network import RewardNetwork
 from models_rm.prompts import RatingTemplate
@@ -38,6 +39,7 @@ def gather(run: Supervised, config: RewardModelConfig) -> Materials:
     """Read the inputs of a run and build its network; what cannot work is named here."""
     folder = run.dir.input("snapshot")
     snapshot = read_snapshot(folder)
+    refuse_leaks(snapshot.records, folder / "preferences.jsonl")
     splits = _splits(snapshot, config)
     if not len(splits["train"]):
         raise FormatError("the snapshot has no pair in its train split", path=folder)

@@ -92,6 +92,17 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[VideoRef
     return folder, [grey_clip(folder / f"clip{n}.mp4", 20 + 30 * n) for n in range(8)]
 
 
+@pytest.fixture(scope="session")
+def split_media(media: tuple[Path, list[VideoRef]]) -> dict[str, list[VideoRef]]:
+    """The eight clips for each split, as files of their own: splits share nothing."""
+    folder, clips = media
+    held_out = {
+        split: [grey_clip(folder / f"clip{n}-{split}.mp4", 20 + 30 * n + shade) for n in range(8)]
+        for shade, split in ((1, "validation"), (2, "test"))
+    }
+    return {"train": clips, **held_out}
+
+
 def record(
     number: int, prompt: str, a: VideoRef, b: VideoRef, split: str, word: Label | None
 ) -> PreferenceRecord:
@@ -100,12 +111,12 @@ def record(
 
 
 @pytest.fixture
-def records(media: tuple[Path, list[VideoRef]]) -> list[PreferenceRecord]:
+def records(split_media: dict[str, list[VideoRef]]) -> list[PreferenceRecord]:
     """Twelve pairs over six prompts in three splits; the brighter clip is the better one."""
-    _, clips = media
     rows = []
     for number in range(12):
         split = ("train", "train", "train", "train", "validation", "test")[number // 2]
+        clips = split_media[split]
         a, b = clips[number % 8], clips[(number * 3 + 1) % 8]
         word = Label.TIE if number % 4 == 3 else Label.A if a.id > b.id else Label.B
         rows.append(record(number, f"prompt {number // 2}", a, b, split, word))

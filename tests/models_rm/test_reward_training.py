@@ -283,7 +283,7 @@ def test_an_unreadable_clip_is_named(
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"not a clip")
     damaged = replace(records[0].video_a, path=str(broken), sha256="0" * 64)
-    outcome = finished(make_run(rows=[replace(row, video_a=damaged) for row in records]))
+    outcome = finished(make_run(rows=[replace(row, video_a=damaged) for row in records[:8]]))
     assert outcome.exit_code == ExitCode.BAD_DATA
     assert "broken.mp4: the clip cannot be read" in outcome.message
 
