@@ -115,7 +115,7 @@ class Clips:
 
 
 class PairOrder:
-    """Which pairs a step sees: a pure function of (seed, step), so a resumed run needs no cursor.
+    """Which pairs a step sees: a pure function of (seed, step, world size), without a cursor.
 
     Prompts are shuffled, and the pairs of one prompt stay together: they share clips, and a clip
     is looked at once per step however many of its pairs are there (InstructGPT, arXiv 2203.02155,
@@ -128,11 +128,20 @@ class PairOrder:
         self._group = group
         self._epochs: dict[int, NDArray[np.int64]] = {}
 
-    def step(self, step: int, count: int) -> NDArray[np.int64]:
-        """The `count` pairs of a step; epochs follow each other without a gap."""
+    def step(
+        self, step: int, count: int, *, rank: int = 0, world: int = 1
+    ) -> NDArray[np.int64]:  # [count / world]
+        """What process `rank` of `world` sees of the `count` pairs of a step.
+
+        All processes together see the same pairs however many they are. Neighbours stay in one
+        process, so that pairs of one prompt still share their clips. Epochs follow each other
+        without a gap.
+        """
         total = len(self._group)
-        places = np.arange(step * count, (step + 1) * count)
-        return np.array([self._epoch(int(p) // total)[int(p) % total] for p in places])
+        places = np.array_split(np.arange(step * count, (step + 1) * count), world)[rank]
+        return np.array(
+            [self._epoch(int(p) // total)[int(p) % total] for p in places], dtype=np.int64
+        )
 
     def _epoch(self, epoch: int) -> NDArray[np.int64]:
         if epoch not in self._epochs:
