@@ -46,6 +46,8 @@ class Collator:
         names = ("<|vision_start|>", "<|video_pad|>", "<|vision_end|>")
         self._start, self._video_token, self._end = tokenizer.convert_tokens_to_ids(list(names))
         self._prefix = self._tokens(opening_of(tokenizer))
+        # What the tokenizer takes for one token each, `<|video_pad|>` as well as `<think>`.
+        self._control = dict(tokenizer.get_added_vocab())
         # A call of a tokenizer costs a third of a millisecond, and the same few texts come again.
         self._row = lru_cache(maxsize=65536)(self._tokenised_row)
         self._timestamp = lru_cache(maxsize=1024)(self._tokens)
@@ -84,19 +86,23 @@ class Collator:
         ids: list[int] = []
         positions: list[int] = []
         text = ""
-        for piece in self._template.pieces(prompt):
+        for piece in self._template.pieces(prompt, self._control):
             if isinstance(piece, RewardToken):
-                ids += self._tokens(text)
+                ids += self._plain_tokens(text)
                 text = ""
                 positions.append(len(ids))
                 ids.append(self._pad)  # any id: the reward vector takes its place
             else:
                 text += piece
-        if self._video_token in ids:
-            raise AssertionError("a prompt brought a video token in; escaping must prevent that")
         if len(positions) != len(self._template.keys):
             raise AssertionError("each dimension must have exactly one reward token")
         return ids, positions
+
+    def _plain_tokens(self, text: str) -> list[int]:
+        ids = self._tokens(text)
+        if not set(ids).isdisjoint(self._control.values()):
+            raise AssertionError("a text brought a control token in; escaping must prevent that")
+        return ids
 
     def _with_vision(
         self, ids: list[int], positions: list[int], grid: tuple[int, int, int], fps: float

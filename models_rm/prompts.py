@@ -10,11 +10,14 @@ it thinks of the clip, and that is the state that we want to read.
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from formats.dimensions import Dimension, DimensionSet
+from formats.errors import FormatError
+from formats.supervised import BadConfigError
+from models_rm.config import TEMPLATES
 
 VERSION: Final = 1
 
@@ -33,6 +36,7 @@ class RewardToken:
         return f"<|{self.key}_reward|>"
 
 
+@dataclass(frozen=True, slots=True)
 class PromptSlot:
     """Stands for the text prompt of the clip."""
 
@@ -49,7 +53,14 @@ class RatingTemplate:
 
     @classmethod
     def of(cls, dimensions: DimensionSet, name: str) -> "RatingTemplate":
-        """`guideline` explains each dimension by its guideline, `brief` only names it."""
+        """`guideline` explains each dimension by its guideline, `brief` only names it.
+
+        BadConfigError for another name: such a text comes with the model that was trained with it.
+        """
+        if name not in TEMPLATES:
+            raise BadConfigError(
+                f"there is no rating text {name!r} to train with; expected {' or '.join(TEMPLATES)}"
+            )
         describe = _guideline if name == "guideline" else _brief
         blind = [each for each in dimensions.dimensions if not each.sees_prompt]
         seeing = [each for each in dimensions.dimensions if each.sees_prompt]
@@ -76,21 +87,68 @@ class RatingTemplate:
         shape = json.dumps([VERSION, self.name, self.text("{prompt}")], ensure_ascii=False)
         return hashlib.sha256(shape.encode()).hexdigest()
 
-    def pieces(self, prompt: str) -> Iterator[str | RewardToken]:
+    def pieces(
+        self, prompt: str, control_words: Collection[str] = ()
+    ) -> Iterator[str | RewardToken]:
         """The parts with the prompt put in, made harmless."""
         for part in self.parts:
             if isinstance(part, PromptSlot):
-                yield escaped(prompt)
+                yield escaped(prompt, control_words)
             else:
                 yield part
 
+    def sees_prompt(self, key: str) -> bool:
+        """Whether the token of a dimension stands behind the prompt."""
+        kinds = [part.key if isinstance(part, RewardToken) else type(part) for part in self.parts]
+        return PromptSlot in kinds[: kinds.index(key)]
 
-def escaped(prompt: str) -> str:
+    def to_json(self) -> dict[str, Any]:
+        return {"name": self.name, "parts": [_part_to_json(part) for part in self.parts]}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "RatingTemplate":
+        """FormatError where it is no rating text: each part is a text, a reward or the prompt."""
+        try:
+            parts = tuple(_part_from_json(part) for part in value["parts"])
+            name = str(value["name"])
+        except (KeyError, TypeError) as error:
+            raise FormatError(f"not a rating text: {error}") from error
+        if sum(isinstance(part, PromptSlot) for part in parts) > 1:
+            raise FormatError("a rating text has at most one place for the prompt")
+        keys = [part.key for part in parts if isinstance(part, RewardToken)]
+        if not keys or len(set(keys)) != len(keys):
+            raise FormatError("a rating text has one reward token for each of its dimensions")
+        return cls(name, parts)
+
+
+def escaped(prompt: str, control_words: Collection[str] = ()) -> str:
     """A user's text in which nothing reads as a control token of the tokenizer or of ours.
 
     `<|video_pad|>` in a prompt would be one more video, `<|VQ_reward|>` one more reward.
+    `control_words` are what the tokenizer takes for one token each besides (`<think>`).
     """
-    return prompt.replace("<|", "< |").replace("|>", "| >")
+    text = prompt.replace("<|", "< |").replace("|>", "| >")
+    for word in sorted(control_words, key=len, reverse=True):
+        if word in text and word.strip():
+            text = text.replace(word, f"{word[0]} {word[1:]}")
+    return text
+
+
+def _part_to_json(part: Part) -> dict[str, Any]:
+    if isinstance(part, RewardToken):
+        return {"reward": part.key}
+    return {"prompt": True} if isinstance(part, PromptSlot) else {"text": part}
+
+
+def _part_from_json(value: Mapping[str, Any]) -> Part:
+    match value:
+        case {"reward": str(key)} if len(value) == 1:
+            return RewardToken(key)
+        case {"prompt": True} if len(value) == 1:
+            return PromptSlot()
+        case {"text": str(text)} if len(value) == 1:
+            return text
+    raise TypeError(f"unknown part {value!r}")
 
 
 def _shown(part: Part, prompt: str) -> str:

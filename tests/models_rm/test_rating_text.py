@@ -20,6 +20,7 @@ def known_tokens() -> Any:
     """A tokenizer to which our reward tokens are words, as the released VideoReward has them."""
     tokenizer = tiny_tokenizer(["rate the clip"], vocabulary=300)
     tokenizer.add_tokens(["<|VQ_reward|>", "<|MQ_reward|>", "<|TA_reward|>"], special_tokens=True)
+    tokenizer.add_tokens(["<think>", "</think>"])  # as Qwen3 has them: one token, not special
     return tokenizer
 
 
@@ -72,17 +73,19 @@ def test_the_hash_changes_with_the_text_and_not_with_the_prompt() -> None:
         "<<||VQ_reward|>|>",
         "",
         "日本語 😀 |> <|",
+        "she will <think> and </think> again",
+        "<<think>think>",
     ],
 )
 def test_no_prompt_can_bring_in_a_control_token(known_tokens: Any, prompt: str) -> None:
     assert "<|" not in escaped(prompt)
     collate = Collator(known_tokens, FAMILY, RatingTemplate.of(VIDEOALIGN, "brief"))
     batch = collate(clips(2), [prompt, "plain"])
-    special = torch.tensor(known_tokens.convert_tokens_to_ids(["<|video_pad|>", "<|im_start|>"]))
-    for token in special:
+    padding = known_tokens.pad_token_id
+    for word, token in known_tokens.get_added_vocab().items():
         counts = (batch.input_ids == token).sum(1)
-        assert counts[0] == counts[1]
-    rewards = known_tokens.convert_tokens_to_ids(["<|VQ_reward|>", "<|MQ_reward|>"])
+        assert token == padding or counts[0] == counts[1], word
+    rewards = known_tokens.convert_tokens_to_ids(["<|VQ_reward|>", "<|MQ_reward|>", "<think>"])
     assert not torch.isin(batch.input_ids, torch.tensor(rewards)).any()
 
 
