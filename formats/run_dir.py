@@ -13,6 +13,7 @@ outcome.json    how it ended                        written last
 
 import json
 import math
+import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -121,6 +122,18 @@ class RunDir:
 
     def finish(self, outcome: Outcome) -> None:
         write_json(self.outcome_file, OUTCOME, outcome.to_json())
+
+    def finish_unless_finished(self, outcome: Outcome) -> bool:
+        """The first of several processes writes; False for those that come later."""
+        own = self.root / f".outcome-{os.getpid()}.json"
+        write_json(own, OUTCOME, outcome.to_json())
+        try:
+            os.link(own, self.outcome_file)
+        except FileExistsError:
+            return False
+        finally:
+            own.unlink()
+        return True
 
     # In the supervisor.
 

@@ -5,6 +5,9 @@
 
 A trainer calls `run.check(save)` once per step. When it was asked to stop, or its lease ran out,
 `save` is called and the process ends with exit code 75.
+
+A trainer of several processes (torchrun) gives `run.agree`, so that all of them stop at the same
+step. Their first error is the outcome; a good one is written by the first process.
 """
 
 import ctypes
@@ -38,23 +41,36 @@ class _StopAskedError(Exception):
     """Raised by `check` after `save` has run."""
 
 
+# What a process thinks of going on. The largest of all processes' is what they do.
+_GO_ON: Final = 0
+_SAVE_AND_STOP: Final = 1
+_STOP: Final = 2  # another worker owns the run: nothing may be written
+
+
 class Supervised:
-    """One trainer process and the run directory that it obeys."""
+    """One trainer process and the run directory that it obeys.
+
+    `agree` gives the largest of the numbers that all processes of the run call it with.
+    """
 
     def __init__(self, run_dir: RunDir):
         self.dir = run_dir
+        self.agree: Callable[[int], int] = int
         lease = run_dir.lease()
         self.fence = lease[0] if lease else 0
         self._terminated = False
         self._next_look = 0.0
 
     def check(self, save: Callable[[], None] | None = None) -> None:
-        """Call once per step. Saves and leaves when the run must stop."""
-        if self.stop_reason() is None:
+        """Call once per step, in every process. Saves and leaves when the run must stop."""
+        reason = self.stop_reason()
+        mine = _GO_ON if reason is None else _STOP if self._fenced_off() else _SAVE_AND_STOP
+        verdict = self.agree(mine)
+        if verdict == _GO_ON:
             return
-        if save is not None and not self._fenced_off():
+        if save is not None and verdict == _SAVE_AND_STOP:
             save()
-        raise _StopAskedError(self.stop_reason() or "stop")
+        raise _StopAskedError(reason or "another process of the run was asked to")
 
     def stop_reason(self) -> str | None:
         """Why the run must stop now, or None. Files are looked at most five times a second."""
@@ -113,8 +129,23 @@ def supervise(body: Callable[[Supervised], Outcome], run_dir: RunDir) -> int:
             file=sys.stderr,
             flush=True,
         )
-    run_dir.finish(outcome)
+    _finish(run_dir, outcome)
     return outcome.exit_code
+
+
+def in_torchrun() -> bool:
+    """Is this one of several processes that torchrun started?"""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def _finish(run_dir: RunDir, outcome: Outcome) -> None:
+    if not in_torchrun():
+        run_dir.finish(outcome)
+    elif outcome.exit_code != ExitCode.DONE:
+        # The others fail too, a moment later, because they lost this one.
+        run_dir.finish_unless_finished(outcome)
+    elif os.environ["RANK"] == "0":
+        run_dir.finish(outcome)
 
 
 def _failure(error: Exception) -> Outcome:
