@@ -10,7 +10,9 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Final, Self
 
 LOSSES: Final = ("btt", "bt", "regression")
-TEMPLATES: Final = ("guideline", "brief")
+# One reward token for all dimensions: to measure what separate ones are worth.
+ONE_TOKEN: Final = ("guideline_one_token", "brief_one_token")
+TEMPLATES: Final = ("guideline", "brief", *ONE_TOKEN)
 # A converted model brings the text that it was trained with; no run trains with this word.
 CARRIED: Final = "carried"
 PARTS: Final = ("frozen", "lora", "full")
@@ -150,6 +152,7 @@ class RewardModelConfig(_Config):
         _number("weight_decay", self.weight_decay, low=0.0)
         self._check_amount()
         self._check_fit()
+        self._check_tokens()
 
     def _check_theta(self) -> None:
         if isinstance(self.theta, Mapping):
@@ -188,6 +191,12 @@ class RewardModelConfig(_Config):
             )
         if self.soft_labels and self.loss != "btt":
             raise ConfigError(f"soft_labels needs the loss btt, got {self.loss}")
+
+    def _check_tokens(self) -> None:
+        if self.shared_head and self.template in ONE_TOKEN:
+            raise ConfigError(
+                f"shared_head with the template {self.template} gives all dimensions one reward"
+            )
 
     def for_pairs(self, count: int) -> Self:
         """This config for that many training pairs: with `epochs`, the steps follow from them."""

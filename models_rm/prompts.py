@@ -17,17 +17,18 @@ from typing import Any, Final
 from formats.dimensions import Dimension, DimensionSet
 from formats.errors import FormatError
 from formats.supervised import BadConfigError
-from models_rm.config import TEMPLATES
+from models_rm.config import ONE_TOKEN, TEMPLATES
 
 VERSION: Final = 1
 
 _OPENING: Final = "You see one video clip. Rate it on each point below, from 0 to 10."
 _PROMPT_INTRO: Final = "The clip was made for this text prompt:"
+ALL: Final = ""  # the key of a token at which the rewards of all dimensions are read
 
 
 @dataclass(frozen=True, slots=True)
 class RewardToken:
-    """Stands for the position at which the reward of one dimension is read."""
+    """Stands for the position at which the reward of one dimension, or of `ALL`, is read."""
 
     key: str
 
@@ -55,28 +56,36 @@ class RatingTemplate:
     def of(cls, dimensions: DimensionSet, name: str) -> "RatingTemplate":
         """`guideline` explains each dimension by its guideline, `brief` only names it.
 
+        `guideline_one_token` and `brief_one_token` end in one token for all dimensions: the text of
+        a VideoReward without separate tokens (arXiv 2501.13918, table 6), to compare with. All of
+        its dimensions see the prompt.
+
         BadConfigError for another name: such a text comes with the model that was trained with it.
         """
         if name not in TEMPLATES:
             raise BadConfigError(
                 f"there is no rating text {name!r} to train with; expected {' or '.join(TEMPLATES)}"
             )
-        describe = _guideline if name == "guideline" else _brief
+        brief = name.startswith("brief")
+        describe = _brief if brief else _guideline
         blind = [each for each in dimensions.dimensions if not each.sees_prompt]
         seeing = [each for each in dimensions.dimensions if each.sees_prompt]
-        parts: list[Part] = [_OPENING] if name == "guideline" else []
+        parts: list[Part] = [] if brief else [_OPENING]
         for dimension in blind:
             parts += [describe(dimension), RewardToken(dimension.key)]
         if seeing:
-            intro = f"\n{_PROMPT_INTRO} " if name == "guideline" else "\n"
+            intro = "\n" if brief else f"\n{_PROMPT_INTRO} "
             parts += [intro, PromptSlot()]
         for dimension in seeing:
             parts += [describe(dimension), RewardToken(dimension.key)]
+        if name in ONE_TOKEN:
+            parts = [part for part in parts if not isinstance(part, RewardToken)]
+            parts.append(RewardToken(ALL))
         return cls(name, tuple(parts))
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Dimension keys in the order of their tokens, which need not be that of the set."""
+        """Keys in the order of their tokens, which need not be that of the set; or only `ALL`."""
         return tuple(part.key for part in self.parts if isinstance(part, RewardToken))
 
     def text(self, prompt: str) -> str:
@@ -100,7 +109,7 @@ class RatingTemplate:
     def sees_prompt(self, key: str) -> bool:
         """Whether the token of a dimension stands behind the prompt."""
         kinds = [part.key if isinstance(part, RewardToken) else type(part) for part in self.parts]
-        return PromptSlot in kinds[: kinds.index(key)]
+        return PromptSlot in kinds[: kinds.index(key if key in self.keys else ALL)]
 
     def to_json(self) -> dict[str, Any]:
         return {"name": self.name, "parts": [_part_to_json(part) for part in self.parts]}
