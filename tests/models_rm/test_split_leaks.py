@@ -22,7 +22,7 @@ def test_splits_that_share_nothing_pass(records: list[PreferenceRecord]) -> None
 @pytest.mark.parametrize("prompt", ["prompt 0", "  Prompt   0 "])
 def test_a_shared_prompt_is_named(records: list[PreferenceRecord], prompt: str) -> None:
     moved = [*records[:10], replace(records[10], prompt=prompt)]
-    with pytest.raises(FormatError, match="prompt 0.* stands in the splits train and test"):
+    with pytest.raises(FormatError, match="the prompt .* stands in the splits train and test"):
         refuse_leaks(moved)
 
 
