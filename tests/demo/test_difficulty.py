@@ -5,7 +5,7 @@ import pytest
 
 from demo.annotators import SIDES, THETA, Annotator, random_crowd
 from demo.difficulty import consensus, difficulty
-from demo.recipes import DIMENSIONS
+from demo.recipes import DIMENSIONS, SPAN
 from formats.supervised import BadConfigError
 
 
@@ -59,3 +59,31 @@ def test_impossible_habits_are_refused() -> None:
         Annotator(noise=-1)
     with pytest.raises(BadConfigError, match="tie threshold"):
         Annotator(tie=0)
+
+
+def test_scores_of_one_clip_are_whole_and_rise_with_its_quality() -> None:
+    rng = np.random.default_rng(3)
+    person = Annotator(noise=0.4)
+    given = {
+        share: [
+            person.score({key: share * span for key, span in SPAN.items()}, rng) for _ in range(400)
+        ]
+        for share in (0.0, 0.5, 1.0)
+    }
+    assert all(each[key] in range(1, 6) for rows in given.values() for each in rows for key in SPAN)
+    for key in SPAN:
+        low, middle, high = (np.mean([row[key] for row in rows]) for rows in given.values())
+        assert low + 0.8 < middle < high - 0.8
+
+
+def test_a_lenient_person_gives_more_points_and_the_same_votes() -> None:
+    half = {key: span / 2 for key, span in SPAN.items()}
+    strict, lenient = Annotator(), Annotator(leniency=1.0)
+    points = [
+        np.mean([each.score(half, np.random.default_rng(n))["VQ"] for n in range(400)])
+        for each in (strict, lenient)
+    ]
+    assert points[1] - points[0] == pytest.approx(1.0, abs=0.3)
+    assert strict.judge(half, half, np.random.default_rng(4)) == lenient.judge(
+        half, half, np.random.default_rng(4)
+    )

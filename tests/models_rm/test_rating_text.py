@@ -8,8 +8,9 @@ import torch
 from demo.tiny_tokenizer import tiny_tokenizer
 from formats.dimensions import ANIME, VIDEOALIGN, Dimension, DimensionSet
 from models_rm.collator import Collator, opening_of
+from models_rm.config import ConfigError, RewardModelConfig
 from models_rm.families import Family
-from models_rm.prompts import RatingTemplate, escaped
+from models_rm.prompts import ALL, RatingTemplate, RewardToken, escaped
 from models_rm.video import Clip
 
 FAMILY = Family("qwen2_vl", 14, 2, 2, (0.5,) * 3, (0.5,) * 3, False, False)
@@ -110,3 +111,17 @@ def test_parts_become_the_ids_that_the_whole_text_would(known_tokens: Any) -> No
         known_tokens.convert_tokens_to_ids([f"<|{key}_reward|>" for key in template.keys])
     )
     assert torch.equal(found, expected)
+
+
+def test_one_token_for_all_dimensions_ends_the_text_and_so_sees_the_prompt() -> None:
+    template = RatingTemplate.of(VIDEOALIGN, "brief_one_token")
+    assert template.keys == (ALL,)
+    assert template.parts[-1] == RewardToken(ALL)
+    assert [template.sees_prompt(key) for key in VIDEOALIGN.keys] == [True] * 3
+    separate = RatingTemplate.of(VIDEOALIGN, "brief")
+    assert [separate.sees_prompt(key) for key in VIDEOALIGN.keys] == [False, False, True]
+
+
+def test_one_token_and_one_head_would_be_one_reward_and_are_refused() -> None:
+    with pytest.raises(ConfigError, match="gives all dimensions one reward"):
+        RewardModelConfig(template="brief_one_token", shared_head=True)

@@ -1,0 +1,194 @@
+"""A snapshot of the demo world without a site: clips, votes of simulated people, 1-5 scores.
+
+The clips are those of `python -m demo render` and the people those of the demo; only the votes are
+cast in this process and not through REST, so that tens of thousands of pairs take seconds.
+"""
+
+import math
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from annotation.agreement import dawid_skene
+from demo.annotators import Annotator, random_crowd
+from demo.clip_files import write_clip
+from demo.difficulty import consensus, vote
+from demo.drawing import render
+from demo.recipes import DIMENSIONS
+from demo.render import Planned, RenderConfig, compared, planned
+from demo.world import FPS, FRAMES
+from formats.dimensions import VIDEOALIGN
+from formats.files import sha256_of
+from formats.labels import CLASSES, SIGN
+from formats.records import PreferenceRecord, VideoRef
+from formats.run_dir import Input
+from formats.snapshot import write_snapshot
+from pipelines.ceiling import ceilings
+
+LENIENCY: Final = 0.4  # standard deviation between people, in points of the 1-5 scale
+_LABEL_OF: Final = {sign: label for label, sign in SIGN.items()}
+_CLASS_OF: Final = {SIGN[label]: index for index, label in enumerate(CLASSES)}
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """All prompts of the world, 68 % of them to train on; the demo's generators and people.
+
+    Prompts to train on have `clips` clips and `pairs` pairs each; held-out ones have
+    `held_out_clips` and `held_out_pairs`.
+    """
+
+    seed: int
+    prompts: int = 288
+    clips: int = 40
+    pairs: int = 100
+    held_out_clips: int = 10
+    held_out_pairs: int = 18
+    votes: int = 3
+    people: int = 12
+    careless: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """Where a world lies: `snapshot` is the input of a run, `media` its media root."""
+
+    snapshot: Input
+    media: Path
+    quality: dict[str, dict[str, float]]  # by the sha256 of a clip
+    ceilings: dict[str, float]  # of the test pairs, per dimension
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """A pair to be voted on."""
+
+    split: str
+    a: Planned
+    b: Planned
+
+
+def make(folder: Path, world: World, processes: int = 1) -> Made:
+    """Draw the clips, let people vote and score, write the snapshot; files depend on the seed."""
+    rng = np.random.default_rng([world.seed, 5])
+    pairs = list(_pairs(world, rng))
+    clips = {each.file: each for pair in pairs for each in (pair.a, pair.b)}
+    (folder / "clips").mkdir(parents=True)
+    with ProcessPoolExecutor(processes) as pool:
+        jobs = [(folder, each) for each in clips.values()]
+        sha256 = dict(zip(clips, pool.map(_drawn, jobs, chunksize=64), strict=True))
+    records = _records(world, pairs, sha256, rng)
+    snapshot = folder / "snapshot"
+    address = write_snapshot(snapshot, VIDEOALIGN, records, {"world": asdict(world)})
+    quality = {sha256[name]: each.recipe.quality() for name, each in clips.items()}
+    held_out = [each for each in records if each.split == "test"]
+    found = ceilings(held_out, quality, DIMENSIONS)
+    return Made(
+        snapshot=Input(str(snapshot), address),
+        media=folder,
+        quality=quality,
+        ceilings={key: each.accuracy for key, each in found.items()},
+    )
+
+
+def _pairs(world: World, rng: np.random.Generator) -> Iterator[_Compared]:
+    few = _planned(world, world.held_out_clips)
+    many = _planned(world, world.clips)
+    places = rng.permutation(world.prompts)
+    for number, place in enumerate(places / world.prompts):
+        split = "train" if place < 0.68 else "validation" if place < 0.84 else "test"
+        train = split == "train"
+        clips = (many if train else few)[number]
+        wanted = world.pairs if train else world.held_out_pairs
+        yield from (_Compared(split, a, b) for a, b in compared(clips, wanted))
+
+
+def _planned(world: World, clips: int) -> list[list[Planned]]:
+    config = RenderConfig(seed=world.seed, prompts=world.prompts, clips_per_prompt=clips)
+    return list(planned(config))
+
+
+def _drawn(job: tuple[Path, Planned]) -> str:
+    """Write one clip as the demo shows it, through the generator's autoencoder; give its sha256."""
+    import torch
+
+    from demo.dct_vae import round_trip
+
+    torch.set_num_threads(1)
+    folder, each = job
+    path = folder / each.file
+    write_clip(path, round_trip(render(each.recipe)), FPS)
+    return sha256_of(path)
+
+
+def _records(
+    world: World, pairs: list[_Compared], sha256: dict[str, str], rng: np.random.Generator
+) -> list[PreferenceRecord]:
+    crowd = [
+        replace(person, leniency=float(rng.normal(0, LENIENCY)))
+        for person in random_crowd(world.people, world.careless, rng)
+    ]
+    people = [rng.choice(len(crowd), size=world.votes, replace=False) for _ in pairs]
+    cast = [
+        [vote(crowd[person], pair.a.recipe, pair.b.recipe, rng) for person in chosen]
+        for pair, chosen in zip(pairs, people, strict=True)
+    ]
+    posterior = {key: _posterior(key, people, cast) for key in DIMENSIONS}
+    clips = {each.file: each for pair in pairs for each in (pair.a, pair.b)}
+    scores = {name: _scores(each, crowd, world.votes, rng) for name, each in clips.items()}
+    return [
+        PreferenceRecord(
+            pair_id=f"{index:016x}",
+            prompt=pair.a.prompt,
+            split=pair.split,
+            video_a=_video(pair.a, sha256),
+            video_b=_video(pair.b, sha256),
+            labels=_labels(cast[index]),
+            posterior={key: posterior[key][index] for key in DIMENSIONS},
+            scores_a=scores[pair.a.file],
+            scores_b=scores[pair.b.file],
+            votes=world.votes,
+        )
+        for index, pair in enumerate(pairs)
+    ]
+
+
+def _labels(cast: list[dict[str, int]]) -> dict[str, Any]:
+    found = {key: consensus([each[key] for each in cast]) for key in DIMENSIONS}
+    return {key: _LABEL_OF[sign] for key, sign in found.items() if sign is not None}
+
+
+def _posterior(key: str, people: list[Any], cast: list[list[dict[str, int]]]) -> list[list[float]]:
+    """P(A), P(tie), P(B) of each pair, as a campaign finds them: by Dawid and Skene."""
+    rows = [
+        (unit, int(person), _CLASS_OF[labels[key]])
+        for unit, (chosen, votes) in enumerate(zip(people, cast, strict=True))
+        for person, labels in zip(chosen, votes, strict=True)
+    ]
+    unit, person, label = np.array(rows).T
+    found: list[list[float]] = dawid_skene(unit, person, label, 3).posterior.round(6).tolist()
+    return found
+
+
+def _scores(
+    clip: Planned, crowd: list[Annotator], votes: int, rng: np.random.Generator
+) -> dict[str, float]:
+    """The mean score of as many people as vote on a pair."""
+    chosen = rng.choice(len(crowd), size=votes, replace=False)
+    given = [crowd[person].score(clip.recipe.quality(), rng) for person in chosen]
+    return {key: math.fsum(each[key] for each in given) / votes for key in DIMENSIONS}
+
+
+def _video(clip: Planned, sha256: dict[str, str]) -> VideoRef:
+    return VideoRef(
+        id=sha256[clip.file][:20],
+        path=clip.file,
+        sha256=sha256[clip.file],
+        fps=float(FPS),
+        num_frames=FRAMES,
+        generator=clip.generator,
+    )
