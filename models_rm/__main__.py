@@ -28,8 +28,8 @@ class Command:
 # RUN_DIR is the one argument; the function takes a Supervised and gives an Outcome.
 TRAINERS: Final = {
     "train": Command("models_rm.training:train", "train a reward model"),
-    "score": Command("models_rm.scoring:score", "score the clips of a generation set"),
-    "evaluate": Command("models_rm.scoring:evaluate", "compare a reward model with people"),
+    "score": Command("models_rm.scoring_run:score", "score the clips of a generation set"),
+    "evaluate": Command("models_rm.evaluation_run:evaluate", "compare a reward model with people"),
 }
 
 # The function takes the words behind the command, has a parser of its own and gives an exit code.

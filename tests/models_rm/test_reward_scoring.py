@@ -22,7 +22,9 @@ from formats.snapshot import write_snapshot
 from formats.supervised import supervise
 from models_rm.checkpoints import SCHEMA
 from models_rm.errors import CheckpointMismatchError, ClipUnreadableError
-from models_rm.scoring import RewardModel, evaluate, score
+from models_rm.evaluation_run import evaluate
+from models_rm.scoring import RewardModel
+from models_rm.scoring_run import score
 from models_rm.training import train
 
 Media = tuple[Path, list[VideoRef]]

@@ -1,0 +1,65 @@
+"""`python -m models_rm evaluate RUN_DIR`: a reward model against one split of a snapshot."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from formats.files import write_json
+from formats.outcome import ExitCode, Outcome, Output, OutputKind
+from formats.snapshot import read_snapshot
+from formats.supervised import Supervised
+from models_rm.config import EvaluationConfig
+from models_rm.data import Pairs, pairs_of
+from models_rm.errors import CheckpointMismatchError
+from models_rm.evaluation import evaluate_pairs
+from models_rm.scoring import RewardModel
+from models_rm.scoring_run import config_of, loaded
+from models_rm.streaming import Limits, Task, stream
+
+
+def evaluate(run: Supervised) -> Outcome:
+    config = config_of(run, EvaluationConfig.from_json)
+    model = loaded(run, config.dtype, config.threads)
+    snapshot = read_snapshot(run.dir.input("snapshot"))
+    _refuse_other_dimensions(model, snapshot.dimensions.keys)
+    chosen = [record for record in snapshot.records if record.split == config.split]
+    pairs = pairs_of(chosen, model.dimensions)
+    rewards = _rewards_of(run, model, pairs, Limits(batch_size=config.batch_size))
+    result = evaluate_pairs(
+        pairs,
+        rewards,
+        [model.theta[key] for key in model.dimensions],
+        thresholds=model.calibration.threshold,
+        bootstrap=config.bootstrap,
+        seed=config.seed,
+    )
+    summary = {"split": config.split, "pairs": len(pairs), "dimensions": result}
+    sha256 = write_json(run.dir.outputs / "evaluation.json", "reward_evaluation/1", summary)
+    output = Output(OutputKind.EVALUATION, "outputs/evaluation.json", sha256, summary)
+    return Outcome(ExitCode.DONE, "done", f"examined {len(pairs)} pairs", (output,), summary)
+
+
+def _rewards_of(run: Supervised, model: RewardModel, pairs: Pairs, limits: Limits) -> np.ndarray:
+    """Raw rewards [R, D] of the rows. A clip that cannot be read ends the run: a figure would not
+    say which pairs it leaves out."""
+    root = run.dir.media_root()
+    tasks = [Task(root / row.video.path, row.prompt, row.video.sha256) for row in pairs.rows]
+    rewards = np.empty((len(tasks), len(model.dimensions)))
+    done = 0
+    for batch in stream(model, tasks, limits):
+        run.check()
+        for each in batch:
+            if each.error is not None:
+                raise each.error
+            rewards[each.row] = each.reward
+        done += len(batch)
+        run.dir.log_metrics(done, len(tasks), stage="scoring")
+    return rewards
+
+
+def _refuse_other_dimensions(model: RewardModel, keys: Sequence[str]) -> None:
+    if set(model.dimensions) != set(keys):
+        raise CheckpointMismatchError(
+            f"the reward model judges {', '.join(model.dimensions)}; "
+            f"the snapshot has {', '.join(keys)}"
+        )

@@ -1,0 +1,189 @@
+"""`python -m models_rm score RUN_DIR`: every (clip, prompt) of a generation set, once.
+
+A run may be one chunk of several; then it takes the clips that a hash gives it. What is finished
+is written part by part, so that a killed run goes on behind the last one.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import numpy as np
+import torch
+
+from formats.checkpoints import verify_folder
+from formats.chunks import chunk_of
+from formats.errors import FormatError
+from formats.files import sha256_of
+from formats.outcome import ExitCode, Outcome, Output, OutputKind
+from formats.records import GenerationRecord, ScoreRecord
+from formats.supervised import BadConfigError, Supervised
+from models_rm.config import ConfigError, ScoringConfig
+from models_rm.parts import FOLDER, Key, Parts
+from models_rm.scoring import RewardModel
+from models_rm.streaming import Limits, Scored, Task, stream
+
+T = TypeVar("T")
+_PACE_SECONDS: Final = 60.0
+
+
+def score(run: Supervised) -> Outcome:
+    """Score what this run has to score and is not safe yet; then write all of it."""
+    config = config_of(run, ScoringConfig.from_json)
+    model = loaded(run, config.dtype, config.threads)
+    folder, records = generations_of(run)
+    wanted = _of_chunk(records, config)
+    parts = parts_of(run, config)
+    known = parts.read(lambda text: print(text, flush=True))
+    left = [record for key, record in wanted.items() if key not in known]
+    slow = _score_left(run, model, folder, left, parts, config, total=len(wanted))
+    found = parts.read(lambda text: print(text, flush=True))
+    written = [found[key] for key in wanted]
+    if config.chunk is None:
+        refuse_all_unreadable(written, folder)
+    sha256 = ScoreRecord.write(run.dir.outputs / "scores.jsonl", written)
+    summary = {**summary_of(written, model.dimensions), "slower_than_the_training": slow}
+    meta = {
+        "dimensions": list(model.dimensions),
+        "reward_model": sha256_of(run.dir.input("reward_model") / "manifest.json"),
+        **summary,
+    }
+    output = Output(OutputKind.SCORES, "outputs/scores.jsonl", sha256, meta)
+    return Outcome(ExitCode.DONE, "done", f"scored {summary['scored']} clips", (output,), summary)
+
+
+def parts_of(run: Supervised, config: Any) -> Parts:
+    return Parts(
+        run.dir.root / FOLDER, run.fence, clips=config.part_clips, seconds=config.part_seconds
+    )
+
+
+def _of_chunk(
+    records: Mapping[Key, GenerationRecord], config: ScoringConfig
+) -> dict[Key, GenerationRecord]:
+    if config.chunk is None:
+        return dict(records)
+    return {
+        key: record
+        for key, record in records.items()
+        if chunk_of(*key, config.chunks) == config.chunk
+    }
+
+
+def _score_left(
+    run: Supervised,
+    model: RewardModel,
+    folder: Path,
+    left: Sequence[GenerationRecord],
+    parts: Parts,
+    config: ScoringConfig,
+    *,
+    total: int,
+) -> int:
+    """Score these, and give how many of them have fewer frames per second than the training."""
+    tasks = [
+        Task(folder / record.video.path, record.prompt, record.video.sha256) for record in left
+    ]
+    limits = Limits(config.batch_size, config.batch_tokens, config.readers)
+    pace = Pace()
+    done, slow = total - len(left), 0
+    for number, batch in enumerate(stream(model, tasks, limits), start=1):
+        parts.add(record_of(model, left[each.row], each) for each in batch)
+        done += len(batch)
+        slow += sum(each.slow for each in batch)
+        pace.count(len(batch))
+        if number % config.log_every == 0 or done == total:
+            run.dir.log_metrics(done, total, {"clips_per_second": pace.rate}, stage="scoring")
+        run.check(parts.flush)
+    parts.flush()
+    return slow
+
+
+class Pace:
+    """Clips per second over the last minute."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
+        self._count = 0
+
+    def count(self, clips: int) -> None:
+        now = time.monotonic()
+        self._count += clips
+        self._seen.append((now, self._count))
+        while now - self._seen[0][0] > _PACE_SECONDS and len(self._seen) > 2:
+            self._seen.popleft()
+
+    @property
+    def rate(self) -> float:
+        (before, first), (now, last) = self._seen[0], self._seen[-1]
+        return (last - first) / max(now - before, 1e-6)
+
+
+# What the trainers that score have in common.
+
+
+def config_of(run: Supervised, read: Callable[[dict[str, Any]], T]) -> T:
+    try:
+        return read(run.dir.config())
+    except (ConfigError, TypeError) as error:
+        raise BadConfigError(str(error)) from error
+
+
+def loaded(run: Supervised, dtype: str, threads: int | None) -> RewardModel:
+    """The reward model that is an input of the run."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+    backbone = run.dir.input("backbone") if run.dir.has_input("backbone") else None
+    return RewardModel.load(run.dir.input("reward_model"), backbone=backbone, dtype=dtype)
+
+
+def generations_of(run: Supervised) -> tuple[Path, dict[Key, GenerationRecord]]:
+    """The folder that clips are relative to, and each (clip, prompt) once, in the set's order."""
+    path = run.dir.input("generations")
+    if path.is_dir():
+        verify_folder(path)
+        path = path / "generations.jsonl"
+    unique: dict[Key, GenerationRecord] = {}
+    for line, record in enumerate(GenerationRecord.read(path), start=2):
+        known = unique.setdefault((record.video.id, record.prompt), record)
+        if known.video.sha256 != record.video.sha256:
+            raise FormatError(f"two clips are named {record.video.id!r}", path=path, line=line)
+    return path.parent, unique
+
+
+def record_of(model: RewardModel, record: GenerationRecord, scored: Scored) -> ScoreRecord:
+    """A score with its number in the set. What cannot be read has an error and no number."""
+    names = (record.video.id, record.prompt_id, record.prompt)
+    if scored.error is not None or scored.reward is None:
+        return ScoreRecord(*names, error="" if scored.error is None else scored.error.message)
+    raw = dict(zip(model.dimensions, scored.reward.tolist(), strict=True))
+    calibration = model.calibration
+    scores = {key: float(calibration.scores(key, np.asarray(value))) for key, value in raw.items()}
+    return ScoreRecord(*names, raw=raw, score=scores, std=_deviations(model, scored))
+
+
+def _deviations(model: RewardModel, scored: Scored) -> dict[str, float]:
+    """Of the dimensions whose member says how sure it is."""
+    if scored.std is None:
+        return {}
+    found = zip(model.dimensions, scored.std.tolist(), strict=True)
+    return {key: value for key, value in found if not np.isnan(value)}
+
+
+def refuse_all_unreadable(records: Sequence[ScoreRecord], where: Path) -> None:
+    unreadable = sum(1 for record in records if record.error)
+    if records and unreadable == len(records):
+        raise FormatError(f"none of the {unreadable} clips can be read", path=where)
+
+
+def summary_of(records: Sequence[ScoreRecord], dimensions: Sequence[str]) -> dict[str, Any]:
+    """How many were scored, how many could not be read, and the mean of each dimension."""
+    good = [record for record in records if not record.error]
+    means = {
+        f"mean_{key}": float(np.mean([record.score[key] for record in good]))
+        for key in dimensions
+        if good
+    }
+    return {"scored": len(good), "unreadable": len(records) - len(good), **means}

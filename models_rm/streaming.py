@@ -1,0 +1,151 @@
+"""Many clips through a reward model: decoded ahead by threads, batched with clips of their length.
+
+While the network computes, the next clips are decoded; within a window clips of one size stand
+together, so that a batch carries little padding. What comes out carries the number of its row.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Final, NamedTuple, Protocol
+
+import numpy as np
+
+from models_rm.errors import ClipUnreadableError
+from models_rm.members import Judged, Seen
+
+Video = Path | str | np.ndarray
+
+# Decoded clips that wait, at most: a window being scored and one being read.
+HELD_BYTES: Final = 512 * 2**20
+
+
+class Judge(Protocol):
+    """What can be asked for rewards: a reward model."""
+
+    def read(self, video: Video, *, sha256: str = "", fps: float | None = None) -> Seen: ...
+    def judge(self, seen: Sequence[Seen], prompts: Sequence[str]) -> Judged: ...
+    def tokens(self, seen: Seen) -> int: ...
+    def is_slow(self, seen: Seen) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One clip with one prompt. `sha256` of the file, where it is known, is how a cache finds it;
+    `fps` is the rate of an array of frames that are to be sampled."""
+
+    video: Video
+    prompt: str
+    sha256: str = ""
+    fps: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much at a time. A batch holds one clip at least, however large."""
+
+    batch_size: int = 32
+    batch_tokens: int = 16384
+    readers: int = 2
+
+    @property
+    def window(self) -> int:
+        return 2 * self.batch_size
+
+
+class Scored(NamedTuple):
+    """What became of one task: a raw reward [D] with its deviation [D], or why there is none."""
+
+    row: int
+    reward: np.ndarray | None
+    std: np.ndarray | None
+    error: ClipUnreadableError | None = None
+    slow: bool = False  # it has fewer frames per second than the model looks at
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    index: int
+    seen: Seen
+    tokens: int
+
+
+def stream(model: Judge, tasks: Sequence[Task], limits: Limits) -> Iterator[list[Scored]]:
+    """Every task exactly once, in batches as they are ready; the order is not that of the tasks."""
+    window: list[_Read] = []
+    held = 0
+    for index, found in _decoded(model, tasks, limits):
+        if isinstance(found, ClipUnreadableError):
+            yield [Scored(index, None, None, found)]
+            continue
+        window.append(_Read(index, found, model.tokens(found)))
+        held += found.nbytes
+        if len(window) >= limits.window or held >= HELD_BYTES // 2:
+            yield from _scored(model, tasks, window, limits)
+            window, held = [], 0
+    yield from _scored(model, tasks, window, limits)
+
+
+def _decoded(
+    model: Judge, tasks: Sequence[Task], limits: Limits
+) -> Iterator[tuple[int, Seen | ClipUnreadableError]]:
+    """The clips in order, or why one cannot be read; threads are some clips ahead."""
+    waiting: deque[tuple[int, Future[Seen | ClipUnreadableError]]] = deque()
+    left = iter(enumerate(tasks))
+    largest = 1
+    pool = ThreadPoolExecutor(limits.readers, thread_name_prefix="reader")
+    try:
+        while True:
+            ahead = max(limits.readers, min(limits.window, HELD_BYTES // 2 // largest))
+            for index, task in islice(left, max(0, ahead - len(waiting))):
+                waiting.append((index, pool.submit(_read, model, task)))
+            if not waiting:
+                return
+            index, future = waiting.popleft()
+            found = future.result()
+            if not isinstance(found, ClipUnreadableError):
+                largest = max(largest, found.nbytes)
+            yield index, found
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _read(model: Judge, task: Task) -> Seen | ClipUnreadableError:
+    try:
+        return model.read(task.video, sha256=task.sha256, fps=task.fps)
+    except ClipUnreadableError as error:
+        return error
+
+
+def _scored(
+    model: Judge, tasks: Sequence[Task], window: Sequence[_Read], limits: Limits
+) -> Iterator[list[Scored]]:
+    for batch in _batches(sorted(window, key=lambda each: (each.tokens, each.index)), limits):
+        judged = model.judge(
+            [each.seen for each in batch], [tasks[each.index].prompt for each in batch]
+        )
+        yield [
+            Scored(
+                each.index,
+                judged.reward[row],
+                None if judged.std is None else judged.std[row],
+                slow=model.is_slow(each.seen),
+            )
+            for row, each in enumerate(batch)
+        ]
+
+
+def _batches(ordered: Sequence[_Read], limits: Limits) -> Iterator[list[_Read]]:
+    """Neighbours by length, as many as both limits allow; the longest of a batch stands last."""
+    batch: list[_Read] = []
+    for each in ordered:
+        too_long = (len(batch) + 1) * each.tokens > limits.batch_tokens
+        if batch and (too_long or len(batch) >= limits.batch_size):
+            yield batch
+            batch = []
+        batch.append(each)
+    if batch:
+        yield batch
