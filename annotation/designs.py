@@ -93,11 +93,11 @@ def _in_batches(wanted: Iterable[str]) -> Iterable[Video]:
 
 
 def _candidates(campaign: Campaign, wish: Wish) -> list[Candidate]:
-    clips = _clips(campaign, wish).values_list("prompt_id", "generator__name", "pk")
+    clips = clips_for(campaign, wish).values_list("prompt_id", "generator__name", "pk")
     return [Candidate(prompt, name or "", str(pk)) for prompt, name, pk in clips]
 
 
-def _clips(campaign: Campaign, wish: Wish) -> QuerySet[Video]:
+def clips_for(campaign: Campaign, wish: Wish) -> QuerySet[Video]:
     """Of the prompts that were named; else of the pool and of what is asked about already."""
     if wish.prompts:
         rows = Video.objects.filter(prompt__in=wish.prompts)

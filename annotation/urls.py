@@ -4,7 +4,7 @@ from annotation.urls_dashboards import urlpatterns as of_dashboards
 from annotation.urls_lead_api import urlpatterns as of_leads
 from annotation.urls_people import urlpatterns as of_people
 from annotation.urls_quality import urlpatterns as of_quality
-from annotation.views import api, languages, media, pages
+from annotation.views import api, languages, media, pages, plan_pages
 
 app_name = "annotation"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -12,6 +12,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("annotate/<int:campaign_id>/", pages.annotate, name="annotate"),
     path("campaigns/", pages.campaigns, name="campaigns"),
     path("campaigns/<int:campaign_id>/export.csv", pages.export, name="export"),
+    path("campaigns/<int:campaign_id>/plan/", plan_pages.plan, name="plan"),
     path("language/", languages.switch, name="language"),
     path(
         "jsi18n/<slug:language>.<slug:digest>.js",

@@ -1,12 +1,9 @@
 """The pages of quality: standings, gold, flags and adjudication for leads, own figures for all."""
 
-from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from django.conf import settings
-from django.contrib import messages
 from django.contrib.auth.models import User
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -14,43 +11,17 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
 from annotation import adjudicating, flags, gold, recollecting, scorecards, standings
-from annotation.errors import AnnotationError, NotFound, Unreadable
+from annotation.errors import NotFound, Unreadable
 from annotation.marking import WINDOW
 from annotation.media_urls import poster_url, signed_url
 from annotation.models import Campaign, Dimension, Flag, Probe, SplitReason, Video
-from annotation.permissions import is_lead, may_see_campaign
+from annotation.permissions import may_see_campaign
 from annotation.qualifying import PRACTICE_QUESTIONS, QUALIFICATION_QUESTIONS
 from annotation.views import ballot_words
+from annotation.views.lead_pages import act_on, lead_and_campaign, whole
 
 _LISTED: Final = 200  # rows of a page; the API has the rest
 _CANDIDATES: Final = 12  # triplets that could become gold, at a time
-
-Act = Callable[[HttpRequest, User, Campaign], str]
-
-
-def _lead(request: HttpRequest, campaign_id: int) -> tuple[User, Campaign]:
-    if not isinstance(request.user, User) or not is_lead(request.user):
-        raise PermissionDenied("The quality of a campaign belongs to its leads.")
-    rows = Campaign.objects.select_related("dimension_set")
-    return request.user, get_object_or_404(rows, pk=campaign_id)
-
-
-def _acted(request: HttpRequest, user: User, campaign: Campaign, acts: Mapping[str, Act]) -> None:
-    """Do what a form asks for, and say what became of it on the next page."""
-    act = acts.get(request.POST.get("act", ""))
-    try:
-        if act is None:
-            raise Unreadable(_("The page sent something unknown; open it again."))
-        messages.success(request, act(request, user, campaign))
-    except AnnotationError as error:
-        messages.error(request, error.message)
-
-
-def _whole(request: HttpRequest, name: str) -> int:
-    text = request.POST.get(name, "")
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise Unreadable(_("“%(name)s” must be a whole number.") % {"name": name})
-    return int(text)
 
 
 # ---- how everybody stands ----
@@ -60,9 +31,9 @@ def _whole(request: HttpRequest, name: str) -> int:
 @require_http_methods(["GET", "POST"])
 def people(request: HttpRequest, campaign_id: int) -> HttpResponse:
     """Who is reliable, who is paused, and what waits for a lead."""
-    user, campaign = _lead(request, campaign_id)
+    user, campaign = lead_and_campaign(request, campaign_id)
     if request.method == "POST":
-        _acted(request, user, campaign, {"resume": _resume, "recollect": _recollect})
+        act_on(request, user, campaign, {"resume": _resume, "recollect": _recollect})
         return redirect("annotation:quality", campaign.pk)
     context = {
         "campaign": campaign,
@@ -91,14 +62,14 @@ def _chosen(request: HttpRequest, campaign: Campaign) -> dict[str, Any] | None:
 
 def _resume(request: HttpRequest, user: User, campaign: Campaign) -> str:
     note = request.POST.get("note", "")
-    cursor = recollecting.resume(campaign, _whole(request, "person"), user, note)
+    cursor = recollecting.resume(campaign, whole(request, "person"), user, note)
     told = _("%(name)s may go on: %(stage)s.")
     return told % {"name": cursor.annotator.username, "stage": cursor.get_stage_display()}
 
 
 def _recollect(request: HttpRequest, user: User, campaign: Campaign) -> str:
     note = request.POST.get("note", "")
-    done = recollecting.recollect(campaign, _whole(request, "person"), user, note)
+    done = recollecting.recollect(campaign, whole(request, "person"), user, note)
     return _("%(votes)d votes are taken back; others are asked.") % {"votes": done.votes}
 
 
@@ -109,10 +80,10 @@ def _recollect(request: HttpRequest, user: User, campaign: Campaign) -> str:
 @require_http_methods(["GET", "POST"])
 def gold_page(request: HttpRequest, campaign_id: int) -> HttpResponse:
     """Questions with a known answer: what there is, what could be, and how they are made."""
-    user, campaign = _lead(request, campaign_id)
+    user, campaign = lead_and_campaign(request, campaign_id)
     if request.method == "POST":
         acts = {"promote": _promote, "add": _add, "retire": _retire, "restore": _restore}
-        _acted(request, user, campaign, acts)
+        act_on(request, user, campaign, acts)
         return redirect("annotation:gold", campaign.pk)
     kind = request.GET.get("kind", "")
     rows = gold.questions(campaign).order_by("-active", "-pk")
@@ -171,7 +142,7 @@ def _promote(request: HttpRequest, user: User, campaign: Campaign) -> str:
 
 
 def _add(request: HttpRequest, user: User, campaign: Campaign) -> str:
-    number = _whole(request, "triplet")
+    number = whole(request, "triplet")
     rows = campaign.triplets.select_related("campaign", "prompt", "video_a", "video_b")
     triplet = rows.filter(pk=number).first()
     if triplet is None:
@@ -197,12 +168,12 @@ def _expected(request: HttpRequest, campaign: Campaign) -> dict[str, Any] | None
 
 
 def _retire(request: HttpRequest, _user: User, campaign: Campaign) -> str:
-    gold.retire(gold.of_campaign(campaign, _whole(request, "question")))
+    gold.retire(gold.of_campaign(campaign, whole(request, "question")))
     return _("The question is not asked any more; its answers stay.")
 
 
 def _restore(request: HttpRequest, _user: User, campaign: Campaign) -> str:
-    gold.restore(gold.of_campaign(campaign, _whole(request, "question")))
+    gold.restore(gold.of_campaign(campaign, whole(request, "question")))
     return _("The question is asked again.")
 
 
@@ -212,9 +183,9 @@ def _restore(request: HttpRequest, _user: User, campaign: Campaign) -> str:
 @never_cache
 @require_http_methods(["GET", "POST"])
 def flags_page(request: HttpRequest, campaign_id: int) -> HttpResponse:
-    user, campaign = _lead(request, campaign_id)
+    user, campaign = lead_and_campaign(request, campaign_id)
     if request.method == "POST":
-        _acted(request, user, campaign, {"uphold": _settle, "dismiss": _settle})
+        act_on(request, user, campaign, {"uphold": _settle, "dismiss": _settle})
         return redirect("annotation:flags", campaign.pk)
     found = flags.of_campaign(campaign)[:_LISTED]
     context = {
@@ -229,7 +200,7 @@ def _clip_of(flag: Flag, user: User) -> str:
 
 
 def _settle(request: HttpRequest, user: User, campaign: Campaign) -> str:
-    number, uphold = _whole(request, "flag"), request.POST["act"] == "uphold"
+    number, uphold = whole(request, "flag"), request.POST["act"] == "uphold"
     if not Flag.objects.filter(campaign=campaign, pk=number).exists():
         raise NotFound(_("There is no such flag in this campaign."))
     flag = flags.settle(number, user, uphold=uphold)
@@ -247,7 +218,7 @@ def _settle(request: HttpRequest, user: User, campaign: Campaign) -> str:
 @require_GET
 def adjudicate(request: HttpRequest, campaign_id: int) -> HttpResponse:
     """The blind page. Its pairs and rulings go through the REST API."""
-    user, campaign = _lead(request, campaign_id)
+    user, campaign = lead_and_campaign(request, campaign_id)
     context = {
         "campaign": campaign,
         "dimensions": _dimensions(campaign),
