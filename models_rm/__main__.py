@@ -29,11 +29,15 @@ class Command:
 TRAINERS: Final = {
     "train": Command("models_rm.training:train", "train a reward model"),
     "score": Command("models_rm.scoring_run:score", "score the clips of a generation set"),
+    "gather": Command("models_rm.gathering:gather", "make one score set of its chunks"),
+    "compose": Command("models_rm.composing:compose", "make one reward model of several"),
     "evaluate": Command("models_rm.evaluation_run:evaluate", "compare a reward model with people"),
 }
 
 # The function takes the words behind the command, has a parser of its own and gives an exit code.
-TOOLS: Final[dict[str, Command]] = {}
+TOOLS: Final = {
+    "clip": Command("models_rm.clip_tool:main", "score single clips"),
+}
 
 
 def main(words: Sequence[str] | None = None) -> int:

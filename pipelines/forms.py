@@ -160,7 +160,7 @@ def _suffix(row: Source) -> str:
     """What tells repeated roles apart: for scores the judge, so that both sides find each other."""
     run = row.run if isinstance(row, Artifact) else row
     assert isinstance(run, Run)
-    if run.kind != "scoring":
+    if run.kind not in ("scoring", "scores_gathered"):
         return run.kind if run.kind == "truth" else f"run-{run.pk}"
     model = run.inputs.select_related("artifact").filter(role="reward_model").first()
     assert model is not None  # a scoring run has one, or it would not have been written

@@ -6,13 +6,14 @@ directory.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
 from formats.outcome import Outcome, OutputKind
 from formats.supervised import Supervised
 from pipelines import (
+    chunking,
     evaluation,
     generations,
     ingesting,
@@ -59,6 +60,8 @@ class KindSpec:
     `ingest` runs after the outputs were verified and before the rows are written, outside a
     transaction, perhaps more than once: it must give the same result when it is repeated.
     `finish` runs inside the transaction that makes the run succeeded, after the Artifact rows.
+    `gathered_by`: where the config has `chunks` above 1, one run per chunk is written and one of
+    that kind, which reads what they leave as `<output>:0`, `<output>:1` … and leaves the whole.
     """
 
     name: str
@@ -72,6 +75,7 @@ class KindSpec:
     threads: int | None = None
     upload: str = ""  # entry of the config that an uploaded file fills
     for_leads: bool = False  # leads may start it too, not ML engineers alone
+    gathered_by: str = ""
     ingest: Ingest | None = None
     finish: Finish | None = None
 
@@ -137,11 +141,38 @@ register(
         command=trainer("models_rm", "score"),
         roles=(
             Role("reward_model", (OutputKind.REWARD_MODEL,)),
-            _VLM,
+            # The members of a composed model, and models that hold theirs, bring their backbones.
+            replace(_VLM, required=False),
             Role("generations", (OutputKind.GENERATIONS,)),
         ),
         output=OutputKind.SCORES,
         queue=QueueName.GPU,
+        gathered_by="scores_gathered",
+    )
+)
+register(
+    KindSpec(
+        "scores_gathered",
+        "Gather the scores of all chunks",
+        trainer_configs.gathering,
+        command=trainer("models_rm", "gather"),
+        roles=(
+            Role("reward_model", (OutputKind.REWARD_MODEL,)),
+            Role("generations", (OutputKind.GENERATIONS,)),
+            Role("scores", (OutputKind.SCORES,), many=True),
+        ),
+        output=OutputKind.SCORES,
+        ingest=chunking.refuse_other_judges,
+    )
+)
+register(
+    KindSpec(
+        "composition",
+        "Make one reward model of several",
+        trainer_configs.composition,
+        command=trainer("models_rm", "compose"),
+        roles=(Role("reward_model", (OutputKind.REWARD_MODEL,), many=True),),
+        output=OutputKind.REWARD_MODEL,
     )
 )
 register(

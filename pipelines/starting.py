@@ -20,7 +20,7 @@ from formats.records import (
     PromptRecord,
     ScoreRecord,
 )
-from pipelines import doorbell, kinds, launching, lifecycle
+from pipelines import chunking, doorbell, kinds, launching, lifecycle
 from pipelines.errors import InvalidRunConfig, WrongState
 from pipelines.models import Artifact, BaseModel, LoopGroup, Run, RunInput, RunState
 
@@ -43,7 +43,8 @@ def start_run(
 
     `inputs` goes from a role to what plays it; a Run stands for what that run will leave. `files`
     goes from a role to records that are written beside the config. The same user and `nonce` twice
-    (a double click) give the same run.
+    (a double click) give the same run. Where the config asks for chunks, it is the run that
+    gathers what they leave.
     """
     spec = kinds.get(kind)
     checked = spec.check(config)
@@ -54,6 +55,10 @@ def start_run(
         return twin
     try:
         with transaction.atomic():
+            if chunking.is_whole(spec, checked):
+                return _write_chunks(
+                    spec, checked, inputs or {}, user=user, name=name, group=group, nonce=nonce
+                )
             return _write(
                 spec, checked, rows, given, user=user, name=name, group=group, nonce=nonce
             )
@@ -65,8 +70,15 @@ def start_run(
 
 
 def cancel_run(run: Run, user: AbstractBaseUser) -> Run:
-    """Cancel at once what is queued; what runs is stopped by its worker within the grace."""
-    return lifecycle.cancel(run, user.get_username())
+    """Cancel at once what is queued; what runs is stopped by its worker within the grace.
+
+    With a run that gathers chunks goes the work on them, which nobody else waits for.
+    """
+    cancelled = lifecycle.cancel(run, user.get_username())
+    for chunk in chunking.chunks_of(run):
+        if not chunk.has_ended and chunk.state != RunState.COMMITTING:
+            lifecycle.cancel(chunk, user.get_username())
+    return cancelled
 
 
 def retry_run(run: Run, user: AbstractBaseUser | None = None) -> Run:
@@ -179,6 +191,30 @@ def _write(
         row.save(force_insert=True)
     doorbell.ring_on_commit([run])
     return run
+
+
+def _write_chunks(
+    spec: kinds.KindSpec,
+    config: dict[str, Any],
+    inputs: Mapping[str, Source],
+    *,
+    user: AbstractBaseUser | None,
+    name: str,
+    group: LoopGroup | None,
+    nonce: str | None,
+) -> Run:
+    """One run per chunk, and the one that gathers what they leave; that one is given back."""
+    gathering = kinds.get(spec.gathered_by)
+    sources = {role: source for role, source in inputs.items() if gathering.role(role) is not None}
+    for number, (part_name, part) in enumerate(chunking.parts(spec, config, name)):
+        rows = [_input(spec, role, source) for role, source in inputs.items()]
+        chunk = _write(
+            spec, part, rows, {}, user=user, name=part_name, group=group, nonce=None
+        )
+        sources[f"{spec.output}:{number}"] = chunk
+    rows = [_input(gathering, role, source) for role, source in sources.items()]
+    whole = gathering.check({"chunks": config["chunks"]})
+    return _write(gathering, whole, rows, {}, user=user, name=name, group=group, nonce=nonce)
 
 
 def _written(run: Run, given: Mapping[str, list[Record]]) -> list[RunInput]:

@@ -9,7 +9,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 from models_align.config import AlignmentConfig, GenerationConfig
-from models_rm.config import RewardModelConfig, ScoringConfig
+from models_rm.config import (
+    CompositionConfig,
+    GatheringConfig,
+    RewardModelConfig,
+    ScoringConfig,
+)
 from pipelines.errors import InvalidRunConfig
 
 MAX_CHARACTERS: Final = 200_000
@@ -25,6 +30,14 @@ def reward_model(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def scoring(values: Mapping[str, Any]) -> dict[str, Any]:
     return checked(ScoringConfig.from_json, values)
+
+
+def gathering(values: Mapping[str, Any]) -> dict[str, Any]:
+    return checked(GatheringConfig.from_json, values)
+
+
+def composition(values: Mapping[str, Any]) -> dict[str, Any]:
+    return checked(CompositionConfig.from_json, values)
 
 
 def alignment(values: Mapping[str, Any]) -> dict[str, Any]:
