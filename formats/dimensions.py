@@ -53,6 +53,17 @@ class DimensionSet:
     def keys(self) -> tuple[str, ...]:
         return tuple(dimension.key for dimension in self.dimensions)
 
+    def only(self, keys: Iterable[str]) -> "DimensionSet":
+        """The set with some of its dimensions, in its own order; an unknown key is an error."""
+        wanted = list(keys)
+        for key in wanted:
+            if key not in self.keys:
+                raise FormatError(
+                    f"dimension {key!r} is not in the set {self.name!r} ({', '.join(self.keys)})"
+                )
+        chosen = tuple(each for each in self.dimensions if each.key in wanted)
+        return DimensionSet(self.name, self.title, chosen)
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from formats.errors import FormatError
 from formats.files import read_jsonl, write_jsonl
@@ -56,6 +56,15 @@ class _Record:
         return write_jsonl(path, cls.SCHEMA, (record.to_json() for record in records))
 
 
+class Opinion(NamedTuple):
+    """What one annotator said on one dimension of a triplet. A pseudonym means something inside
+    one snapshot only."""
+
+    annotator: str
+    dimension: str
+    label: Label
+
+
 @dataclass(frozen=True, slots=True)
 class PreferenceRecord(_Record):
     """One triplet of a dataset snapshot.
@@ -63,7 +72,8 @@ class PreferenceRecord(_Record):
     `labels`: the consensus per dimension; a dimension without one (people split) is absent there
     and may still have a `posterior` [P(A), P(tie), P(B)], which is a soft label.
     `scores_a`, `scores_b`: mean 1-5 scores where people gave them. A clip that was scored alone has
-    no `video_b`, no labels, and its scores in `scores_a`.
+    no `video_b`, no labels, and its scores in `scores_a`. `judgements` are the votes behind the
+    labels; an imported label has none.
     """
 
     SCHEMA: ClassVar[str] = "preferences/1"
@@ -79,6 +89,7 @@ class PreferenceRecord(_Record):
     scores_b: dict[str, float] = field(default_factory=dict)
     votes: int = 0
     source: str = "votes"  # votes | import
+    judgements: list[Opinion] = field(default_factory=list)
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Self:
@@ -88,6 +99,10 @@ class PreferenceRecord(_Record):
                 "video_a": VideoRef(**row["video_a"]),
                 "video_b": VideoRef(**row["video_b"]) if row["video_b"] else None,
                 "labels": {key: Label(word) for key, word in row["labels"].items()},
+                "judgements": [
+                    Opinion(annotator, dimension, Label(word))
+                    for annotator, dimension, word in row.get("judgements", [])
+                ],
             }
         )
 
@@ -129,7 +144,8 @@ class GenerationRecord(_Record):
 class ScoreRecord(_Record):
     """The reward of one (video, prompt) per dimension: `raw` from the head, `score` calibrated.
 
-    `error` is set, and both are empty, where the clip could not be read: unreadable is not bad.
+    `std` is the calibrated standard deviation of `raw`, of a model that says how sure it is.
+    `error` is set, and all are empty, where the clip could not be read: unreadable is not bad.
     """
 
     SCHEMA: ClassVar[str] = "scores/1"
@@ -139,6 +155,7 @@ class ScoreRecord(_Record):
     prompt: str
     raw: dict[str, float] = field(default_factory=dict)
     score: dict[str, float] = field(default_factory=dict)
+    std: dict[str, float] = field(default_factory=dict)
     error: str = ""
 
     @classmethod

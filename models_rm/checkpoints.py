@@ -30,6 +30,7 @@ from models_rm.config import ConfigError, RewardModelConfig
 from models_rm.errors import CheckpointMismatchError
 from models_rm.network import RewardNetwork
 from models_rm.prompts import RatingTemplate
+from models_rm.thetas import Thetas
 from models_rm.video import FrameRule
 
 SCHEMA: Final = "reward_model/1"
@@ -158,6 +159,8 @@ def build_network(
         template.keys,
         shared_head=config.shared_head,
         rope_mode=config.rope_mode,
+        thetas=Thetas(config.theta_of(dimensions.keys), learned=config.learn_theta),
+        uncertainty=config.uncertainty,
     )
     prepare_for_training(network, config)
     return network, template

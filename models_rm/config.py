@@ -9,7 +9,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Final, Self
 
-LOSSES: Final = ("btt", "bt", "regression")
+LOSSES: Final = ("btt", "bt", "margin", "constant_margin", "regression")
+FROM_SCORES: Final = ("margin", "regression")  # losses that want 1-5 scores
+LABELS: Final = ("consensus", "posterior", "votes")
+ANNOTATOR_WEIGHTS: Final = ("equal", "reliability")
+WITHOUT_SCORES: Final = ("leave_out", "no_margin")
 # One reward token for all dimensions: to measure what separate ones are worth.
 ONE_TOKEN: Final = ("guideline_one_token", "brief_one_token")
 TEMPLATES: Final = ("guideline", "brief", *ONE_TOKEN)
@@ -37,11 +41,7 @@ class _Config:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        known = [each.name for each in fields(cls)]  # type: ignore[arg-type]
-        for key in values:
-            if key not in known:
-                raise ConfigError(_unknown_key(key, known))
-        return cls(**{key: _frozen(value) for key, value in values.items()})
+        return cls(**_checked_keys(cls, values))
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)  # type: ignore[call-overload]
@@ -52,9 +52,16 @@ class RewardModelConfig(_Config):
     """A run of kind `reward_model`. Its dimensions come with the snapshot."""
 
     # What is learned
-    loss: str = "btt"
+    dimensions: tuple[str, ...] = ()  # train these of the snapshot alone; empty: all of them
+    loss: str | Mapping[str, str] = "btt"  # one for all, or per dimension key
     theta: float | Mapping[str, float] = 5.0  # one for all, or per dimension key; above 1
-    soft_labels: bool = False  # use the posterior of the annotators where the snapshot has one
+    learn_theta: bool = False  # theta starts at the tie rate of each dimension and is learned
+    constant_margin: float = 0.57  # of the loss `constant_margin`, as the released code has it
+    margin_without_scores: str = "leave_out"  # or `no_margin`: such a pair counts as in `bt`
+    labels: str = "consensus"  # `posterior` of the annotators; `votes`: each judgement of its own
+    annotator_weights: str = "equal"  # of `votes`; `reliability`: by Dawid and Skene's model
+    dimension_weights: Mapping[str, float] = field(default_factory=dict)  # 1 where not named
+    uncertainty: bool = False  # a second head says how sure the reward is
     template: str = "guideline"
     shared_head: bool = False  # one linear head for all dimensions instead of one each
 
@@ -78,6 +85,7 @@ class RewardModelConfig(_Config):
     learning_rate: float = 2e-6
     vision_learning_rate: float = 2e-6
     head_learning_rate: float = 2e-6  # heads and reward tokens
+    theta_learning_rate: float = 5e-3  # of a learned theta
     weight_decay: float = 0.0
     warmup: float = 0.05  # share of the steps
     schedule: str = "constant"
@@ -115,7 +123,11 @@ class RewardModelConfig(_Config):
     )
 
     def __post_init__(self) -> None:
-        _one_of("loss", self.loss, LOSSES)
+        for each in _values_of(self.loss, "loss"):
+            _one_of("loss", each, LOSSES)
+        _one_of("labels", self.labels, LABELS)
+        _one_of("annotator_weights", self.annotator_weights, ANNOTATOR_WEIGHTS)
+        _one_of("margin_without_scores", self.margin_without_scores, WITHOUT_SCORES)
         _one_of("template", self.template, (*TEMPLATES, CARRIED))
         _one_of("language", self.language, PARTS)
         _one_of("vision", self.vision, PARTS)
@@ -128,7 +140,8 @@ class RewardModelConfig(_Config):
         _one_of("keep", self.keep, KEEPS)
         self._check_theta()
         _flags(
-            self, "soft_labels", "shared_head", "gradient_checkpointing", "embed_backbone",
+            self, "learn_theta", "uncertainty", "shared_head", "gradient_checkpointing",
+            "embed_backbone",
         )  # fmt: skip
         _words(self, "lora_targets")
         if self.lora_vision_targets != ():
@@ -145,12 +158,15 @@ class RewardModelConfig(_Config):
             "learning_rate",
             "vision_learning_rate",
             "head_learning_rate",
+            "theta_learning_rate",
+            "constant_margin",
             "max_grad_norm",
             "fps",
         )
         _share(self, "lora_dropout", "warmup")
         _number("weight_decay", self.weight_decay, low=0.0)
         self._check_amount()
+        self._check_objective()
         self._check_fit()
         self._check_tokens()
 
@@ -178,6 +194,32 @@ class RewardModelConfig(_Config):
                 f"got {self.accumulation * self.processes} and {self.pairs_per_step}"
             )
 
+    def _check_objective(self) -> None:
+        """Settings of what is learned that contradict each other, or that nothing would use."""
+        kinds = set(_values_of(self.loss, "loss"))
+        if self.learn_theta and "btt" not in kinds:
+            raise ConfigError(f"learn_theta needs the loss btt, got {', '.join(sorted(kinds))}")
+        if self.labels != "consensus" and kinds == {"regression"}:
+            raise ConfigError(f"regression learns from scores; labels {self.labels!r} say nothing")
+        if self.annotator_weights != "equal" and self.labels != "votes":
+            raise ConfigError(
+                f"annotator_weights {self.annotator_weights!r} needs labels 'votes', "
+                f"got {self.labels!r}"
+            )
+        self._check_dimensions()
+
+    def _check_dimensions(self) -> None:
+        if self.dimensions:
+            _words(self, "dimensions")
+        if len(set(self.dimensions)) != len(self.dimensions):
+            raise ConfigError(f"dimensions names one twice: {', '.join(self.dimensions)}")
+        if not isinstance(self.dimension_weights, Mapping):
+            raise ConfigError(
+                f"dimension_weights must be numbers by dimension, got {self.dimension_weights!r}"
+            )
+        for key, value in self.dimension_weights.items():
+            _number(f"dimension_weights of {key}", value, low=0.0)
+
     def _check_fit(self) -> None:
         if self.min_pixels > self.max_pixels:
             raise ConfigError(
@@ -189,8 +231,6 @@ class RewardModelConfig(_Config):
                 f"min_frames must not exceed max_frames, "
                 f"got {self.min_frames} and {self.max_frames}"
             )
-        if self.soft_labels and self.loss != "btt":
-            raise ConfigError(f"soft_labels needs the loss btt, got {self.loss}")
 
     def _check_tokens(self) -> None:
         if self.shared_head and self.template in ONE_TOKEN:
@@ -206,16 +246,38 @@ class RewardModelConfig(_Config):
 
     def theta_of(self, keys: tuple[str, ...]) -> list[float]:
         """Theta per dimension, in the order of `keys`; a dimension without one is an error."""
-        if not isinstance(self.theta, Mapping):
-            return [float(self.theta)] * len(keys)
-        missing = sorted(set(keys) - set(self.theta))
-        unknown = sorted(set(self.theta) - set(keys))
-        if missing or unknown:
+        return [float(each) for each in _per_dimension("theta", self.theta, keys)]
+
+    def loss_of(self, keys: tuple[str, ...]) -> list[str]:
+        """The kind of loss per dimension, in the order of `keys`."""
+        return [str(each) for each in _per_dimension("loss", self.loss, keys)]
+
+    def weights_of(self, keys: tuple[str, ...]) -> list[float]:
+        """What a judgement of each dimension weighs, in the order of `keys`."""
+        unknown = sorted(set(self.dimension_weights) - set(keys))
+        if unknown:
             raise ConfigError(
-                f"theta must name exactly the dimensions {', '.join(keys)}; "
-                f"got {', '.join(sorted(self.theta)) or 'none'}"
+                f"dimension_weights names {unknown[0]}; the dimensions are {', '.join(keys)}"
             )
-        return [float(self.theta[key]) for key in keys]
+        weights = [float(self.dimension_weights.get(key, 1.0)) for key in keys]
+        if not any(weights):
+            raise ConfigError("dimension_weights must leave one dimension above 0")
+        return weights
+
+    def check_for(self, keys: tuple[str, ...]) -> None:
+        """ConfigError where what is said per dimension does not fit these dimensions."""
+        self.theta_of(keys)
+        self.loss_of(keys)
+        self.weights_of(keys)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """`soft_labels` is what configs and cards of older versions say for `labels`."""
+        known = dict(values)
+        if "soft_labels" in known and "labels" not in known:
+            known["labels"] = "posterior" if known.pop("soft_labels") else "consensus"
+        # Not super(): a dataclass with slots is another class than the one that `super` looks for.
+        return cls(**_checked_keys(cls, known))
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +367,32 @@ class EvaluationConfig(_Config):
         _whole(self, 1, "batch_size")
         _whole(self, 0, "bootstrap", "seed")
         _optional_whole(self, 1, "threads")
+
+
+def _checked_keys(kind: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    known = [each.name for each in fields(kind)]
+    for key in values:
+        if key not in known:
+            raise ConfigError(_unknown_key(key, known))
+    return {key: _frozen(value) for key, value in values.items()}
+
+
+def _values_of(value: Any, name: str) -> list[Any]:
+    """What is said, for all dimensions or for each."""
+    if isinstance(value, Mapping) and not value:
+        raise ConfigError(f"{name} names no dimension")
+    return list(value.values()) if isinstance(value, Mapping) else [value]
+
+
+def _per_dimension(name: str, value: Any, keys: tuple[str, ...]) -> list[Any]:
+    if not isinstance(value, Mapping):
+        return [value] * len(keys)
+    if set(value) != set(keys):
+        raise ConfigError(
+            f"{name} must name exactly the dimensions {', '.join(keys)}; "
+            f"got {', '.join(sorted(value)) or 'none'}"
+        )
+    return [value[key] for key in keys]
 
 
 def _unknown_key(key: str, known: list[str]) -> str:

@@ -1,6 +1,6 @@
 """Preference records as arrays: rows to be scored, pairs of them, labels, order of training."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +35,7 @@ class Pairs:
         np.float32
     ]  # [N, D, 3]: P(A), P(tie), P(B); one-hot where only a label is there
     soft_valid: NDArray[np.bool_]  # [N, D]: valid, or without a majority but with a posterior
+    votes: NDArray[np.float32]  # [N, D, 3]: weights of the annotators who said A, tie, B
     score_a: NDArray[np.float32]  # [N, D], 1 to 5, NaN where nobody gave one
     score_b: NDArray[np.float32]  # [N, D]
     prompts: tuple[str, ...]  # [N], the clusters of the bootstrap
@@ -43,7 +44,15 @@ class Pairs:
         return len(self.a)
 
 
-def pairs_of(records: Iterable[PreferenceRecord], keys: Sequence[str]) -> Pairs:
+Reliability = Mapping[str, Mapping[str, float]]  # annotator, dimension
+
+
+def pairs_of(
+    records: Iterable[PreferenceRecord],
+    keys: Sequence[str],
+    reliability: Reliability | None = None,
+) -> Pairs:
+    """`reliability`: what a judgement weighs among the `votes`; without it, each weighs 1."""
     records = list(records)
     rows: dict[Row, int] = {}
     # A clip that was scored alone stands on both sides: it has its scores there too.
@@ -58,6 +67,7 @@ def pairs_of(records: Iterable[PreferenceRecord], keys: Sequence[str]) -> Pairs:
     preference = np.zeros(shape, dtype=np.int64)
     valid = np.zeros(shape, dtype=bool)
     posterior = np.zeros((*shape, 3), dtype=np.float32)
+    votes = np.zeros((*shape, 3), dtype=np.float32)
     scores = np.full((2, *shape), np.nan, dtype=np.float32)
     for n, record in enumerate(records):
         scores_b = record.scores_b if record.video_b else record.scores_a
@@ -67,6 +77,7 @@ def pairs_of(records: Iterable[PreferenceRecord], keys: Sequence[str]) -> Pairs:
                 preference[n, d] = SIGN[label]
                 valid[n, d] = True
             posterior[n, d] = _soft(record, key, label)
+            votes[n, d] = _counted(record, key, label, reliability or {})
             scores[0, n, d] = record.scores_a.get(key, np.nan)
             scores[1, n, d] = scores_b.get(key, np.nan)
     index = np.array(ends, dtype=np.int64).reshape(-1, 2)
@@ -79,6 +90,7 @@ def pairs_of(records: Iterable[PreferenceRecord], keys: Sequence[str]) -> Pairs:
         valid=valid,
         posterior=posterior,
         soft_valid=posterior.sum(-1) > 0,
+        votes=votes,
         score_a=scores[0],
         score_b=scores[1],
         prompts=tuple(record.prompt for record in records),
@@ -91,6 +103,21 @@ def _soft(record: PreferenceRecord, key: str, label: Label | None) -> NDArray[np
     if key in record.posterior:
         return np.asarray(record.posterior[key], dtype=np.float32)
     return np.array([label is each for each in CLASSES], dtype=np.float32)
+
+
+def _counted(
+    record: PreferenceRecord, key: str, label: Label | None, reliability: Reliability
+) -> NDArray[np.float32]:
+    """The judgements of one entry by class; a label that was imported is one vote."""
+    counts = np.zeros(3, dtype=np.float32)
+    if label is Label.INVALID:
+        return counts
+    if not record.judgements:
+        return np.array([label is each for each in CLASSES], dtype=np.float32)
+    for annotator, dimension, word in record.judgements:
+        if dimension == key and word in CLASSES:
+            counts[CLASSES.index(word)] += reliability.get(annotator, {}).get(key, 1.0)
+    return counts
 
 
 class Clips:

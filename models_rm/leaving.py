@@ -72,7 +72,7 @@ def _card(
     keys = materials.snapshot.dimensions.keys
     return ModelCard(
         dimensions=materials.snapshot.dimensions,
-        theta=dict(zip(keys, materials.config.theta_of(keys), strict=True)),
+        theta=materials.network.thetas.by_key(keys),
         config=materials.config,
         backbone=BackboneRef(
             source=materials.source,

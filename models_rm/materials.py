@@ -1,6 +1,6 @@
 """What a training run works on, read and built before its first step."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from models_rm.leakage import refuse_leaks
 from models_rm.model import load_backbone
 from models_rm.network import RewardNetwork
 from models_rm.prompts import RatingTemplate
+from models_rm.targets import refuse_useless, refuse_without_judgements, tie_rates
 from models_rm.video import FrameRule
 
 
@@ -38,18 +39,17 @@ class Materials:
 def gather(run: Supervised, config: RewardModelConfig) -> Materials:
     """Read the inputs of a run and build its network; what cannot work is named here."""
     folder = run.dir.input("snapshot")
-    snapshot = read_snapshot(folder)
+    snapshot = chosen_dimensions(read_snapshot(folder), config)
+    refuse_without_judgements(snapshot, config)
     refuse_leaks(snapshot.records, folder / "preferences.jsonl")
     splits = _splits(snapshot, config)
     if not len(splits["train"]):
         raise FormatError("the snapshot has no pair in its train split", path=folder)
+    refuse_useless(splits["train"], config)
     source = str(run.dir.input("backbone"))
     backbone, tokenizer = load_backbone(source, config.dtype)
-    try:
-        config.theta_of(snapshot.dimensions.keys)
-    except ConfigError as error:
-        raise BadConfigError(str(error)) from error
     network, template = checkpoints.build_network(backbone, snapshot.dimensions, config)
+    network.thetas.start_at(tie_rates(splits["train"], config))
     network.start_tokens_as(tokenizer(":", add_special_tokens=False)["input_ids"][0])
     use_for_vision(network.backbone.visual)
     network.to(torch.device("cuda" if torch.cuda.is_available() else "cpu")).train()
@@ -64,6 +64,19 @@ def gather(run: Supervised, config: RewardModelConfig) -> Materials:
         template=template,
         rule=frame_rule(network, config),
     )
+
+
+def chosen_dimensions(snapshot: Snapshot, config: RewardModelConfig) -> Snapshot:
+    """The snapshot with the dimensions that the config trains; BadConfigError where they do not
+    fit. What was said on the others is not looked at."""
+    try:
+        if config.dimensions:
+            dimensions = snapshot.dimensions.only(config.dimensions)
+            snapshot = replace(snapshot, dimensions=dimensions)
+        config.check_for(snapshot.dimensions.keys)
+    except (ConfigError, FormatError) as error:
+        raise BadConfigError(str(error)) from error
+    return snapshot
 
 
 def frame_rule(network: RewardNetwork, config: RewardModelConfig) -> FrameRule:
@@ -84,6 +97,8 @@ def _splits(snapshot: Snapshot, config: RewardModelConfig) -> dict[str, Pairs]:
         split: [record for record in snapshot.records if record.split == split]
         for split in ("train", "validation", "test")
     }
-    splits = {split: pairs_of(records, keys) for split, records in of.items()}
-    splits["validation_while_training"] = pairs_of(of["validation"][: config.eval_pairs], keys)
+    weights = snapshot.annotators if config.annotator_weights == "reliability" else None
+    splits = {split: pairs_of(records, keys, weights) for split, records in of.items()}
+    few = of["validation"][: config.eval_pairs]
+    splits["validation_while_training"] = pairs_of(few, keys, weights)
     return splits

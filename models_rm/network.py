@@ -7,7 +7,7 @@ backbone stays as it is.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import torch
 from torch import nn
@@ -16,6 +16,12 @@ from models_rm.backbones.adapter import Adapter, Row, flat_positions
 from models_rm.backbones.registry import adapter_of
 from models_rm.collator import Batch
 from models_rm.families import Family
+from models_rm.prompts import ALL
+from models_rm.thetas import Thetas
+from models_rm.uncertainty import bounded
+
+_USUAL_THETA: Final = 5.0
+_FIRST_SPREAD: Final = -2.0  # log variance before training: rather sure, so that means learn first
 
 
 class Rewards(NamedTuple):
@@ -27,11 +33,17 @@ class Rewards(NamedTuple):
     mean: torch.Tensor
     log_variance: torch.Tensor | None = None
 
+    def at(self, rows: Any) -> "Rewards":
+        """Those of some of the clips."""
+        spread = None if self.log_variance is None else self.log_variance[rows]
+        return Rewards(self.mean[rows], spread)
+
 
 class RewardNetwork(nn.Module):
     """Rewards of clips: `network(batch)` gives `Rewards` in the order of `keys`.
 
     `token_keys` is the order of the reward tokens in the text, `keys` that of the dimension set.
+    One token of key `ALL` serves all dimensions, each with a head of its own.
     """
 
     def __init__(
@@ -42,6 +54,8 @@ class RewardNetwork(nn.Module):
         *,
         shared_head: bool,
         rope_mode: str,
+        thetas: Thetas | None = None,
+        uncertainty: bool = False,
     ):
         super().__init__()
         self.backbone = backbone
@@ -49,13 +63,20 @@ class RewardNetwork(nn.Module):
         self.family: Family = self.adapter.family(backbone.config)
         self.keys = tuple(keys)
         self.rope_mode = rope_mode
-        self._order = [list(token_keys).index(key) for key in keys]
+        order = [ALL] if list(token_keys) == [ALL] else self.keys
+        self._order = [list(token_keys).index(key) for key in order]
         width = backbone.config.text_config.hidden_size
         spread = backbone.get_input_embeddings().weight.detach().float().std().cpu()
-        self.tokens = nn.Parameter(torch.randn(len(self.keys), width) * spread)  # [D, H]
+        self.tokens = nn.Parameter(torch.randn(len(self._order), width) * spread)  # [T, H]
         self.heads = nn.Parameter(
             torch.randn(1 if shared_head else len(self.keys), width) / width**0.5
         )
+        # Saved with the network, because a learned theta is learned with it.
+        self.thetas = thetas or Thetas([_USUAL_THETA] * len(self.keys))
+        self.uncertain = uncertainty
+        if uncertainty:
+            self.spread_heads = nn.Parameter(torch.zeros_like(self.heads))
+            self.spread_biases = nn.Parameter(torch.full((len(self.keys),), _FIRST_SPREAD))
 
     @torch.no_grad()
     def start_tokens_as(self, token_id: int) -> None:
@@ -81,7 +102,14 @@ class RewardNetwork(nn.Module):
             ).last_hidden_state
         rows = torch.arange(len(positions), device=positions.device)[:, None]
         # Gather first, project later, and in float32: bfloat16 would make ties of near rewards.
-        return Rewards((hidden[rows, positions].float() * self.heads).sum(-1))
+        return self.rewards_at(hidden[rows, positions].float())
+
+    def rewards_at(self, states: torch.Tensor) -> Rewards:
+        """Rewards from the hidden states at the reward tokens, float32 [N, D or 1, H]."""
+        mean = (states * self.heads).sum(-1)
+        if not self.uncertain:
+            return Rewards(mean)
+        return Rewards(mean, bounded((states * self.spread_heads).sum(-1) + self.spread_biases))
 
     @contextmanager
     def _reward_tokens_at(self, positions: torch.Tensor) -> Iterator[None]:

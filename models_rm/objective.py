@@ -1,6 +1,7 @@
-"""What one step learns from: which entries count, their loss, the rates of the optimiser."""
+"""What one step learns from: the loss of each entry and its weight, the rates of the optimiser."""
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,64 +9,107 @@ from numpy.typing import NDArray
 
 from models_rm.config import RewardModelConfig
 from models_rm.data import Pairs
-from models_rm.evaluation import Rewards
-from models_rm.losses import bt_nll, btt_nll, btt_soft_nll, regression_error
+from models_rm.losses import bt_class_nll, btt_class_nll, regression_error
 from models_rm.metrics import accuracy_without_ties
-from models_rm.network import RewardNetwork
+from models_rm.network import RewardNetwork, Rewards
+from models_rm.targets import Targets, entry_weights, valid_entries
+from models_rm.thetas import Thetas
+from models_rm.uncertainty import gaussian_nll, scale_of
 
-
-def valid_entries(
-    pairs: Pairs, part: NDArray[np.int64], config: RewardModelConfig
-) -> NDArray[np.bool_]:  # [n, D]
-    """What enters the loss: never an `invalid`, and what else the loss cannot use."""
-    if config.loss == "regression":
-        both = np.isfinite(pairs.score_a) & np.isfinite(pairs.score_b)
-        return both[part]
-    if config.loss == "bt":
-        return pairs.valid[part] & (pairs.preference[part] != 0)
-    return (pairs.soft_valid if config.soft_labels else pairs.valid)[part]
+__all__ = [
+    "entry_losses", "entry_weights", "optimizer_for", "per_dimension", "rate_factor",
+    "valid_entries",
+]  # fmt: skip
 
 
 def entry_losses(
-    reward_a: torch.Tensor,  # [n, D]
-    reward_b: torch.Tensor,
+    output_a: Rewards,  # [n, D]
+    output_b: Rewards,
     pairs: Pairs,
-    part: NDArray[np.int64],
+    part: NDArray[np.int64],  # [n], which of the pairs these are
     config: RewardModelConfig,
-    theta: list[float],
-) -> torch.Tensor:  # [n, D], 0 where not valid
-    device = reward_a.device
-    preference = torch.from_numpy(pairs.preference[part]).to(device)
-    tie_parameter = torch.tensor(theta, device=device)
-    if config.loss == "regression":
-        first = torch.from_numpy(pairs.score_a[part]).to(device).nan_to_num(3.0)
-        second = torch.from_numpy(pairs.score_b[part]).to(device).nan_to_num(3.0)
-        values = regression_error(reward_a, first) + regression_error(reward_b, second)
-    elif config.loss == "bt":
-        values = bt_nll(reward_a, reward_b, preference)
-    elif config.soft_labels:
-        posterior = torch.from_numpy(pairs.posterior[part]).to(device)
-        values = btt_soft_nll(reward_a, reward_b, posterior, tie_parameter)
-    else:
-        values = btt_nll(reward_a, reward_b, preference, tie_parameter)
-    valid = torch.from_numpy(valid_entries(pairs, part, config)).to(device)
-    return torch.where(valid, values, torch.zeros_like(values))
+    theta: Thetas,
+) -> tuple[torch.Tensor, torch.Tensor]:  # losses [n, D], weights [n, D]
+    """Weighted losses, sums and not means, and their weights: `targets.entry_weights`.
+
+    Both are 0 where nothing was said that the loss of the dimension can use.
+    """
+    targets = Targets.of(pairs, part, config, output_a.mean.device)
+    kinds = config.loss_of(pairs.keys)
+    columns = [
+        _regression(output_a, output_b, targets, d)
+        if kind == "regression"
+        else _pairwise(output_a, output_b, targets, d, _nll_of(kind, config, theta, targets, d))
+        for d, kind in enumerate(kinds)
+    ]
+    return torch.stack(columns, dim=-1) * targets.of_dimensions, targets.weights
+
+
+def _nll_of(
+    kind: str, config: RewardModelConfig, theta: Thetas, targets: Targets, d: int
+) -> Any:  # (gap [n], scale [n] | None) -> [n, 3]
+    if kind == "btt":
+        value = theta.values()[d]
+        return lambda gap, scale: btt_class_nll(gap, value.to(gap.dtype), scale)
+    if kind == "margin":
+        margin = targets.margin[:, d]
+        return lambda gap, scale: bt_class_nll(gap, margin, -margin, scale)
+    constant = config.constant_margin if kind == "constant_margin" else 0.0
+    return lambda gap, scale: bt_class_nll(gap, constant, None, scale)
+
+
+def _pairwise(
+    output_a: Rewards, output_b: Rewards, targets: Targets, d: int, nll: Any
+) -> torch.Tensor:  # [n]
+    weights = targets.classes[:, d]
+    used = weights.sum(-1) > 0
+    # Before the loss and not after it: what is masked may be infinite, and so may its gradient.
+    gap = torch.where(used, output_a.mean[:, d] - output_b.mean[:, d], 0.0)
+    scale = scale_of(_column(output_a.log_variance, d), _column(output_b.log_variance, d))
+    return (nll(gap, scale) * weights).sum(-1)
+
+
+def _regression(
+    output_a: Rewards, output_b: Rewards, targets: Targets, d: int
+) -> torch.Tensor:  # [n]
+    total = torch.zeros_like(targets.weights[:, d])
+    for side, output in enumerate((output_a, output_b)):
+        known = targets.scored[:, d, side]
+        reward = torch.where(known, output.mean[:, d], 0.0)
+        score, spread = targets.scores[:, d, side], _column(output.log_variance, d)
+        error = (
+            regression_error(reward, score)
+            if spread is None
+            else gaussian_nll(reward - (score - 3), spread)
+        )
+        total = total + torch.where(known, error, 0.0) / 2
+    return total
+
+
+def _column(values: torch.Tensor | None, d: int) -> torch.Tensor | None:
+    return None if values is None else values[:, d]
 
 
 def optimizer_for(network: RewardNetwork, config: RewardModelConfig) -> torch.optim.AdamW:
-    """AdamW with a rate for the language model, one for vision, one for heads and tokens."""
-    groups: dict[float, list[torch.nn.Parameter]] = {}
+    """AdamW with a rate for the language model, one for vision, one for what is ours, one for a
+    learned theta, which no weight decay draws anywhere."""
+    groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if not parameter.requires_grad:
             continue
-        rate = config.learning_rate
-        if name in ("tokens", "heads"):
-            rate = config.head_learning_rate
+        group = (config.learning_rate, config.weight_decay)
+        if name.startswith("thetas."):
+            group = (config.theta_learning_rate, 0.0)
+        elif not name.startswith("backbone."):
+            group = (config.head_learning_rate, config.weight_decay)
         elif name.startswith("backbone.visual."):
-            rate = config.vision_learning_rate
-        groups.setdefault(rate, []).append(parameter)
-    rows = [{"params": parameters, "lr": rate} for rate, parameters in groups.items()]
-    return torch.optim.AdamW(rows, weight_decay=config.weight_decay)
+            group = (config.vision_learning_rate, config.weight_decay)
+        groups.setdefault(group, []).append(parameter)
+    rows = [
+        {"params": parameters, "lr": rate, "weight_decay": decay}
+        for (rate, decay), parameters in groups.items()
+    ]
+    return torch.optim.AdamW(rows)
 
 
 def rate_factor(step: int, config: RewardModelConfig) -> float:
@@ -80,14 +124,14 @@ def per_dimension(
     pairs: Pairs,
     part: NDArray[np.int64],
     losses: torch.Tensor,
-    gaps: Rewards,
+    gaps: NDArray[np.float64],  # [n, D] reward differences
     config: RewardModelConfig,
 ) -> dict[str, float]:
     report: dict[str, float] = {}
-    valid = valid_entries(pairs, part, config)
+    weights = entry_weights(pairs, part, config)
     for d, key in enumerate(pairs.keys):
-        if valid[:, d].any():
-            report[f"loss/{key}"] = losses[:, d].sum().item() / int(valid[:, d].sum())
+        if weights[:, d].any():
+            report[f"loss/{key}"] = losses[:, d].sum().item() / float(weights[:, d].sum())
         judged = pairs.valid[part, d]
         accuracy = accuracy_without_ties(pairs.preference[part, d][judged], gaps[judged, d])
         if accuracy is not None:

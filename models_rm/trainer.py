@@ -16,10 +16,10 @@ from models_rm.materials import Materials
 from models_rm.network import RewardNetwork
 from models_rm.objective import (
     entry_losses,
+    entry_weights,
     optimizer_for,
     per_dimension,
     rate_factor,
-    valid_entries,
 )
 from models_rm.state import Progress
 
@@ -36,12 +36,16 @@ class Trainer:
         self.splits = materials.splits
         self.collator = Collator(materials.tokenizer, network.family, materials.template)
         self.clips = Clips(run.dir.media_root(), materials.rule, config.cache_megabytes)
-        self.theta = config.theta_of(network.keys)
         self.order = PairOrder(self.splits["train"].prompts, config.seed)
         self.optimizer = optimizer_for(network, config)
         self._rates = [group["lr"] for group in self.optimizer.param_groups]
         self.progress = Progress()
         self._reports: list[dict[str, float]] = []
+
+    @property
+    def theta(self) -> list[float]:
+        """Of each dimension as it stands now; a learned one moves."""
+        return list(self.network.thetas.by_key(self.network.keys).values())
 
     @property
     def step(self) -> int:
@@ -59,7 +63,7 @@ class Trainer:
         step, pairs = self.step, self.splits["train"]
         self.progress.step += 1
         chosen = self.order.step(step, self.config.pairs_per_step)
-        weight = float(valid_entries(pairs, chosen, self.config).sum())
+        weight = float(entry_weights(pairs, chosen, self.config).sum())
         if weight == 0:
             return  # Nobody has an opinion on any of these: there is no mean of nothing.
         factor = rate_factor(step, self.config)
@@ -93,10 +97,10 @@ class Trainer:
         batch = self.collator([self.clips.read(r) for r in chosen], [r.prompt for r in chosen])
         device = self.network.tokens.device
         with torch.autocast(device.type, torch.bfloat16, enabled=self.config.dtype == "bfloat16"):
-            rewards = self.network(batch.to(device)).mean
-        reward_a, reward_b = rewards[where[: len(part)]], rewards[where[len(part) :]]
-        losses = entry_losses(reward_a, reward_b, pairs, part, self.config, self.theta)
-        return losses, (reward_a - reward_b).detach().double().cpu().numpy()
+            rewards = self.network(batch.to(device))
+        a, b = rewards.at(where[: len(part)]), rewards.at(where[len(part) :])
+        losses, _ = entry_losses(a, b, pairs, part, self.config, self.network.thetas)
+        return losses, (a.mean - b.mean).detach().double().cpu().numpy()
 
     def take_report(self) -> dict[str, float]:
         """Means since the last report."""

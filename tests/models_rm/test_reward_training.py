@@ -145,9 +145,10 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(
     losses = objective.entry_losses
     steps: list[int] = []
 
-    def broken(*args: Any) -> torch.Tensor:
+    def broken(*args: Any) -> tuple[torch.Tensor, torch.Tensor]:
         steps.append(1)
-        return losses(*args) * (float("nan") if len(steps) == 3 else 1.0)
+        values, weights = losses(*args)
+        return values * (float("nan") if len(steps) == 3 else 1.0), weights
 
     monkeypatch.setattr("models_rm.trainer.entry_losses", broken)
     outcome = finished(run)
@@ -194,7 +195,7 @@ def test_a_split_opinion_trains_as_a_soft_label_only(
 ) -> None:
     torn = {"posterior": {"VQ": [0.5, 0.0, 0.5]}, "labels": {}}
     rows = [replace(row, **torn) for row in records]
-    hard, soft = make_run("hard", rows=rows), make_run("soft", rows=rows, soft_labels=True)
+    hard, soft = make_run("hard", rows=rows), make_run("soft", rows=rows, labels="posterior")
     assert finished(hard).exit_code == finished(soft).exit_code == 0
     assert metrics(hard, "loss") == {}
     assert len(metrics(soft, "loss/VQ")) == 4
