@@ -10,31 +10,33 @@ manifest.json         hashes
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from importlib.metadata import version
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer
 
 from formats.checkpoints import verify_folder
 from formats.dimensions import DimensionSet
 from formats.errors import FormatError
 from formats.files import read_json, sha256_of, write_json
+from formats.supervised import BadConfigError
 from models_rm.backbones.loading import empty_backbone, load_backbone
 from models_rm.backbones.preparing import prepare_for_training
 from models_rm.calibration import Calibration
 from models_rm.config import ConfigError, RewardModelConfig
 from models_rm.errors import CheckpointMismatchError
+from models_rm.fingerprint import check_fingerprint, fingerprint
+from models_rm.libraries import check_libraries, library_versions
 from models_rm.network import RewardNetwork
-from models_rm.prompts import RatingTemplate
-from models_rm.thetas import Thetas
+from models_rm.prompts import ALL, RatingTemplate
 from models_rm.video import FrameRule
+from models_rm.weights import read_weights, write_weights
+
+__all__ = ["library_versions"]
 
 SCHEMA: Final = "reward_model/1"
-LIBRARIES: Final = ("torch", "transformers", "peft", "tokenizers", "av", "numpy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,12 @@ class BackboneRef:
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """What model.json says."""
+    """What model.json says.
+
+    `template` is the rating text itself, so that a model keeps its text when ours changes;
+    `fingerprint` is what a reference clip becomes; `converted` says from what, for a model that was
+    trained elsewhere. Cards of before have none of the three.
+    """
 
     dimensions: DimensionSet
     theta: dict[str, float]
@@ -61,9 +68,20 @@ class ModelCard:
     snapshot_sha256: str
     evaluation: dict[str, Any] = field(default_factory=dict)
     libraries: dict[str, str] = field(default_factory=dict)
+    template: RatingTemplate | None = None
+    fingerprint: dict[str, Any] = field(default_factory=dict)
+    converted: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def rating_text(self) -> RatingTemplate:
+        """The text that the model was trained with."""
+        if self.template is not None:
+            return self.template
+        return RatingTemplate.of(self.dimensions, self.config.template)
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "config": self.config.to_json()}
+        template = self.template.to_json() if self.template else None
+        return {**asdict(self), "config": self.config.to_json(), "template": template}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
@@ -79,11 +97,23 @@ class ModelCard:
             snapshot_sha256=value["snapshot_sha256"],
             evaluation=dict(value["evaluation"]),
             libraries=dict(value["libraries"]),
+            template=_template(value.get("template")),
+            fingerprint=dict(value.get("fingerprint", {})),
+            converted=dict(value.get("converted", {})),
         )
 
 
 def fill_folder(folder: Path, network: RewardNetwork, tokenizer: Any, card: ModelCard) -> None:
-    """Write the files of a reward model; to be used inside `formats.checkpoints.commit_folder`."""
+    """Write the files of a reward model; to be used inside `formats.checkpoints.commit_folder`.
+
+    The rating text and the fingerprint are put into the card here.
+    """
+    text = card.rating_text
+    card = replace(
+        card,
+        template=text,
+        fingerprint=fingerprint(network, tokenizer, text, card.frame_rule),
+    )
     write_json(folder / "model.json", SCHEMA, card.to_json())
     (folder / "README.md").write_text(card_for_people(card), encoding="utf-8")
     tokenizer.save_pretrained(folder / "tokenizer")
@@ -91,10 +121,7 @@ def fill_folder(folder: Path, network: RewardNetwork, tokenizer: Any, card: Mode
     if card.backbone.embedded:
         weights = dict(network.state_dict())
         network.backbone.config.save_pretrained(folder / "backbone")
-    save_file(
-        {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()},
-        folder / "weights.safetensors",
-    )
+    write_weights(folder, weights)
 
 
 def learned_weights(network: RewardNetwork) -> dict[str, torch.Tensor]:
@@ -102,33 +129,40 @@ def learned_weights(network: RewardNetwork) -> dict[str, torch.Tensor]:
 
 
 def load_folder(
-    folder: Path, *, backbone: str | None = None, dtype: str = "float32"
+    folder: Path,
+    *,
+    backbone: str | None = None,
+    dtype: str = "float32",
+    accept_other_libraries: bool = False,
 ) -> tuple[RewardNetwork, Any, ModelCard]:
-    """(network, tokenizer, card). `backbone` says where the backbone lies now, if it has moved."""
+    """(network, tokenizer, card). `backbone` says where the backbone lies now, if it has moved.
+
+    Errors, each in one sentence: CheckpointMismatchError for a damaged or foreign folder,
+    OtherLibrariesError for versions that may score differently (unless they are accepted, which
+    leaves a warning), FingerprintError where a reference clip becomes another input than it was.
+    """
     card = read_card(folder)
+    check_libraries(card.libraries, folder / "model.json", accept=accept_other_libraries)
     network, tokenizer = _network_of(folder, card, backbone, dtype)
-    try:
-        weights = load_file(folder / "weights.safetensors")
-    except (OSError, SafetensorError) as error:
-        raise CheckpointMismatchError(
-            f"cannot be read: {error}", path=folder / "weights.safetensors"
-        ) from error
+    here = fingerprint(network, tokenizer, card.rating_text, card.frame_rule)
+    check_fingerprint(card.fingerprint, here, folder / "model.json")
     embedded = card.backbone.embedded
     wanted = network.state_dict() if embedded else learned_weights(network)
-    different = sorted(set(wanted) ^ set(weights))
-    if different:
-        raise CheckpointMismatchError(
-            f"the weights do not fit the card: {len(different)} differ, {different[0]!r} first",
-            path=folder / "weights.safetensors",
-        )
-    for name, tensor in weights.items():
-        if wanted[name].shape != tensor.shape:
-            raise CheckpointMismatchError(
-                f"{name} has shape {list(tensor.shape)}, the card wants {list(wanted[name].shape)}",
-                path=folder / "weights.safetensors",
-            )
+    weights = read_weights(
+        folder, {name: each.shape for name, each in wanted.items()}, _stored_dtypes(network, card)
+    )
     network.load_state_dict(weights, strict=embedded)
     return network.requires_grad_(requires_grad=False).eval(), tokenizer, card
+
+
+def _stored_dtypes(network: RewardNetwork, card: ModelCard) -> dict[str, torch.dtype]:
+    """What the file holds: the backbone as it was trained, and float32 for all that learned."""
+    frozen = getattr(torch, card.config.dtype)
+    dtypes = {
+        name: frozen if name.startswith("backbone.") else tensor.dtype
+        for name, tensor in network.state_dict().items()
+    }
+    return dtypes | dict.fromkeys(learned_weights(network), torch.float32)
 
 
 def read_card(folder: Path) -> ModelCard:
@@ -136,31 +170,50 @@ def read_card(folder: Path) -> ModelCard:
     path = folder / "model.json"
     try:
         card = ModelCard.from_json(read_json(path, SCHEMA))
-    except (KeyError, TypeError, ConfigError) as error:
+        text = card.rating_text
+    except (KeyError, TypeError, ConfigError, BadConfigError) as error:
         raise CheckpointMismatchError(
             f"not the card of a reward model: {error}", path=path
         ) from error
-    template = RatingTemplate.of(card.dimensions, card.config.template)
-    if template.sha256() != card.template_sha256:
+    if text.sha256() != card.template_sha256:
         raise CheckpointMismatchError(
             "the rating text of this version differs from the one that the model was trained with",
             path=path,
         )
+    _refuse_contradictions(card, text, path)
     return card
 
 
+def _refuse_contradictions(card: ModelCard, text: RatingTemplate, path: Path) -> None:
+    """What stands in the card twice must be the same twice."""
+    if text.keys != (ALL,) and sorted(text.keys) != sorted(card.dimensions.keys):
+        raise CheckpointMismatchError(
+            f"the rating text asks for {', '.join(text.keys)}, "
+            f"the dimensions are {', '.join(card.dimensions.keys)}",
+            path=path,
+        )
+    for name in ("fps", "min_frames", "max_frames", "min_pixels", "max_pixels"):
+        rule, config = getattr(card.frame_rule, name), getattr(card.config, name)
+        if rule != config:
+            raise CheckpointMismatchError(
+                f"the frame rule says {name} {rule}, the config says {config}", path=path
+            )
+
+
 def build_network(
-    backbone: Any, dimensions: DimensionSet, config: RewardModelConfig
+    backbone: Any,
+    dimensions: DimensionSet,
+    config: RewardModelConfig,
+    template: RatingTemplate | None = None,
 ) -> tuple[RewardNetwork, RatingTemplate]:
-    template = RatingTemplate.of(dimensions, config.template)
+    """`template` only where a model brings its own text; else the config names one of ours."""
+    template = template or RatingTemplate.of(dimensions, config.template)
     network = RewardNetwork(
         backbone,
         dimensions.keys,
         template.keys,
         shared_head=config.shared_head,
         rope_mode=config.rope_mode,
-        thetas=Thetas(config.theta_of(dimensions.keys), learned=config.learn_theta),
-        uncertainty=config.uncertainty,
     )
     prepare_for_training(network, config)
     return network, template
@@ -180,15 +233,9 @@ def backbone_sha256(source: str) -> str:
     return sha256_of(manifest) if manifest.is_file() else ""
 
 
-def library_versions() -> dict[str, str]:
-    return {name: version(name) for name in LIBRARIES}
-
-
 def _network_of(
     folder: Path, card: ModelCard, backbone: str | None, dtype: str
 ) -> tuple[RewardNetwork, Any]:
-    from transformers import AutoTokenizer
-
     tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer")
     if card.backbone.embedded:
         body = empty_backbone(folder / "backbone", dtype)
@@ -202,8 +249,18 @@ def _network_of(
                 path=source,
             )
         body, _ = load_backbone(source, dtype)
-    network, _ = build_network(body, card.dimensions, card.config)
+    network, _ = build_network(body, card.dimensions, card.config, card.rating_text)
+    if network.family.side_factor != card.frame_rule.side_factor:
+        raise CheckpointMismatchError(
+            f"the card wants frames in multiples of {card.frame_rule.side_factor} pixels, "
+            f"the backbone of {network.family.side_factor}",
+            path=folder / "model.json",
+        )
     return network, tokenizer
+
+
+def _template(value: Mapping[str, Any] | None) -> RatingTemplate | None:
+    return None if value is None else RatingTemplate.from_json(value)
 
 
 def _strict(kind: Any, value: Mapping[str, Any], what: str) -> Any:
