@@ -31,6 +31,7 @@ from models_rm.fingerprint import check_fingerprint, fingerprint
 from models_rm.libraries import check_libraries, library_versions
 from models_rm.network import RewardNetwork
 from models_rm.prompts import ALL, RatingTemplate
+from models_rm.thetas import Thetas
 from models_rm.video import FrameRule
 from models_rm.weights import read_weights, write_weights
 
@@ -214,6 +215,8 @@ def build_network(
         template.keys,
         shared_head=config.shared_head,
         rope_mode=config.rope_mode,
+        thetas=Thetas(config.theta_of(dimensions.keys), learned=config.learn_theta),
+        uncertainty=config.uncertainty,
     )
     prepare_for_training(network, config)
     return network, template
