@@ -8,6 +8,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from annotation.permissions import is_lead, is_ml_engineer
 from pipelines import ingest_pages, kinds, run_pages
+from pipelines.chunking import chunks_of, gathering_of
 from pipelines.errors import WrongState
 from pipelines.models import Run, RunState
 from pipelines.run_cards import cards, kind_title
@@ -70,6 +71,8 @@ def run_page(request: HttpRequest, run_id: int) -> HttpResponse:
         "more_figures": figures[_TABLES:],
         "clips": run_pages.sample_clips(run, user),
         "ingest": ingest_pages.report_of(run, user),
+        "chunks": cards(chunks_of(run), user),
+        "gathering": gathering_of(run),
         "may_admin": user.is_staff,
     }
     return render(request, "pipelines/run.html", context)
@@ -85,6 +88,7 @@ def run_live(request: HttpRequest, run_id: int) -> JsonResponse:
     return JsonResponse(
         {
             "run": cards([run], person(request))[0].to_json(),
+            "chunks": [card.to_json() for card in cards(chunks_of(run), person(request))],
             "fence": run.fence,
             "metrics": points,
             "since": cursor,

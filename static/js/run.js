@@ -103,6 +103,10 @@ async function ask() {
   fence = answer.fence;
   showLog(answer.log);
   showCard(page, answer.run);
+  for (const chunk of answer.chunks) {
+    const row = page.querySelector(`[data-run="${chunk.id}"]`);
+    if (row) showCard(row, chunk);
+  }
   const readAll = answer.log.end >= answer.log.size;
   if (answer.run.ended && readAll) {
     // Outputs, figures and clips came with the end: a fresh page shows them.

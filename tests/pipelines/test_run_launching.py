@@ -37,6 +37,8 @@ DJANGO = {
 TRAINERS = {
     "reward_model": ("models_rm", "train"),
     "scoring": ("models_rm", "score"),
+    "scores_gathered": ("models_rm", "gather"),
+    "composition": ("models_rm", "compose"),
     "generation": ("models_align", "sample"),
     "alignment": ("models_align", "train"),
     "pretrain": ("demo", "pretrain"),

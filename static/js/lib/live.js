@@ -67,6 +67,7 @@ export function showCard(element, run) {
   }
   text("count", `${run.step} of ${run.total}`, Boolean(run.total));
   text("stage", run.stage);
+  text("rate", run.rate);
   text("left", `${run.left} left`, Boolean(run.left));
   text("took", run.took, true);
   text("words", run.words);
