@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from formats.labels import CLASSES, SIGN, Label
 from formats.records import PreferenceRecord, VideoRef
-from models_rm.errors import ClipUnreadableError
-from models_rm.video import Clip, FrameCache, FrameRule
+from models_rm.frame_cache import FrameCache
+from models_rm.video import Clip, FrameRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,24 +121,23 @@ def _counted(
 
 
 class Clips:
-    """Clips of rows, read once per run."""
+    """Clips of rows below one root, decoded once into a cache."""
 
-    def __init__(self, root: Path, rule: FrameRule, megabytes: int):
+    def __init__(self, root: Path, rule: FrameRule, cache: FrameCache):
         self._root = root
         self._rule = rule
-        self._cache = FrameCache(megabytes)
+        self.cache = cache
 
     def read(self, row: Row) -> Clip:
-        return self._cache.read(self._root / row.video.path, row.video.sha256, self._rule)
+        return self.read_video(row.video)
 
-    def refuse_missing(self, rows: Iterable[Row]) -> None:
-        """Name the first clip that is not there, before an hour of training."""
-        missing = [row for row in rows if not (self._root / row.video.path).is_file()]
-        if missing:
-            raise ClipUnreadableError(
-                f"{len(missing)} of the clips are missing, this one first",
-                path=self._root / missing[0].video.path,
-            )
+    def read_video(self, video: VideoRef) -> Clip:
+        return self.cache.read(self._root / video.path, video.sha256, self._rule)
+
+    def decode(self, video: VideoRef) -> None:
+        """Have the frames of a clip in the cache; ClipUnreadableError where there are none."""
+        if not self.cache.holds(self._root / video.path, video.sha256, self._rule):
+            self.read_video(video)
 
 
 class PairOrder:

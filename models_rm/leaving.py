@@ -50,6 +50,7 @@ def leave(run: Supervised, trainer: Trainer) -> Outcome:
         "dimensions": keys,
         "steps": step,
         "pairs": {split: len(trainer.splits[split]) for split in rewards},
+        "unreadable": trainer.materials.unreadable,
         "evaluation": evaluation,
         "calibration": calibration.to_json(),
     }

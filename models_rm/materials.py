@@ -1,5 +1,6 @@
 """What a training run works on, read and built before its first step."""
 
+import os
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,13 +12,17 @@ from formats.snapshot import Snapshot, read_snapshot
 from formats.supervised import BadConfigError, Supervised
 from models_rm import checkpoints
 from models_rm.attention import use_for_vision
+from models_rm.backbones.registry import adapter_of
 from models_rm.config import ConfigError, RewardModelConfig
-from models_rm.data import Pairs, pairs_of
+from models_rm.data import Clips, Pairs, pairs_of
+from models_rm.families import Family
+from models_rm.frame_cache import FrameCache
 from models_rm.leakage import refuse_leaks
 from models_rm.model import load_backbone
 from models_rm.network import RewardNetwork
 from models_rm.prompts import RatingTemplate
 from models_rm.targets import refuse_useless, refuse_without_judgements, tie_rates
+from models_rm.unreadable import REPORT, Readable, readable
 from models_rm.video import FrameRule
 
 
@@ -29,6 +34,8 @@ class Materials:
     snapshot: Snapshot
     snapshot_sha256: str
     splits: dict[str, Pairs]
+    clips: Clips
+    unreadable: dict[str, int]  # clips and pairs that were left out
     source: str  # of the backbone
     network: RewardNetwork
     tokenizer: Any
@@ -42,12 +49,18 @@ def gather(run: Supervised, config: RewardModelConfig) -> Materials:
     snapshot = chosen_dimensions(read_snapshot(folder), config)
     refuse_without_judgements(snapshot, config)
     refuse_leaks(snapshot.records, folder / "preferences.jsonl")
-    splits = _splits(snapshot, config)
-    if not len(splits["train"]):
-        raise FormatError("the snapshot has no pair in its train split", path=folder)
-    refuse_useless(splits["train"], config)
     source = str(run.dir.input("backbone"))
     backbone, tokenizer = load_backbone(source, config.dtype)
+    rule = frame_rule(adapter_of(backbone.config).family(backbone.config), config)
+    cache = FrameCache.of_run(run.dir.root, config.cache_megabytes)
+    clips = Clips(run.dir.media_root(), rule, cache)
+    found = _readable(run, snapshot, clips, config)
+    snapshot = replace(snapshot, records=list(found.records))
+    splits = _splits(snapshot, config)
+    if not len(splits["train"]):
+        lost = f" that can be read: {found.first_error}" if found.clips_lost else ""
+        raise FormatError(f"the snapshot has no pair in its train split{lost}", path=folder)
+    refuse_useless(splits["train"], config)
     network, template = checkpoints.build_network(backbone, snapshot.dimensions, config)
     network.thetas.start_at(tie_rates(splits["train"], config))
     network.start_tokens_as(tokenizer(":", add_special_tokens=False)["input_ids"][0])
@@ -58,11 +71,13 @@ def gather(run: Supervised, config: RewardModelConfig) -> Materials:
         snapshot=snapshot,
         snapshot_sha256=sha256_of(folder / "manifest.json"),
         splits=splits,
+        clips=clips,
+        unreadable=found.counts(),
         source=source,
         network=network,
         tokenizer=tokenizer,
         template=template,
-        rule=frame_rule(network, config),
+        rule=rule,
     )
 
 
@@ -79,14 +94,36 @@ def chosen_dimensions(snapshot: Snapshot, config: RewardModelConfig) -> Snapshot
     return snapshot
 
 
-def frame_rule(network: RewardNetwork, config: RewardModelConfig) -> FrameRule:
+def _readable(
+    run: Supervised, snapshot: Snapshot, clips: Clips, config: RewardModelConfig
+) -> Readable:
+    """Decode all clips once, before the first step; what cannot be read leaves the run."""
+    leads = int(os.environ.get("RANK", "0")) == 0
+
+    def say(done: int, total: int) -> None:
+        run.check()
+        if leads and (done % 50 == 0 or done == total):
+            stage = f"reading clips, {done} of {total}"
+            run.dir.log_metrics(0, config.steps, stage=stage)
+
+    return readable(
+        snapshot.records,
+        clips,
+        report=run.dir.root / REPORT if leads else None,
+        say=say,
+        rank=int(os.environ.get("RANK", "0")),
+        world=int(os.environ.get("WORLD_SIZE", "1")),
+    )
+
+
+def frame_rule(family: Family, config: RewardModelConfig) -> FrameRule:
     return FrameRule(
         fps=config.fps,
         min_frames=config.min_frames,
         max_frames=config.max_frames,
         min_pixels=config.min_pixels,
         max_pixels=config.max_pixels,
-        side_factor=network.family.side_factor,
+        side_factor=family.side_factor,
         name=config.frame_rule,
     )
 

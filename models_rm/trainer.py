@@ -10,7 +10,7 @@ from formats.checkpoints import commit_checkpoint, newest_verified
 from formats.supervised import NonFiniteError, Supervised
 from models_rm import state
 from models_rm.collator import Collator
-from models_rm.data import Clips, PairOrder, Pairs
+from models_rm.data import PairOrder, Pairs
 from models_rm.evaluation import Rewards, evaluate_pairs, rewards_of
 from models_rm.materials import Materials
 from models_rm.network import RewardNetwork
@@ -35,7 +35,7 @@ class Trainer:
         self.network = network
         self.splits = materials.splits
         self.collator = Collator(materials.tokenizer, network.family, materials.template)
-        self.clips = Clips(run.dir.media_root(), materials.rule, config.cache_megabytes)
+        self.clips = materials.clips
         self.order = PairOrder(self.splits["train"].prompts, config.seed)
         self.optimizer = optimizer_for(network, config)
         self._rates = [group["lr"] for group in self.optimizer.param_groups]

@@ -17,8 +17,6 @@ def train(run: Supervised) -> Outcome:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     trainer = Trainer(run, materials.gather(run, config))
-    for split in ("train", "validation", "test"):
-        trainer.clips.refuse_missing(trainer.splits[split].rows)
     trainer.resume()
     while trainer.step < config.steps and not trainer.out_of_patience:
         trainer.check()

@@ -1,13 +1,22 @@
-"""From a file to the frames that a backbone sees: decode, sample, resize, keep.
+"""From a file to the frames that a backbone sees: decode, sample, resize.
 
-A clip is decoded once per run: frames are kept after resizing, as bytes, under the hash of the
-file and everything that decided them.
+What is done with files that are not plain:
+
+- Frames are counted and sampled by their place in the order of showing, as VideoAlign does; a clip
+  of variable frame rate is sampled evenly over its frames, and its rate is the mean one.
+- A clip that the file asks to show rotated is rotated: people judged it so.
+- Ten bits become eight, high dynamic range is not mapped.
+- Each wanted frame is made small before the next is decoded, so a clip of 8K costs one large frame.
+- A clip of one frame is one frame; a backbone that joins two frames sees it twice.
+- A file with fewer frames than its header promises is cut off, and unreadable.
 """
 
 import math
-from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
 import av
 import numpy as np
@@ -16,6 +25,8 @@ import torch.nn.functional as F
 from av.video.reformatter import VideoReformatter
 
 from models_rm.errors import ClipUnreadableError
+
+MAX_ASPECT: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +68,13 @@ def frame_indices(total: int, count: int) -> list[int]:
 def smart_resize(height: int, width: int, rule: FrameRule) -> tuple[int, int]:
     """Sides that are multiples of the factor, with an area inside the limits, aspect kept.
 
-    As `smart_resize` of Qwen2-VL computes it, including its rounding.
+    As `smart_resize` of Qwen2-VL computes it, including its rounding and its limit of 200 : 1.
     """
+    if max(height, width) > MAX_ASPECT * min(height, width):
+        raise ClipUnreadableError(
+            f"the frames are {width} x {height}; one side may be at most {MAX_ASPECT} times the"
+            " other"
+        )
     factor = rule.side_factor
     high, wide = round(height / factor) * factor, round(width / factor) * factor
     if high * wide > rule.max_pixels:
@@ -85,15 +101,14 @@ def read_clip(path: Path | str, rule: FrameRule) -> Clip:
     total, rate = _probe(path)
     while True:
         count = frame_count(total / rate, total, rule)
-        pictures, seen = _decode(path, frame_indices(total, count))
+        pictures, seen = _decode(path, frame_indices(total, count), rule)
         if len(pictures) == count:
             break
-        # The container promised more frames than it holds: sample from those that are there.
+        # A decoder may drop packets (what an edit list hides): sample from the frames that came.
         if not 0 < seen < total:
             raise ClipUnreadableError("the clip has no frame that can be decoded", path=path)
         total = seen
-    frames = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
-    return Clip(resized(frames, rule), fps=count * rate / total)
+    return Clip(torch.stack(pictures), fps=count * rate / total)
 
 
 def clip_of_array(array: np.ndarray, rule: FrameRule, *, fps: float | None = None) -> Clip:
@@ -115,72 +130,70 @@ def clip_of_array(array: np.ndarray, rule: FrameRule, *, fps: float | None = Non
     return Clip(resized(frames, rule), fps=rate)
 
 
-class FrameCache:
-    """Resized frames in memory, the least recently used leaving first."""
-
-    def __init__(self, megabytes: int):
-        self._limit = megabytes * 2**20
-        self._held = 0
-        self._clips: OrderedDict[tuple[str, FrameRule], Clip] = OrderedDict()
-        self.hits = 0
-        self.misses = 0
-
-    def read(self, path: Path, sha256: str, rule: FrameRule) -> Clip:
-        key = (sha256 or str(path), rule)
-        if key in self._clips:
-            self.hits += 1
-            self._clips.move_to_end(key)
-            return self._clips[key]
-        self.misses += 1
-        clip = read_clip(path, rule)
-        self._clips[key] = clip
-        self._held += clip.frames.nbytes
-        while self._held > self._limit and self._clips:
-            _, oldest = self._clips.popitem(last=False)
-            self._held -= oldest.frames.nbytes
-        return clip
-
-
 def _probe(path: Path | str) -> tuple[int, float]:
     """(number of frames, frames per second), counted in packets: headers are often wrong."""
-    try:
-        with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            rate = stream.average_rate or stream.guessed_rate
-            total = sum(1 for packet in container.demux(stream) if packet.size)
-    except FileNotFoundError:
-        raise ClipUnreadableError("the clip is missing", path=path) from None
-    except (av.error.FFmpegError, IndexError, OSError) as error:
-        raise ClipUnreadableError(
-            f"the clip cannot be read: {_first_line(error)}", path=path
-        ) from None
+    with _opened(path) as container:
+        stream = container.streams.video[0]
+        rate = stream.average_rate or stream.guessed_rate
+        whole = [not packet.is_corrupt for packet in container.demux(stream) if packet.size]
+        promised = max(stream.frames, len(whole))
+        total = sum(whole)
     if not total or not rate:
         raise ClipUnreadableError("the clip has no frame or no frame rate", path=path)
+    if total < promised:
+        raise ClipUnreadableError(
+            f"the clip is cut off: {total} of {promised} frames are there", path=path
+        )
     return total, float(rate)
 
 
-def _decode(path: Path | str, indices: list[int]) -> tuple[list[np.ndarray], int]:
-    """The wanted frames as RGB [H, W, 3] as far as they are there, and how many were seen."""
+def _decode(
+    path: Path | str, indices: list[int], rule: FrameRule
+) -> tuple[list[torch.Tensor], int]:
+    """The wanted frames as RGB uint8 [3, h, w] as far as they are there; how many were seen."""
     wanted = {index: indices.count(index) for index in indices}
-    pictures: list[np.ndarray] = []
+    pictures: list[torch.Tensor] = []
     seen = 0
-    try:
-        with av.open(str(path)) as container:
-            # One converter and one thread: setting either up per frame costs twenty times the work.
-            convert = VideoReformatter()
-            for frame in container.decode(video=0):
-                if seen in wanted:
-                    picture = convert.reformat(frame, format="rgb24", threads=1).to_ndarray()
-                    pictures.extend([picture] * wanted[seen])
-                seen += 1
-                if len(pictures) == len(indices):
-                    break
-    except (av.error.FFmpegError, OSError) as error:
-        raise ClipUnreadableError(
-            f"the clip cannot be read: {_first_line(error)}", path=path
-        ) from None
+    with _opened(path) as container:
+        # One converter and one thread: setting either up per frame costs twenty times the work.
+        convert = VideoReformatter()
+        for frame in container.decode(video=0):
+            if seen in wanted:
+                picture = convert.reformat(frame, format="rgb24", threads=1).to_ndarray()
+                pictures.extend([_small(picture, frame.rotation, rule)] * wanted[seen])
+            seen += 1
+            if len(pictures) == len(indices):
+                break
     return pictures, seen
 
 
-def _first_line(error: Exception) -> str:
+def _small(picture: np.ndarray, rotation: int, rule: FrameRule) -> torch.Tensor:
+    """RGB [H, W, 3] as it is to be shown, uint8 [3, h, w]; `rotation` in degrees, to the left."""
+    turned = np.rot90(picture, round(rotation / 90))
+    frame = torch.from_numpy(np.ascontiguousarray(turned)).permute(2, 0, 1)
+    return resized(frame[None].contiguous(), rule)[0]
+
+
+@contextmanager
+def _opened(path: Path | str) -> Iterator[Any]:
+    """The container of a file that has a picture; whatever libav says has the file's name."""
+    try:
+        with av.open(str(path)) as container:
+            _refuse_without_picture(path, container)
+            yield container
+    except FileNotFoundError:
+        raise ClipUnreadableError("the clip is missing", path=path) from None
+    except ClipUnreadableError as error:
+        raise ClipUnreadableError(error.message, path=path) from None
+    except (av.error.FFmpegError, OSError, MemoryError) as error:
+        reason = _first_line(error) if Path(path).stat().st_size else "the file is empty"
+        raise ClipUnreadableError(f"the clip cannot be read: {reason}", path=path) from None
+
+
+def _refuse_without_picture(path: Path | str, container: Any) -> None:
+    if not container.streams.video:
+        raise ClipUnreadableError("the file has no video stream", path=path)
+
+
+def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]

@@ -11,7 +11,6 @@ from models_rm.errors import ClipUnreadableError
 from models_rm.families import Family
 from models_rm.patches import patchify, patchify_all
 from models_rm.video import (
-    FrameCache,
     FrameRule,
     clip_of_array,
     frame_count,
@@ -102,20 +101,6 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_frames_of_another_type_are_refused() -> None:
     with pytest.raises(ClipUnreadableError, match=r"uint8 \[T, H, W, 3\], got float32"):
         clip_of_array(np.zeros((4, 8, 8, 3), dtype=np.float32), SMALL)
-
-
-def test_a_clip_is_decoded_once_and_the_memory_is_bounded(media) -> None:
-    folder, clips = media
-    size = 8 * 3 * 56 * 56
-    cache = FrameCache(megabytes=1)  # room for 13 clips of 75 KB
-    for _ in range(2):
-        for clip in clips:
-            cache.read(folder / clip.path, clip.sha256, SMALL)
-    assert (cache.misses, cache.hits) == (len(clips), len(clips))
-    nothing = FrameCache(megabytes=0)
-    for _ in range(2):
-        assert nothing.read(folder / clips[0].path, "", SMALL).frames.numel() == size
-    assert nothing.hits == 0
 
 
 def test_patches_are_those_of_the_library() -> None:

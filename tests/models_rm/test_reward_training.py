@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from formats.checkpoints import checkpoints
 from formats.dimensions import ANIME_GROUPS
+from formats.files import read_jsonl
 from formats.labels import Label
 from formats.outcome import ExitCode, Outcome, OutputKind
 from formats.records import PreferenceRecord
@@ -267,26 +268,50 @@ def test_a_backbone_that_is_not_there_is_refused(make_run: Make) -> None:
     assert "backbone 'nobody/no-such-model' is not there" in outcome.message
 
 
-def test_a_missing_clip_is_named_before_the_first_step(
-    make_run: Make, records: list[PreferenceRecord]
-) -> None:
-    gone = replace(records[0].video_a, path="gone.mp4", sha256="0" * 64)
-    run = make_run(rows=[replace(records[0], video_a=gone), *records[1:]])
-    outcome = finished(run)
-    assert (outcome.exit_code, outcome.reason) == (ExitCode.BAD_DATA, "bad_data")
-    assert "gone.mp4: 1 of the clips are missing" in outcome.message
-    assert metrics(run, "loss") == {}
-
-
-def test_an_unreadable_clip_is_named(
+def test_unreadable_clips_are_reported_and_their_pairs_left_out(
     make_run: Make, records: list[PreferenceRecord], tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"not a clip")
     damaged = replace(records[0].video_a, path=str(broken), sha256="0" * 64)
-    outcome = finished(make_run(rows=[replace(row, video_a=damaged) for row in records[:8]]))
+    gone = replace(records[0].video_a, path="gone.mp4", sha256="0" * 64)
+    rows = [
+        replace(records[0], video_a=gone),
+        replace(records[1], video_b=damaged),
+        replace(records[2], video_a=damaged),
+        *records[3:],
+    ]
+    run = make_run(rows=rows)
+    outcome = finished(run)
+    assert outcome.exit_code == ExitCode.DONE
+    assert outcome.summary["unreadable"] == {"clips": 2, "pairs": 3}
+    assert outcome.summary["pairs"]["train"] == 5
+    report = [row for _, row in read_jsonl(run.root / "unreadable.jsonl", "unreadable_clips/1")]
+    assert [(row["path"], row["pairs"]) for row in report] == [
+        (str(broken), [rows[1].pair_id, rows[2].pair_id]),
+        ("gone.mp4", [rows[0].pair_id]),
+    ]
+    assert report[0]["error"].startswith("the clip cannot be read: ")
+    assert report[1]["error"] == "the clip is missing"
+
+
+def test_a_train_split_without_readable_clips_is_refused(
+    make_run: Make, records: list[PreferenceRecord]
+) -> None:
+    gone = replace(records[0].video_a, path="gone.mp4", sha256="0" * 64)
+    outcome = finished(make_run(rows=[replace(row, video_a=gone) for row in records[:8]]))
     assert outcome.exit_code == ExitCode.BAD_DATA
-    assert "broken.mp4: the clip cannot be read" in outcome.message
+    assert "no pair in its train split that can be read: gone.mp4: the clip is" in outcome.message
+
+
+def test_a_snapshot_of_which_no_clip_can_be_read_is_refused(
+    make_run: Make, records: list[PreferenceRecord]
+) -> None:
+    gone = replace(records[0].video_a, path="gone.mp4", sha256="0" * 64)
+    rows = [replace(row, video_a=gone, video_b=gone) for row in records[:8]]
+    outcome = finished(make_run(rows=rows))
+    assert outcome.exit_code == ExitCode.BAD_DATA
+    assert "none of the 1 clips can be read: the clip is missing" in outcome.message
 
 
 def test_a_snapshot_without_training_pairs_is_refused(
