@@ -38,16 +38,16 @@ _CLASS_OF: Final = {SIGN[label]: index for index, label in enumerate(CLASSES)}
 class World:
     """All prompts of the world, 68 % of them to train on; the demo's generators and people.
 
-    Prompts to train on have `clips` clips and `pairs` pairs each; held-out ones have
-    `held_out_clips` and `held_out_pairs`.
+    Prompts to train on have `groups` groups of `clips` clips, of which `pairs` pairs are compared
+    inside each group; held-out ones have one group and `held_out_pairs`.
     """
 
     seed: int
     prompts: int = 288
-    clips: int = 40
-    pairs: int = 100
-    held_out_clips: int = 10
-    held_out_pairs: int = 18
+    groups: int = 8
+    clips: int = 10
+    pairs: int = 25
+    held_out_pairs: int = 45
     votes: int = 3
     people: int = 12
     careless: int = 3
@@ -96,20 +96,18 @@ def make(folder: Path, world: World, processes: int = 1) -> Made:
 
 
 def _pairs(world: World, rng: np.random.Generator) -> Iterator[_Compared]:
-    few = _planned(world, world.held_out_clips)
-    many = _planned(world, world.clips)
-    places = rng.permutation(world.prompts)
-    for number, place in enumerate(places / world.prompts):
+    config = RenderConfig(
+        seed=world.seed, prompts=world.prompts, clips_per_prompt=world.groups * world.clips
+    )
+    places = rng.permutation(world.prompts) / world.prompts
+    for place, clips in zip(places, planned(config), strict=True):
         split = "train" if place < 0.68 else "validation" if place < 0.84 else "test"
-        train = split == "train"
-        clips = (many if train else few)[number]
-        wanted = world.pairs if train else world.held_out_pairs
-        yield from (_Compared(split, a, b) for a, b in compared(clips, wanted))
-
-
-def _planned(world: World, clips: int) -> list[list[Planned]]:
-    config = RenderConfig(seed=world.seed, prompts=world.prompts, clips_per_prompt=clips)
-    return list(planned(config))
+        groups, wanted = (
+            (world.groups, world.pairs) if split == "train" else (1, world.held_out_pairs)
+        )
+        for start in range(0, groups * world.clips, world.clips):
+            group = clips[start : start + world.clips]
+            yield from (_Compared(split, a, b) for a, b in compared(group, wanted))
 
 
 def _drawn(job: tuple[Path, Planned]) -> str:
