@@ -12,12 +12,20 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
-from annotation import bulk_accounts, guideline_forms, guidelines, invitations, members, pay
+from annotation import (
+    bulk_accounts,
+    guideline_examples,
+    guideline_forms,
+    guidelines,
+    invitations,
+    members,
+    pay,
+)
 from annotation import people as accounts
 from annotation.errors import AnnotationError, Unreadable
 from annotation.guideline_bodies import in_language, note_in
 from annotation.languages import is_known
-from annotation.media_urls import signed_url
+from annotation.media_urls import poster_url, signed_url
 from annotation.models import Campaign, Invitation, Language
 from annotation.permissions import is_lead, may_see_campaign
 from annotation.views.people_api import period_of, table_of
@@ -271,9 +279,21 @@ def _write(request: HttpRequest, campaign: Campaign, user: User) -> HttpResponse
         "instructions": body.get("instructions", {}).get(language, ""),
         "english": body.get("instructions", {}).get(Language.ENGLISH.value, ""),
         "fault": fault,
+        "clips": _example_clips(campaign, user),
         **_shown(request, draft.body, language),
     }
     return render(request, "annotation/guideline_edit.html", context, status=status)
+
+
+def _example_clips(campaign: Campaign, user: User) -> list[dict[str, Any]]:
+    return [
+        {
+            "clip": each,
+            "url": signed_url(each.video.pk, user),
+            "poster": poster_url(each.video.pk, user),
+        }
+        for each in guideline_examples.clear_clips(campaign)
+    ]
 
 
 def _keep(

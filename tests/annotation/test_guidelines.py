@@ -8,6 +8,7 @@ from django.test import Client
 
 from annotation import guidelines
 from annotation.errors import BadGuideline, VoteConflict
+from annotation.guideline_examples import clear_clips
 from annotation.models import (
     Campaign,
     Cursor,
@@ -262,3 +263,25 @@ def test_a_guideline_of_a_campaign_that_is_not_theirs_is_not_there(
     browser = logged_in(bob)
     assert browser.post(f"/api/guidelines/{row.pk}/accept").status_code == 404
     assert browser.get(f"/api/campaigns/{campaign.pk}/guideline").status_code == 404
+
+
+def test_a_lead_is_offered_the_clips_on_which_everybody_agreed(
+    lee: Any, make_campaign: Any, people: Any, annotator: Any, side_of: Any
+) -> None:
+    campaign = make_campaign(2, votes_wanted=2)
+    clear, split = campaign.triplets.order_by("pk")
+    for user, other in zip(people(2), ("A", "B"), strict=True):
+        browser = annotator(user)
+        for _ in range(2):
+            given = browser.next(campaign)
+            agreed = given["prompt"]["text"] == clear.prompt.text
+            first = side_of(given, "A" if agreed else other)
+            browser.vote(given, [first, "tie", first])
+    offered = clear_clips(campaign)
+    assert [each.video for each in offered] == [clear.video_a, clear.video_b]
+    winner, loser = offered
+    assert (winner.better, winner.worse) == (("VQ", "TA"), ())
+    assert (loser.better, loser.worse) == ((), ("VQ", "TA"))
+    text = logged_in(lee).get(f"/campaigns/{campaign.pk}/guideline/").content.decode()
+    assert f'<option value="{clear.video_a_id}">better on VQ, TA' in text
+    assert str(split.video_a_id) not in text
