@@ -14,7 +14,7 @@ from models_rm.video import Clip
 
 
 class Judged(NamedTuple):
-    """Raw rewards [N, D], and their standard deviations [N, D] where the model knows them.
+    """Raw rewards [N, D], and their calibrated standard deviations [N, D] where the model has some.
 
     In a composed model a column of `std` is NaN where its member has no uncertainty.
     """
@@ -56,7 +56,8 @@ class Member:
         if rewards.log_variance is None:
             return Judged(mean, None)
         deviation = torch.exp(rewards.log_variance.double() / 2).cpu().numpy()
-        return Judged(mean, deviation[:, self.columns])
+        calibrated = self.card.calibration.deviations(self.network.keys, deviation)
+        return Judged(mean, calibrated[:, self.columns])
 
     def tokens(self, clip: Clip) -> int:
         """How many visual tokens the network sees of a clip."""

@@ -49,12 +49,16 @@ class RewardModel:
         *,
         backbone: Path | str | Mapping[str, Path | str] | None = None,
         dtype: str = "float32",
+        accept_other_libraries: bool = False,
     ) -> Self:
         """Load a verified folder. `backbone` says where the backbone lies, if it is not embedded
         and has moved since training; for a composed model one path per member, or one for all
         members that were trained on it. FormatError or BadConfigError, in one sentence, where
-        anything does not fit."""
-        members = load_members(Path(path), backbone, dtype)
+        anything does not fit; `accept_other_libraries` makes a warning of versions that may
+        score differently."""
+        members = load_members(
+            Path(path), backbone, dtype, accept_other_libraries=accept_other_libraries
+        )
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         for member in members:
             member.network.to(device)
@@ -80,6 +84,12 @@ class RewardModel:
             mean={key: part.mean[key] for part, keys in parts for key in keys},
             std={key: part.std[key] for part, keys in parts for key in keys},
             threshold={key: part.threshold[key] for part, keys in parts for key in keys},
+            uncertainty={
+                key: part.uncertainty[key]
+                for part, keys in parts
+                for key in keys
+                if key in part.uncertainty
+            },
         )
 
     @property
