@@ -12,6 +12,7 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -28,7 +29,6 @@ from models_rm.collator import Collator
 from models_rm.config import CompositionConfig, ConfigError
 from models_rm.errors import CompositionError
 from models_rm.members import Member
-from models_rm.prompts import RatingTemplate
 
 SCHEMA: Final = "composed_reward_model/1"
 _NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,63}")
@@ -80,29 +80,39 @@ def is_composed(folder: Path) -> bool:
 # Opening.
 
 
-def load_members(folder: Path, backbone: Backbones, dtype: str) -> list[Member]:
+def load_members(
+    folder: Path, backbone: Backbones, dtype: str, *, accept_other_libraries: bool = False
+) -> list[Member]:
     """The networks of a folder: of a composed model all, in the order of its dimensions."""
+    member = partial(_member, dtype=dtype, accept_other_libraries=accept_other_libraries)
     if not is_composed(folder):
         if isinstance(backbone, Mapping):
             raise BadConfigError("one backbone is wanted: the reward model is not composed")
-        return [_member("", folder, None if backbone is None else str(backbone), dtype)]
+        return [member("", folder, None if backbone is None else str(backbone))]
     card = ComposedCard.read(folder)
     members = []
     for ref in card.members:
         place = folder / "members" / ref.name
         _refuse_another(place, ref)
-        member = _member(ref.name, place, _backbone_of(ref.name, place, backbone), dtype, ref.keys)
-        members.append(member)
+        where = _backbone_of(ref.name, place, backbone)
+        members.append(member(ref.name, place, where, keys=ref.keys))
     return members
 
 
 def _member(
-    name: str, folder: Path, backbone: str | None, dtype: str, keys: tuple[str, ...] | None = None
+    name: str,
+    folder: Path,
+    backbone: str | None,
+    *,
+    dtype: str,
+    accept_other_libraries: bool,
+    keys: tuple[str, ...] | None = None,
 ) -> Member:
-    network, tokenizer, card = load_folder(folder, backbone=backbone, dtype=dtype)
+    network, tokenizer, card = load_folder(
+        folder, backbone=backbone, dtype=dtype, accept_other_libraries=accept_other_libraries
+    )
     use_for_vision(network.backbone.visual)
-    template = RatingTemplate.of(card.dimensions, card.config.template)
-    collator = Collator(tokenizer, network.family, template)
+    collator = Collator(tokenizer, network.family, card.rating_text)
     return Member(name, network, collator, card, network.keys if keys is None else keys)
 
 

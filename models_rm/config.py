@@ -117,6 +117,7 @@ class RewardModelConfig(_Config):
     keep: str = "last"  # `best`: the weights with the best validation loss, not those of the end
     eval_pairs: int = 512  # at most so many validation pairs while training; the end uses all
     bootstrap: int = 1000  # resamples of the prompt-clustered intervals
+    probe_pairs: int = 128  # pairs that the probes at the end look at, at most; 0 asks none
     threads: int | None = None  # CPU threads; None leaves it to the environment
     embed_backbone: bool = (
         False  # put the whole backbone into the checkpoint, so that it stands alone
@@ -151,7 +152,7 @@ class RewardModelConfig(_Config):
             "min_frames", "max_frames", "min_pixels", "max_pixels", "log_every", "save_every",
             "eval_every", "eval_pairs", "processes",
         )  # fmt: skip
-        _whole(self, 0, "seed", "bootstrap", "cache_megabytes")
+        _whole(self, 0, "seed", "bootstrap", "probe_pairs", "cache_megabytes")
         _optional_whole(self, 1, "patience", "threads")
         _positive(
             self,
@@ -296,6 +297,7 @@ class ScoringConfig(_Config):
     part_clips: int = 256  # so many scores at most are lost when the process is killed
     part_seconds: float = 30.0  # or those of so much time
     dtype: str = "float32"
+    accept_other_libraries: bool = False  # than the model was made with: scores may differ
     threads: int | None = None
     log_every: int = 1  # batches
 
@@ -306,6 +308,7 @@ class ScoringConfig(_Config):
         _optional_whole(self, 1, "threads")
         _optional_whole(self, 0, "chunk")
         _positive(self, "part_seconds")
+        _flags(self, "accept_other_libraries")
         _one_of("dtype", self.dtype, DTYPES)
         if self.chunks > MOST_CHUNKS:
             raise ConfigError(f"chunks must be at most {MOST_CHUNKS}, got {self.chunks}")
@@ -357,15 +360,18 @@ class EvaluationConfig(_Config):
     split: str = "test"
     batch_size: int = 8
     dtype: str = "float32"
+    accept_other_libraries: bool = False  # than the model was made with: scores may differ
     threads: int | None = None
     bootstrap: int = 1000
+    probe_pairs: int = 128  # 0 asks no probes
     seed: int = 0
 
     def __post_init__(self) -> None:
         _one_of("split", self.split, SPLITS)
         _one_of("dtype", self.dtype, DTYPES)
+        _flags(self, "accept_other_libraries")
         _whole(self, 1, "batch_size")
-        _whole(self, 0, "bootstrap", "seed")
+        _whole(self, 0, "bootstrap", "probe_pairs", "seed")
         _optional_whole(self, 1, "threads")
 
 

@@ -20,7 +20,7 @@ from formats.files import sha256_of
 from formats.outcome import ExitCode, Outcome, Output, OutputKind
 from formats.records import GenerationRecord, ScoreRecord
 from formats.supervised import BadConfigError, Supervised
-from models_rm.config import ConfigError, ScoringConfig
+from models_rm.config import ConfigError, EvaluationConfig, ScoringConfig
 from models_rm.parts import FOLDER, Key, Parts
 from models_rm.scoring import RewardModel
 from models_rm.streaming import Limits, Scored, Task, stream
@@ -32,7 +32,7 @@ _PACE_SECONDS: Final = 60.0
 def score(run: Supervised) -> Outcome:
     """Score what this run has to score and is not safe yet; then write all of it."""
     config = config_of(run, ScoringConfig.from_json)
-    model = loaded(run, config.dtype, config.threads)
+    model = loaded(run, config)
     folder, records = generations_of(run)
     wanted = _of_chunk(records, config)
     parts = parts_of(run, config)
@@ -131,12 +131,17 @@ def config_of(run: Supervised, read: Callable[[dict[str, Any]], T]) -> T:
         raise BadConfigError(str(error)) from error
 
 
-def loaded(run: Supervised, dtype: str, threads: int | None) -> RewardModel:
+def loaded(run: Supervised, config: ScoringConfig | EvaluationConfig) -> RewardModel:
     """The reward model that is an input of the run."""
-    if threads is not None:
-        torch.set_num_threads(threads)
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
     backbone = run.dir.input("backbone") if run.dir.has_input("backbone") else None
-    return RewardModel.load(run.dir.input("reward_model"), backbone=backbone, dtype=dtype)
+    return RewardModel.load(
+        run.dir.input("reward_model"),
+        backbone=backbone,
+        dtype=config.dtype,
+        accept_other_libraries=config.accept_other_libraries,
+    )
 
 
 def generations_of(run: Supervised) -> tuple[Path, dict[Key, GenerationRecord]]:
