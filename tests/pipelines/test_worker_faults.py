@@ -168,7 +168,7 @@ def test_a_frozen_worker_loses_its_run_and_writes_nothing_when_it_wakes(
     wait_until(counted(run, 10), "10 steps")
     freeze(zombie, run)
     start_worker()
-    wait_until(lambda: 2 in {line["fence"] for line in steps_of(run)}, "the second takes over", 20)
+    wait_until(lambda: 2 in {line["fence"] for line in steps_of(run)}, "the second takes over", 60)
     zombie.send_signal(signal.SIGCONT)
     run = succeeded(run)
     assert run.fence == 2
