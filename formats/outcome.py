@@ -27,6 +27,7 @@ class OutputKind(StrEnum):
     SNAPSHOT = "snapshot"
     BASE_MODEL = "base_model"
     REWARD_MODEL = "reward_model"
+    LATENT_REWARD_MODEL = "latent_reward_model"
     ADAPTER = "adapter"
     GENERATIONS = "generations"
     SCORES = "scores"

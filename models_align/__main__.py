@@ -1,7 +1,10 @@
-"""python -m models_align {train,sample} RUN_DIR"""
+"""python -m models_align {train,sample,latent_reward} RUN_DIR"""
 
 import os
 import sys
+from dataclasses import dataclass
+from pkgutil import resolve_name
+from typing import Final
 
 # Before any import of the libraries: nothing is ever downloaded by a run.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -12,32 +15,44 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 from formats.outcome import Outcome
 from formats.run_dir import RunDir
 from formats.supervised import BadConfigError, Supervised, supervise
+from models_align.checked import ConfigError
 
 
-def _body(command: str, run: Supervised) -> Outcome:
+@dataclass(frozen=True, slots=True)
+class Command:
+    """`config` and `body` are `module:name`; torch is imported with the body and not before."""
+
+    config: str
+    body: str
+
+
+COMMANDS: Final = {
+    "train": Command("models_align.config:AlignmentConfig", "models_align.training:train"),
+    "sample": Command("models_align.config:GenerationConfig", "models_align.sampling:sample"),
+    "latent_reward": Command(
+        "models_align.latent_reward.config:LatentRewardConfig",
+        "models_align.latent_reward.running:train_latent_reward",
+    ),
+}
+
+
+def _body(command: Command, run: Supervised) -> Outcome:
     # Read first: a bad config is refused before seconds go into importing torch.
-    from models_align.config import AlignmentConfig, ConfigError, GenerationConfig
-
-    wanted = AlignmentConfig if command == "train" else GenerationConfig
     try:
-        wanted.from_json(run.dir.config())
+        resolve_name(command.config).from_json(run.dir.config())
     except ConfigError as error:
         raise BadConfigError(f"{run.dir.config_file}: {error}") from error
-    if command == "train":
-        from models_align.training import train
-
-        return train(run)
-    from models_align.sampling import sample
-
-    return sample(run)
+    outcome: Outcome = resolve_name(command.body)(run)
+    return outcome
 
 
 def main(arguments: list[str]) -> int:
-    if len(arguments) != 2 or arguments[0] not in {"train", "sample"}:
-        print("usage: python -m models_align {train,sample} RUN_DIR", file=sys.stderr)
+    if len(arguments) != 2 or arguments[0] not in COMMANDS:
+        words = ",".join(COMMANDS)
+        print(f"usage: python -m models_align {{{words}}} RUN_DIR", file=sys.stderr)
         return 2
     command, folder = arguments
-    return supervise(lambda run: _body(command, run), RunDir(folder))
+    return supervise(lambda run: _body(COMMANDS[command], run), RunDir(folder))
 
 
 if __name__ == "__main__":

@@ -4,93 +4,30 @@ The web process reads this module to refuse a bad config before it is queued, so
 import torch. Every class is frozen, checks itself, and is written to config.json as it stands.
 """
 
-import dataclasses
-import difflib
-import math
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Literal, Self
 
+from models_align.checked import Checked, require
+from models_align.checked import ConfigError as ConfigError
+
 MAX_CLIPS_PER_PROMPT: Final = 1024
 
 
-class ConfigError(ValueError):
-    """A config has an unknown key or a value that cannot be; one sentence for a person."""
-
-
-def _require(condition: object, name: str, rule: str, value: object) -> None:
-    if not condition:
-        raise ConfigError(f"{name} must be {rule}, got {value!r}")
-
-
-class _Checked:
-    """Reading and writing that all configs share."""
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Refuse what is not an object, an unknown key, or a value of another type."""
-        if not isinstance(values, Mapping):
-            raise ConfigError(f"expected an object with settings, got {values!r}")
-        types = typing.get_type_hints(cls)
-        names = [each.name for each in dataclasses.fields(cls)]  # type: ignore[arg-type]
-        for key in values:
-            if key not in names:
-                raise ConfigError(_unknown(key, names))
-        return cls(**{key: _read(key, types[key], value) for key, value in values.items()})
-
-    def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)  # type: ignore[call-overload]
-
-
-def _unknown(key: str, names: list[str]) -> str:
-    close = difflib.get_close_matches(key, names, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(names)}"
-    return f"unknown key {key!r}; {hint}"
-
-
-def _read(key: str, wanted: Any, value: Any) -> Any:
-    """Turn a JSON value into the type of a field, and refuse what would need guessing."""
-    if isinstance(wanted, type) and issubclass(wanted, _Checked):
-        return wanted.from_json(value)
-    if typing.get_origin(wanted) is Literal:
-        options = typing.get_args(wanted)
-        _require(value in options, key, f"one of {', '.join(options)}", value)
-        return value
-    if typing.get_origin(wanted) is tuple:
-        _require(isinstance(value, list | tuple), key, "a list of words", value)
-        _require(all(isinstance(each, str) for each in value), key, "a list of words", value)
-        return tuple(value)
-    return _read_scalar(key, wanted, value)
-
-
-def _read_scalar(key: str, wanted: type, value: Any) -> Any:
-    kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
-    if wanted not in kinds:
-        return value
-    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    fits = isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
-    _require(fits, key, kinds[wanted], value)
-    if wanted is float:
-        _require(math.isfinite(value), key, "finite", value)
-    return value
-
-
 def _check_beta(beta: float) -> None:
-    _require(beta > 0, "beta", "above 0", beta)
+    require(beta > 0, "beta", "above 0", beta)
 
 
 BetaSchedule = Literal["constant", "squared"]
 
 
 @dataclass(frozen=True, slots=True)
-class SftSettings(_Checked):
+class SftSettings(Checked):
     """Supervised fine-tuning on the chosen clips has nothing of its own to set."""
 
 
 @dataclass(frozen=True, slots=True)
-class FlowDpoSettings(_Checked):
+class FlowDpoSettings(Checked):
     """`squared` is the derived schedule beta (1-t)^2; the paper finds reward hacking with it."""
 
     beta: float = 500.0  # VideoAlign (arXiv 2501.13918), Table 10
@@ -101,7 +38,7 @@ class FlowDpoSettings(_Checked):
 
 
 @dataclass(frozen=True, slots=True)
-class GapoSettings(_Checked):
+class GapoSettings(Checked):
     """`normalise_gap` divides the factor by its mean over the step, so that lr keeps its sense."""
 
     beta: float = 500.0
@@ -111,19 +48,19 @@ class GapoSettings(_Checked):
 
     def __post_init__(self) -> None:
         _check_beta(self.beta)
-        _require(self.alpha > 1, "alpha", "above 1", self.alpha)
+        require(self.alpha > 1, "alpha", "above 1", self.alpha)
 
 
 @dataclass(frozen=True, slots=True)
-class RwrSettings(_Checked):
+class RwrSettings(Checked):
     """Weights exp(r / temperature), normalised to mean 1 within a prompt, cut at `max_weight`."""
 
     temperature: float = 1.0
     max_weight: float = 5.0
 
     def __post_init__(self) -> None:
-        _require(self.temperature > 0, "temperature", "above 0", self.temperature)
-        _require(self.max_weight >= 1, "max_weight", "1 or more", self.max_weight)
+        require(self.temperature > 0, "temperature", "above 0", self.temperature)
+        require(self.max_weight >= 1, "max_weight", "1 or more", self.max_weight)
 
 
 MethodSettings = SftSettings | FlowDpoSettings | GapoSettings | RwrSettings
@@ -136,7 +73,7 @@ SETTINGS: Final[dict[str, type[MethodSettings]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class LoraSettings(_Checked):
+class LoraSettings(Checked):
     """Defaults: VideoAlign (arXiv 2501.13918), Table 10. Empty targets: the generator's own."""
 
     r: int = 64
@@ -145,13 +82,13 @@ class LoraSettings(_Checked):
     targets: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _require(1 <= self.r <= 1024, "r", "between 1 and 1024", self.r)
-        _require(self.alpha > 0, "alpha", "above 0", self.alpha)
-        _require(0 <= self.dropout < 1, "dropout", "in [0, 1)", self.dropout)
+        require(1 <= self.r <= 1024, "r", "between 1 and 1024", self.r)
+        require(self.alpha > 0, "alpha", "above 0", self.alpha)
+        require(0 <= self.dropout < 1, "dropout", "in [0, 1)", self.dropout)
 
 
 @dataclass(frozen=True, slots=True)
-class TimestepSettings(_Checked):
+class TimestepSettings(Checked):
     """How t is drawn from (0, 1): uniform; logistic of a normal; uniform, then shifted to noise.
 
     `shift` s maps u to s u / (1 + (s - 1) u), the map of the generator's own noise schedule; 0
@@ -164,12 +101,12 @@ class TimestepSettings(_Checked):
     shift: float = 0.0
 
     def __post_init__(self) -> None:
-        _require(self.logit_std > 0, "logit_std", "above 0", self.logit_std)
-        _require(self.shift >= 0, "shift", "0 (native) or above", self.shift)
+        require(self.logit_std > 0, "logit_std", "above 0", self.logit_std)
+        require(self.shift >= 0, "shift", "0 (native) or above", self.shift)
 
 
 @dataclass(frozen=True, slots=True)
-class AlignmentConfig(_Checked):
+class AlignmentConfig(Checked):
     """An alignment run: which method, with which settings, for how long.
 
     `settings` are those of the method (`SETTINGS`). `reduction` says over what a velocity error is
@@ -202,15 +139,13 @@ class AlignmentConfig(_Checked):
             raise ConfigError(
                 f"settings must be those of {self.method}, got {type(self.settings).__name__}"
             )
-        _require(self.lr > 0, "lr", "above 0", self.lr)
-        _require(self.max_grad_norm > 0, "max_grad_norm", "above 0", self.max_grad_norm)
-        _require(
-            0 <= self.caption_dropout < 1, "caption_dropout", "in [0, 1)", self.caption_dropout
-        )
+        require(self.lr > 0, "lr", "above 0", self.lr)
+        require(self.max_grad_norm > 0, "max_grad_norm", "above 0", self.max_grad_norm)
+        require(0 <= self.caption_dropout < 1, "caption_dropout", "in [0, 1)", self.caption_dropout)
         for name in ("steps", "pairs_per_step", "threads", "log_every", "save_every", "cache_mib"):
-            _require(getattr(self, name) >= 1, name, "1 or more", getattr(self, name))
-        _require(self.warmup_steps >= 0, "warmup_steps", "0 or more", self.warmup_steps)
-        _require(self.seed >= 0, "seed", "0 or more", self.seed)
+            require(getattr(self, name) >= 1, name, "1 or more", getattr(self, name))
+        require(self.warmup_steps >= 0, "warmup_steps", "0 or more", self.warmup_steps)
+        require(self.seed >= 0, "seed", "0 or more", self.seed)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
@@ -218,7 +153,7 @@ class AlignmentConfig(_Checked):
         if not isinstance(values, Mapping):
             raise ConfigError(f"expected an object with settings, got {values!r}")
         method = values.get("method", "flow_dpo")
-        _require(method in SETTINGS, "method", f"one of {', '.join(SETTINGS)}", method)
+        require(method in SETTINGS, "method", f"one of {', '.join(SETTINGS)}", method)
         settings = values.get("settings", {})
         if not isinstance(settings, MethodSettings):
             settings = SETTINGS[method].from_json(settings)
@@ -226,7 +161,24 @@ class AlignmentConfig(_Checked):
 
 
 @dataclass(frozen=True, slots=True)
-class GenerationConfig(_Checked):
+class GuidanceSettings(Checked):
+    """Flow-NRG: following the gradient of a latent reward model while sampling; 0 does not.
+
+    `dimensions` weighs the rewards of the model; none means all of them equally, summing to 1.
+    `max_factor` clamps t / (1 - t), which is 99 at t = 0.99.
+    """
+
+    weight: float = 0.0
+    dimensions: dict[str, float] = field(default_factory=dict)
+    max_factor: float = 10.0
+
+    def __post_init__(self) -> None:
+        require(self.weight >= 0, "weight", "0 or more", self.weight)
+        require(self.max_factor > 0, "max_factor", "above 0", self.max_factor)
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationConfig(Checked):
     """A generation run: how each prompt becomes clips. Defaults are those of Wan 2.1 at 480p.
 
     Clip k of a prompt has the seed `seed + k`. Its noise depends on the prompt and that seed alone,
@@ -248,19 +200,20 @@ class GenerationConfig(_Checked):
     fps: int = 16
     batch: int = 1
     adapter_scale: float = 1.0
+    reward_guidance: GuidanceSettings = field(default_factory=GuidanceSettings)
     threads: int = 1
 
     def __post_init__(self) -> None:
         for name in ("steps", "height", "width", "num_frames", "fps", "batch", "threads"):
-            _require(getattr(self, name) >= 1, name, "1 or more", getattr(self, name))
+            require(getattr(self, name) >= 1, name, "1 or more", getattr(self, name))
         clips = self.clips_per_prompt
         rule = f"between 1 and {MAX_CLIPS_PER_PROMPT}"
-        _require(1 <= clips <= MAX_CLIPS_PER_PROMPT, "clips_per_prompt", rule, clips)
-        _require(self.seed >= 0, "seed", "0 or more", self.seed)
-        _require(self.guidance_scale >= 0, "guidance_scale", "0 or more", self.guidance_scale)
-        _require(self.shift >= 0, "shift", "0 (native) or above", self.shift)
+        require(1 <= clips <= MAX_CLIPS_PER_PROMPT, "clips_per_prompt", rule, clips)
+        require(self.seed >= 0, "seed", "0 or more", self.seed)
+        require(self.guidance_scale >= 0, "guidance_scale", "0 or more", self.guidance_scale)
+        require(self.shift >= 0, "shift", "0 (native) or above", self.shift)
         for name in ("height", "width"):
-            _require(getattr(self, name) % 2 == 0, name, "even (H.264)", getattr(self, name))
+            require(getattr(self, name) % 2 == 0, name, "even (H.264)", getattr(self, name))
 
     @property
     def guided(self) -> bool:

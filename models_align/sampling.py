@@ -22,6 +22,8 @@ from models_align.checkpoints import load_adapter
 from models_align.config import GenerationConfig
 from models_align.generators.base import Generator
 from models_align.generators.wan import load_wan
+from models_align.guidance import Guide
+from models_align.latent_reward.scoring import LatentRewardModel
 from models_align.video import write_clip
 
 FOLDER: Final = "generations"
@@ -55,6 +57,7 @@ def sample(run: Supervised) -> Outcome:
     adapter = run.dir.input("adapter") if run.dir.has_input("adapter") else None
     if adapter is not None:
         load_adapter(generator, adapter, scale=config.adapter_scale)
+    guide = _guide(run, generator, config)
     tasks = [
         Task(prompt, config.seed + k) for prompt in prompts for k in range(config.clips_per_prompt)
     ]
@@ -66,7 +69,8 @@ def sample(run: Supervised) -> Outcome:
     for start in range(0, len(todo), config.batch):
         run.check()
         batch = todo[start : start + config.batch]
-        for task, frames in zip(batch, denoise(generator, text, batch, config), strict=True):
+        clips = denoise(generator, text, batch, config, guide)
+        for task, frames in zip(batch, clips, strict=True):
             _keep(folder, task, frames, config)
         made += len(batch)
         run.dir.log_metrics(made, len(tasks), {"clips": made}, stage="sampling")
@@ -89,6 +93,17 @@ def _refuse_what_cannot_be(generator: Generator, prompts: Sequence[PromptRecord]
         raise BadConfigError(
             f"the generator {generator.source!r} needs a start image, and prompts carry none"
         )
+
+
+def _guide(run: Supervised, generator: Generator, config: GenerationConfig) -> Guide | None:
+    """What Flow-NRG follows, if the run has a latent reward model."""
+    if not run.dir.has_input("latent_reward_model"):
+        if config.reward_guidance.weight:
+            raise BadConfigError("reward_guidance needs an input latent_reward_model, and has none")
+        return None
+    model = LatentRewardModel.load(run.dir.input("latent_reward_model"))
+    model.refuse_other_generator(generator)
+    return Guide.of(model, config.reward_guidance)
 
 
 def clip_noise(prompt: str, seed: int, shape: Sequence[int]) -> torch.Tensor:
@@ -116,9 +131,13 @@ class TextStates:
 
 @torch.no_grad()
 def denoise(
-    generator: Generator, text: TextStates, tasks: Sequence[Task], config: GenerationConfig
+    generator: Generator,
+    text: TextStates,
+    tasks: Sequence[Task],
+    config: GenerationConfig,
+    guide: Guide | None = None,
 ) -> torch.Tensor:
-    """uint8 frames [len(tasks), T, H, W, 3].
+    """uint8 frames [len(tasks), T, H, W, 3]. Guidance by text first, then the reward's shift.
 
     A short last batch is filled up with copies: one batch size means one path through the kernels,
     so what else is in the batch cannot change a clip.
@@ -137,6 +156,8 @@ def denoise(
         if config.guided:
             without = generator.velocity(x, time, negative)
             velocity = without + config.guidance_scale * (velocity - without)
+        if guide is not None:
+            velocity = guide.applied(velocity, x, time, prompt)
         (x,) = scheduler.step(velocity, t, x, return_dict=False)
     return generator.decode(x)[: len(tasks)]
 

@@ -109,7 +109,7 @@ def train(run: Supervised) -> Outcome:
 def _encoded(run: Supervised, config: AlignmentConfig, done: int, total: int) -> None:
     run.check()
     if done % 50 == 0 or done == total:
-        stage = f"encoding: {done} of {total} pairs"
+        stage = f"encoding: {done} of {total} clips"
         run.dir.log_metrics(0, config.steps, {}, stage=stage)
 
 

@@ -32,6 +32,14 @@ Ingest = Callable[[Run, Outcome], None]
 Finish = Callable[[Run, Outcome, list[Artifact]], None]
 
 
+def _alone(_config: Mapping[str, Any]) -> int:
+    return 1
+
+
+def _as_the_config_says(config: Mapping[str, Any]) -> object:
+    return config.get("processes", 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Role:
     """One input of a kind.
@@ -73,6 +81,7 @@ class KindSpec:
     output: OutputKind | None = None
     queue: QueueName = QueueName.DEFAULT
     threads: int | None = None
+    processes: Callable[[Mapping[str, Any]], object] = _alone  # of a config; one torchrun
     upload: str = ""  # entry of the config that an uploaded file fills
     for_leads: bool = False  # leads may start it too, not ML engineers alone
     gathered_by: str = ""
@@ -131,6 +140,7 @@ register(
         roles=(Role("snapshot", (OutputKind.SNAPSHOT,)), _VLM),
         output=OutputKind.REWARD_MODEL,
         queue=QueueName.GPU,
+        processes=_as_the_config_says,
     )
 )
 register(
@@ -185,6 +195,7 @@ register(
             Role("prompts", given=True),
             _GENERATOR,
             Role("adapter", (OutputKind.ADAPTER,), required=False),
+            Role("latent_reward_model", (OutputKind.LATENT_REWARD_MODEL,), required=False),
         ),
         output=OutputKind.GENERATIONS,
         queue=QueueName.GPU,
@@ -199,6 +210,21 @@ register(
         command=trainer("models_align", "train"),
         roles=(Role("pairs", (OutputKind.PAIRS,)), _GENERATOR),
         output=OutputKind.ADAPTER,
+        queue=QueueName.GPU,
+    )
+)
+register(
+    KindSpec(
+        "latent_reward",
+        "Train a latent reward model",
+        trainer_configs.latent_reward,
+        command=trainer("models_align", "latent_reward"),
+        roles=(
+            Role("snapshot", (OutputKind.SNAPSHOT,), required=False),
+            Role("pairs", (OutputKind.PAIRS,), required=False),
+            _GENERATOR,
+        ),
+        output=OutputKind.LATENT_REWARD_MODEL,
         queue=QueueName.GPU,
     )
 )

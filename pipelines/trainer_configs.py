@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 from models_align.config import AlignmentConfig, GenerationConfig
+from models_align.latent_reward.config import LatentRewardConfig
 from models_rm.config import (
     CompositionConfig,
     GatheringConfig,
@@ -46,6 +47,10 @@ def alignment(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def generation(values: Mapping[str, Any]) -> dict[str, Any]:
     return checked(GenerationConfig.from_json, values)
+
+
+def latent_reward(values: Mapping[str, Any]) -> dict[str, Any]:
+    return checked(LatentRewardConfig.from_json, values)
 
 
 def left_to_the_child(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -44,6 +44,13 @@ class Generator(Protocol):
     ) -> torch.Tensor:  # [B, C, t, h, w]
         ...
 
+    def trunk(self, blocks: int) -> torch.nn.Module:
+        """A copy of the first blocks of the transformer, float32: x_t, t, text -> [B, N, width].
+
+        It has `width`, `blocks` and `describe()`, see trunk.py. 0 takes the first quarter.
+        """
+        ...
+
     def decode(self, latents: torch.Tensor) -> torch.Tensor: ...
 
     def scheduler(self, shift: float = 0.0) -> Any:

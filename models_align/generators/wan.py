@@ -12,7 +12,9 @@ from diffusers import DiffusionPipeline, WanImageToVideoPipeline, WanPipeline
 # diffusers finds the classes that a folder names only in modules that we imported.
 import models_align.generators.dct_vae
 import models_align.generators.tiny_wan  # noqa: F401
+from formats.supervised import BadConfigError
 from models_align.errors import GeneratorNotFoundError, UnusableClipError
+from models_align.generators.trunk import WanTrunk
 
 # The projections of self- and cross-attention (arXiv 2501.13918, Table 10).
 LORA_TARGETS: Final = ("to_q", "to_k", "to_v", "to_out.0")
@@ -130,6 +132,16 @@ class WanGenerator:
             return_dict=False,
         )
         return prediction.float()
+
+    def trunk(self, blocks: int) -> WanTrunk:
+        """A copy of the first blocks; 0 takes a quarter of them."""
+        if self.needs_image:
+            raise BadConfigError(
+                f"the generator {self.source!r} needs a start image; a latent reward model is "
+                "built on text-to-video generators alone"
+            )
+        count = blocks or -(-len(self.transformer.blocks) // 4)
+        return WanTrunk(self.transformer, count, self.train_timesteps).float()
 
     @torch.no_grad()
     def decode(self, latents: torch.Tensor) -> torch.Tensor:

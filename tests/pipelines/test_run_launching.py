@@ -41,6 +41,7 @@ TRAINERS = {
     "composition": ("models_rm", "compose"),
     "generation": ("models_align", "sample"),
     "alignment": ("models_align", "train"),
+    "latent_reward": ("models_align", "latent_reward"),
     "pretrain": ("demo", "pretrain"),
     "votes": ("demo", "annotate"),
     "truth": ("demo", "measure"),

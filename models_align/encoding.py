@@ -1,0 +1,97 @@
+"""Clips and prompts as a generator sees them: read, checked, brought to one size, encoded once."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from formats.errors import FormatError
+from formats.files import sha256_of
+from formats.records import VideoRef
+from models_align.generators.base import Generator
+from models_align.latents import TensorCache, content_key
+from models_align.video import read_clip
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What clips are brought to before they are encoded; 0 leaves that side as it is."""
+
+    num_frames: int = 0
+    height: int = 0
+    width: int = 0
+
+    def fitted(self, frames: torch.Tensor) -> torch.Tensor:  # uint8 [T, H, W, 3], and back
+        """Frames evenly over the clip; the middle of the picture, then resized."""
+        if self.num_frames and len(frames) != self.num_frames:
+            places = torch.linspace(0, len(frames) - 1, self.num_frames).round().long()
+            frames = frames[places]
+        if not self.height or tuple(frames.shape[1:3]) == (self.height, self.width):
+            return frames
+        pixels = _middle(frames, self.width / self.height).permute(0, 3, 1, 2).float()
+        size = (self.height, self.width)
+        pixels = F.interpolate(pixels, size, mode="bilinear", antialias=True, align_corners=False)
+        return pixels.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+
+
+def _middle(frames: torch.Tensor, shape: float) -> torch.Tensor:
+    """The largest part around the middle with this ratio of width to height."""
+    height, width = frames.shape[1:3]
+    new_height, new_width = min(height, round(width / shape)), min(width, round(height * shape))
+    top, left = (height - new_height) // 2, (width - new_width) // 2
+    return frames[:, top : top + new_height, left : left + new_width]
+
+
+class ClipEncoder:
+    """Latents of clips and embeddings of prompts, each made once and then found in a cache."""
+
+    def __init__(
+        self, generator: Generator, cache: TensorCache, media_root: Path, size: Size | None = None
+    ):
+        self.generator = generator
+        self.cache = cache
+        self.media_root = media_root
+        self.size = size or Size()
+        self._key = generator.fingerprint()
+        if any(asdict(self.size).values()):
+            self._key = content_key(self._key, *map(str, asdict(self.size).values()))
+
+    def clip(self, ref: VideoRef) -> dict[str, torch.Tensor]:
+        """`latents` [C, t, h, w]; of an image-to-video generator also `start` [K, t, h, w]."""
+        return self.cache.get(content_key("clip", ref.sha256, self._key), lambda: self._made(ref))
+
+    def text(self, prompt: str) -> torch.Tensor:  # [L, D]
+        key = content_key("text", prompt, self._key)
+        made = self.cache.get(key, lambda: {"text": self.generator.encode_prompts([prompt])[0]})
+        return made["text"]
+
+    def encode(
+        self,
+        refs: Iterable[VideoRef],
+        prompts: Iterable[str],
+        progress: Callable[[int, int], None],
+    ) -> None:
+        """Encode everything, so that a broken clip is found before the first step."""
+        for prompt in dict.fromkeys(prompts):
+            self.text(prompt)
+        wanted = list({ref.sha256: ref for ref in refs}.values())
+        shapes: dict[tuple[int, ...], VideoRef] = {}
+        for number, ref in enumerate(wanted, start=1):
+            shapes.setdefault(tuple(self.clip(ref)["latents"].shape), ref)
+            progress(number, len(wanted))
+        if len(shapes) > 1:
+            found = ", ".join(f"{each.id} {shape}" for shape, each in shapes.items())
+            raise FormatError(f"all clips must have one size and length, found latents of {found}")
+
+    def _made(self, ref: VideoRef) -> dict[str, torch.Tensor]:
+        path = self.media_root / ref.path
+        frames = read_clip(path)
+        if sha256_of(path) != ref.sha256:
+            raise FormatError(f"the clip {ref.id} has changed since it was judged", path=path)
+        frames = self.size.fitted(frames)
+        self.generator.latent_shape(*frames.shape[:3])
+        latents = self.generator.encode_clips(frames[None])[0]
+        start = self.generator.encode_start(frames[None])
+        return {"latents": latents} if start is None else {"latents": latents, "start": start[0]}
