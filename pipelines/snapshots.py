@@ -27,10 +27,10 @@ from formats.snapshot import write_snapshot
 from formats.supervised import Supervised
 from pipelines import trainer_configs
 from pipelines.errors import InvalidRunConfig
+from pipelines.judgements import DIGITS, Reliability, attach, judgements_of
 from pipelines.splitting import SPLITS, Split
 from pipelines.step_configs import StepConfig
 
-_POSTERIOR_DIGITS: Final = 6  # floats of two machines agree so far; beyond, hashes would differ
 _LABELS: Final = tuple(label.value for label in Label)
 _VALUES: Final = (*_LABELS, "1", "2", "3", "4", "5")
 
@@ -41,6 +41,7 @@ class Taken:
 
     records: list[PreferenceRecord]
     watermark: str  # when the youngest consensus in it was settled, ISO 8601
+    annotators: Reliability = field(default_factory=dict)  # by pseudonym
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ def perform(run: Supervised) -> Outcome:
     shutil.rmtree(run.dir.outputs / "snapshot", ignore_errors=True)
     sha256 = write_snapshot(
         run.dir.outputs / "snapshot", dimensions, taken.records,
-        {"split": split.to_json(), "counts": counts},
+        {"split": split.to_json(), "counts": counts}, taken.annotators,
     )  # fmt: skip
     run.dir.log_metrics(2, 3, stage="measuring agreement")
     meta = {
@@ -110,15 +111,23 @@ def perform(run: Supervised) -> Outcome:
 
 
 def take(campaign: Campaign, split: Split) -> Taken:
-    """All settled triplets, in one statement, so that no vote can fall between two reads."""
+    """All settled triplets, in one statement, so that no vote can fall between two reads.
+
+    The single judgements are those of the counted votes at that time, under pseudonyms.
+    """
     rows = _consensus(campaign)
-    records = []
+    judged = judgements_of(campaign)
+    records, said = [], []
     watermark = ""
     for _, group in itertools.groupby(rows.iterator(chunk_size=2000), attrgetter("triplet_id")):
         settled = list(group)
-        records.append(_record(settled[0].triplet, settled, split))
+        record = _record(settled[0].triplet, settled, split)
+        records.append(record)
+        imported = record.source == "import"
+        said.append([] if imported else judged.get(settled[0].triplet_id, []))
         watermark = max(watermark, *(row.settled_at.isoformat() for row in settled))
-    return Taken(records, watermark)
+    found = attach(records, said, campaign.dimension_set.to_format().keys)
+    return Taken(found.records, watermark, found.annotators)
 
 
 def _consensus(campaign: Campaign) -> QuerySet[Consensus]:
@@ -160,7 +169,7 @@ def _record(triplet: Triplet, settled: Iterable[Consensus], split: Split) -> Pre
         video_b=video_ref(triplet.video_b, prompt.sha256) if triplet.video_b else None,
         labels={row.dimension.key: Label(row.label) for row in rows if row.label is not None},
         posterior={
-            row.dimension.key: [round(p, _POSTERIOR_DIGITS) for p in row.posterior]
+            row.dimension.key: [round(p, DIGITS) for p in row.posterior]
             for row in rows
             if row.posterior is not None
         },
@@ -196,6 +205,8 @@ def count(records: Iterable[PreferenceRecord], keys: Iterable[str]) -> dict[str,
         "splits": {split: _size([row for row in rows if row.split == split]) for split in SPLITS},
         "labels": {key: _labels(rows, key) for key in keys},
         "sources": dict(Counter(row.source for row in rows)),
+        "annotators": len({each.annotator for row in rows for each in row.judgements}),
+        "judgements": sum(len(row.judgements) for row in rows),
     }
 
 
