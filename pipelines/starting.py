@@ -208,9 +208,7 @@ def _write_chunks(
     sources = {role: source for role, source in inputs.items() if gathering.role(role) is not None}
     for number, (part_name, part) in enumerate(chunking.parts(spec, config, name)):
         rows = [_input(spec, role, source) for role, source in inputs.items()]
-        chunk = _write(
-            spec, part, rows, {}, user=user, name=part_name, group=group, nonce=None
-        )
+        chunk = _write(spec, part, rows, {}, user=user, name=part_name, group=group, nonce=None)
         sources[f"{spec.output}:{number}"] = chunk
     rows = [_input(gathering, role, source) for role, source in sources.items()]
     whole = gathering.check({"chunks": config["chunks"]})
