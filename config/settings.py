@@ -39,6 +39,8 @@ VAR = Path(given("TIEBREAK_VAR", str(BASE_DIR / "var")))
 MEDIA_ROOT = Path(given("MEDIA_ROOT", str(VAR / "media")))
 RUNS_ROOT = Path(given("RUNS_ROOT", str(VAR / "runs")))
 STATIC_ROOT = Path(given("STATIC_ROOT", str(VAR / "static")))
+# Decoded frames that the trainers of this host share; it may be emptied at any time.
+TIEBREAK_FRAME_CACHE = Path(given("TIEBREAK_FRAME_CACHE", str(VAR / "frames"))).absolute()
 
 SECRET_KEY = given("SECRET_KEY", "" if PRODUCTION else "development-only-" + "x" * 48)
 _LOOPBACK = ["127.0.0.1", "localhost", "[::1]", "testserver"]

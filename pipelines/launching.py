@@ -20,7 +20,8 @@ from django.db import connection
 
 from formats.outcome import ExitCode
 from formats.run_dir import Input, RunDir
-from pipelines.errors import ArtifactMissing
+from pipelines import kinds
+from pipelines.errors import ArtifactMissing, InvalidRunConfig
 from pipelines.kinds import KindSpec
 from pipelines.models import Run, RunInput
 
@@ -29,6 +30,8 @@ TAG: Final = "TIEBREAK_RUN_TAG"
 _PASSED_ON: Final = ("CUDA_VISIBLE_DEVICES", "HF_HOME")
 # How the site is set up: what only a child of manage.py may know.
 _OF_THE_SITE: Final = ("MEDIA_STORAGE_URL", "MEDIA_S3_", "TIEBREAK_MEDIA_")
+# What starts the trainer several times; the number and the trainer's own words follow.
+_TORCHRUN: Final = ("-I", "-m", "models_rm.torchrun")
 _PR_SET_PDEATHSIG: Final = 1
 _LIBC: Final = ctypes.CDLL(None)
 
@@ -43,6 +46,7 @@ def run_dir(run: Run) -> RunDir:
 def prepare(run: Run) -> RunDir:
     """Write config.json, inputs.json and a fresh `want`; what an earlier attempt left stays."""
     folder = run_dir(run)
+    processes_of(kinds.get(run.kind), run)
     pin_inputs(run)
     inputs = {row.role: resolve(row) for row in _inputs(run)}
     folder.prepare(run.config, inputs, media_root=Path(settings.MEDIA_ROOT).absolute())
@@ -80,11 +84,23 @@ def resolve(row: RunInput) -> Input:
     return Input(str(Path(settings.RUNS_ROOT).absolute() / artifact.path), artifact.sha256)
 
 
-def argv(spec: KindSpec, folder: Path) -> list[str]:
-    """Fixed words and the run directory. `-I` keeps the environment out of Python's search path."""
-    if spec.command is not None:
-        return [sys.executable, *spec.command, str(folder)]
-    return [sys.executable, str(Path(settings.BASE_DIR) / "manage.py"), "perform", str(folder)]
+def argv(spec: KindSpec, folder: Path, *, processes: int = 1) -> list[str]:
+    """Fixed words, the run directory, and the number of processes where it is more than one.
+
+    `-I` keeps the environment out of Python's search path.
+    """
+    if spec.command is None:
+        return [sys.executable, str(Path(settings.BASE_DIR) / "manage.py"), "perform", str(folder)]
+    together = [] if processes == 1 else [*_TORCHRUN, str(processes)]
+    return [sys.executable, *together, *spec.command, str(folder)]
+
+
+def processes_of(spec: KindSpec, run: Run) -> int:
+    """How many processes share the work of this run. InvalidRunConfig for what is no number."""
+    asked = spec.processes(run.config)
+    if isinstance(asked, bool) or not isinstance(asked, int) or asked < 1:
+        raise InvalidRunConfig(f"processes must be a whole number, at least 1; got {asked!r}")
+    return asked
 
 
 def environment(spec: KindSpec, run: Run, *, slots: int) -> dict[str, str]:
@@ -93,10 +109,13 @@ def environment(spec: KindSpec, run: Run, *, slots: int) -> dict[str, str]:
         "PATH": os.environ.get("PATH", os.defpath),
         "HOME": os.environ.get("HOME", "/"),
         "LANG": os.environ.get("LANG", "C.UTF-8"),
-        "OMP_NUM_THREADS": str(threads(spec, slots=slots)),
+        "OMP_NUM_THREADS": str(max(1, threads(spec, slots=slots) // processes_of(spec, run))),
         "HF_HUB_OFFLINE": "1",
         TAG: f"{run_dir(run).root}#{run.fence}",
     }
+    if spec.command is not None:
+        # Clips are decoded once, whatever run needs them.
+        given["TIEBREAK_FRAME_CACHE"] = str(settings.TIEBREAK_FRAME_CACHE)
     given |= {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return given | (_django_environment() if spec.perform is not None else {})
 
@@ -144,7 +163,7 @@ def start(spec: KindSpec, run: Run, *, slots: int) -> subprocess.Popen[bytes]:
     folder = run_dir(run)
     with folder.log_file.open("ab") as log:
         return subprocess.Popen(
-            argv(spec, folder.root),
+            argv(spec, folder.root, processes=processes_of(spec, run)),
             env=environment(spec, run, slots=slots),
             cwd=folder.root,
             stdin=subprocess.DEVNULL,

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pipelines import kinds, launching
+from pipelines.errors import InvalidRunConfig
 from pipelines.models import Run
 
 HOSTILE = [
@@ -80,14 +81,14 @@ def test_a_trainer_sees_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     run = Run(pk=7, kind="reward_model", config={}, fence=4)
     given = launching.environment(kinds.get("reward_model"), run, slots=1)
-    assert set(given) == FIXED
+    assert set(given) == FIXED | {"TIEBREAK_FRAME_CACHE"}
     assert "secret" not in given.values()
     assert given["TIEBREAK_RUN_TAG"].endswith("/runs/7#4")
 
 
 def test_a_trainer_is_told_which_gpu_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
-    given = launching.environment(kinds.get("reward_model"), Run(pk=7), slots=1)
+    given = launching.environment(kinds.get("reward_model"), Run(pk=7, config={}), slots=1)
     assert given["CUDA_VISIBLE_DEVICES"] == "3"
 
 
@@ -97,8 +98,40 @@ def test_a_django_bound_child_gets_the_database_and_nothing_more(
     monkeypatch.setenv("CELERY_BROKER_URL", "secret")
     for name in ("CUDA_VISIBLE_DEVICES", "HF_HOME"):
         monkeypatch.delenv(name, raising=False)
-    given = launching.environment(kinds.get("snapshot"), Run(pk=7), slots=1)
+    given = launching.environment(kinds.get("snapshot"), Run(pk=7, config={}), slots=1)
     assert set(given) == FIXED | DJANGO
+
+
+def test_several_processes_are_one_torchrun_with_a_number_and_nothing_else_of_the_config() -> None:
+    spec = kinds.get("reward_model")
+    run = Run(pk=7, kind="reward_model", config={"processes": 4, "note": "; rm -rf /"})
+    count = launching.processes_of(spec, run)
+    assert launching.argv(spec, Path("/runs/7"), processes=count) == [
+        sys.executable, "-I", "-m", "models_rm.torchrun", "4", "-I", "-m", "models_rm", "train",
+        "/runs/7",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("asked", ["4", "2; true", 0, -1, True, 2.0, [2], None])
+def test_a_number_of_processes_that_is_none_never_reaches_the_argv(asked: object) -> None:
+    run = Run(pk=7, kind="reward_model", config={"processes": asked})
+    with pytest.raises(InvalidRunConfig, match="processes must be a whole number"):
+        launching.processes_of(kinds.get("reward_model"), run)
+
+
+def test_processes_of_one_run_share_its_threads(settings: Any) -> None:
+    settings.TIEBREAK_TRAINER_THREADS = 4
+    spec = kinds.get("reward_model")
+    for processes, threads in ((1, "4"), (2, "2"), (8, "1")):
+        run = Run(pk=7, kind="reward_model", config={"processes": processes})
+        assert launching.environment(spec, run, slots=1)["OMP_NUM_THREADS"] == threads
+
+
+def test_all_trainers_share_one_cache_of_frames(settings: Any) -> None:
+    for kind in ("reward_model", "scoring"):
+        given = launching.environment(kinds.get(kind), Run(pk=7, config={}), slots=1)
+        assert given["TIEBREAK_FRAME_CACHE"] == str(settings.TIEBREAK_FRAME_CACHE)
+        assert Path(given["TIEBREAK_FRAME_CACHE"]).is_absolute()
 
 
 def test_threads_are_shared_between_the_slots_of_a_worker(settings: Any) -> None:
@@ -130,7 +163,8 @@ def test_the_real_child_is_alone_in_its_session_without_input_and_in_its_folder(
     assert seen["stdin"] == "/dev/null"
     # Standard streams, and the folder that listdir itself has open: nothing was inherited.
     assert seen["fds"] == ["0", "1", "2", "3"]
-    assert set(seen["environ"]) - {"CUDA_VISIBLE_DEVICES", "HF_HOME", "LC_CTYPE"} == FIXED
+    passed_on = {"CUDA_VISIBLE_DEVICES", "HF_HOME", "LC_CTYPE"}
+    assert set(seen["environ"]) - passed_on == FIXED | {"TIEBREAK_FRAME_CACHE"}
 
 
 def test_a_child_is_tied_to_the_thread_that_started_it(queue_count: Any) -> None:
