@@ -124,8 +124,9 @@ class TieFit:
     """The tie parameter that was used, held against the ties that people gave.
 
     `equal_quality` is (1 + q) / (1 - q) for the tie share q: what theta would be if all pairs were
-    equal in quality, so an upper guide. `best` is the theta under which these differences explain
-    the labels best; None where nothing but ties, or no tie at all, leaves it without a bound.
+    equal in quality; unequal pairs need a larger one for the same share. `best` is the theta under
+    which these differences explain the labels best; None where nothing but ties, or no tie at all,
+    leaves it without a bound.
     """
 
     observed: float
