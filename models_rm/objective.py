@@ -32,8 +32,15 @@ def entry_losses(
 ) -> tuple[torch.Tensor, torch.Tensor]:  # losses [n, D], weights [n, D]
     """Weighted losses, sums and not means, and their weights: `targets.entry_weights`.
 
-    Both are 0 where nothing was said that the loss of the dimension can use.
+    Both are 0 where nothing was said that the loss of the dimension can use. ValueError where the
+    rewards are not one per pair and dimension: nothing is broadcast.
     """
+    for output in (output_a, output_b):
+        if output.mean.shape != (len(part), len(pairs.keys)):
+            raise ValueError(
+                f"rewards must be [{len(part)}, {len(pairs.keys)}], one per pair and dimension, "
+                f"got {list(output.mean.shape)}"
+            )
     targets = Targets.of(pairs, part, config, output_a.mean.device)
     kinds = config.loss_of(pairs.keys)
     columns = [
