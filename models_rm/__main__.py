@@ -37,6 +37,7 @@ TRAINERS: Final = {
 # The function takes the words behind the command, has a parser of its own and gives an exit code.
 TOOLS: Final = {
     "clip": Command("models_rm.clip_tool:main", "score single clips"),
+    "convert": Command("models_rm.released.converting:main", "convert a released VideoReward"),
 }
 
 
