@@ -1,13 +1,14 @@
 """What a training run works on, read and built before its first step."""
 
-import os
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Any
-
-import torch
 
 from formats.errors import FormatError
 from formats.files import sha256_of
+from formats.records import PreferenceRecord
 from formats.snapshot import Snapshot, read_snapshot
 from formats.supervised import BadConfigError, Supervised
 from models_rm import checkpoints
@@ -15,6 +16,7 @@ from models_rm.attention import use_for_vision
 from models_rm.backbones.registry import adapter_of
 from models_rm.config import ConfigError, RewardModelConfig
 from models_rm.data import Clips, Pairs, pairs_of
+from models_rm.distributed import World
 from models_rm.families import Family
 from models_rm.frame_cache import FrameCache
 from models_rm.leakage import refuse_leaks
@@ -43,7 +45,7 @@ class Materials:
     rule: FrameRule
 
 
-def gather(run: Supervised, config: RewardModelConfig) -> Materials:
+def gather(run: Supervised, config: RewardModelConfig, world: World) -> Materials:
     """Read the inputs of a run and build its network; what cannot work is named here."""
     folder = run.dir.input("snapshot")
     snapshot = chosen_dimensions(read_snapshot(folder), config)
@@ -54,18 +56,20 @@ def gather(run: Supervised, config: RewardModelConfig) -> Materials:
     rule = frame_rule(adapter_of(backbone.config).family(backbone.config), config)
     cache = FrameCache.of_run(run.dir.root, config.cache_megabytes)
     clips = Clips(run.dir.media_root(), rule, cache)
-    found = _readable(run, snapshot, clips, config)
-    snapshot = replace(snapshot, records=list(found.records))
+    found = _readable(run, snapshot, clips, config, world)
+    kept = part_of_training(found.records, config.data_fraction, config.seed)
+    snapshot = replace(snapshot, records=kept)
     splits = _splits(snapshot, config)
     if not len(splits["train"]):
         lost = f" that can be read: {found.first_error}" if found.clips_lost else ""
         raise FormatError(f"the snapshot has no pair in its train split{lost}", path=folder)
     refuse_useless(splits["train"], config)
+    config = config.for_pairs(len(splits["train"]))
     network, template = checkpoints.build_network(backbone, snapshot.dimensions, config)
     network.thetas.start_at(tie_rates(splits["train"], config))
     network.start_tokens_as(tokenizer(":", add_special_tokens=False)["input_ids"][0])
     use_for_vision(network.backbone.visual)
-    network.to(torch.device("cuda" if torch.cuda.is_available() else "cpu")).train()
+    network.to(world.device).train()
     return Materials(
         config=config,
         snapshot=snapshot,
@@ -94,25 +98,41 @@ def chosen_dimensions(snapshot: Snapshot, config: RewardModelConfig) -> Snapshot
     return snapshot
 
 
+def part_of_training(
+    records: Sequence[PreferenceRecord], fraction: float, seed: int
+) -> list[PreferenceRecord]:
+    """The records with a share of the training prompts, at least one; other splits stay whole.
+
+    Prompts come in an order that the seed decides, so that a smaller share lies inside a larger.
+    """
+    prompts = {each.prompt for each in records if each.split == "train"}
+    order = sorted(prompts, key=lambda text: sha256(f"{seed}\n{text}".encode()).digest())
+    kept = set(order[: math.ceil(fraction * len(order))])
+    return [each for each in records if each.split != "train" or each.prompt in kept]
+
+
 def _readable(
-    run: Supervised, snapshot: Snapshot, clips: Clips, config: RewardModelConfig
+    run: Supervised,
+    snapshot: Snapshot,
+    clips: Clips,
+    config: RewardModelConfig,
+    world: World,
 ) -> Readable:
     """Decode all clips once, before the first step; what cannot be read leaves the run."""
-    leads = int(os.environ.get("RANK", "0")) == 0
 
     def say(done: int, total: int) -> None:
         run.check()
-        if leads and (done % 50 == 0 or done == total):
+        if world.leads and (done % 50 == 0 or done == total):
             stage = f"reading clips, {done} of {total}"
             run.dir.log_metrics(0, config.steps, stage=stage)
 
     return readable(
         snapshot.records,
         clips,
-        report=run.dir.root / REPORT if leads else None,
+        report=run.dir.root / REPORT if world.leads else None,
         say=say,
-        rank=int(os.environ.get("RANK", "0")),
-        world=int(os.environ.get("WORLD_SIZE", "1")),
+        rank=world.rank,
+        world=world.size,
     )
 
 

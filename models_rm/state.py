@@ -1,82 +1,184 @@
 """What resuming needs, as a folder: weights, moments of the optimiser, random state, progress.
 
-state.safetensors   weights.*, optimizer.<parameter>.*, rng.*
-state.json          the step, and what early stopping remembers
+state.safetensors   weights.<parameter>, optimizer.<parameter>.<moment>, rng.cpu, rng.cuda
+state.json          the step, what early stopping remembers, the config
+
+Tensors are whole even where the model was sharded, and the order of the pairs does not depend on
+the number of processes: a run may go on with more or fewer of them. Only the random generators
+are one per process (rng.cpu.1 and so on): with another number of processes dropout differs.
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from formats.files import read_json, write_json
+from formats.supervised import BadConfigError
 from models_rm.checkpoints import learned_weights
+from models_rm.config import RewardModelConfig
+from models_rm.distributed import World, sharded_like, whole
+from models_rm.errors import CheckpointMismatchError
 from models_rm.network import RewardNetwork
 
 SCHEMA: Final = "reward_model_state/1"
+_MOMENTS: Final = ("step", "exp_avg", "exp_avg_sq")
+# These change how a run works, and not what it comes to.
+_FREE: Final = frozenset({
+    "accumulation", "batching", "bootstrap", "cache_megabytes", "embed_backbone",
+    "gradient_checkpointing", "log_every", "processes", "save_every", "sharding", "threads",
+})  # fmt: skip
+
+Tensors = dict[str, torch.Tensor]
 
 
 @dataclass
 class Progress:
-    """How far a run is: steps done, the best validation loss, evaluations since it."""
+    """How far a run is, and what early stopping remembers."""
 
     step: int = 0
-    best: float = math.inf
-    waited: int = 0
+    best: float | None = None  # validation loss
+    best_step: int | None = None
+    waited: int = 0  # evaluations since the best one
+    without_opinion: int = 0  # steps that had nothing to learn from
 
-    def judge(self, loss: float) -> None:
-        """Take note of a validation loss."""
-        if loss < self.best:
-            self.best, self.waited = loss, 0
-        else:
-            self.waited += 1
+    def judge(self, loss: float) -> bool:
+        """Take note of a validation loss; True for the best one so far.
+
+        A loss that does not exist, because nobody judged these pairs, says nothing.
+        """
+        if math.isnan(loss):
+            return False
+        if self.best is None or loss < self.best:
+            self.best, self.best_step, self.waited = loss, self.step, 0
+            return True
+        self.waited += 1
+        return False
 
 
-def write(
-    folder: Path, network: RewardNetwork, optimizer: torch.optim.Optimizer, progress: Progress
-) -> None:
-    state = {f"weights.{name}": each.detach() for name, each in learned_weights(network).items()}
+def gather(network: RewardNetwork, optimizer: torch.optim.Optimizer, world: World) -> Tensors:
+    """Everything that `write` writes, on the CPU. All processes must call it together."""
+    found = {f"weights.{name}": each for name, each in learned_weights(network).items()}
     moments = optimizer.state_dict()["state"]
     for name, index in _indices(network, optimizer).items():
         for key, value in moments.get(index, {}).items():
-            state[f"optimizer.{name}.{key}"] = value
-    state["rng.cpu"] = torch.get_rng_state()
-    if torch.cuda.is_available():
-        state["rng.cuda"] = torch.cuda.get_rng_state()
+            found[f"optimizer.{name}.{key}"] = value
+    state = {name: whole(each.detach()).cpu() for name, each in found.items()}
+    for rank, each in enumerate(world.each(torch.get_rng_state())):
+        state[_of_rank("rng.cpu", rank)] = each
+    if world.device.type == "cuda":
+        for rank, each in enumerate(world.each(torch.cuda.get_rng_state(world.device))):
+            state[_of_rank("rng.cuda", rank)] = each
+    return state
+
+
+def write(folder: Path, tensors: Tensors, progress: Progress, config: RewardModelConfig) -> None:
     save_file(
-        {name: tensor.cpu().contiguous() for name, tensor in state.items()},
+        {name: tensor.contiguous() for name, tensor in tensors.items()},
         folder / "state.safetensors",
     )
-    # Infinity has no word in JSON.
-    best = None if math.isinf(progress.best) else progress.best
     write_json(
-        folder / "state.json",
-        SCHEMA,
-        {"step": progress.step, "best": best, "waited": progress.waited},
+        folder / "state.json", SCHEMA, {"progress": asdict(progress), "config": config.to_json()}
     )
 
 
-def read(folder: Path, network: RewardNetwork, optimizer: torch.optim.Optimizer) -> Progress:
-    """Put the state into network and optimiser, and back into the random generators."""
-    state = load_file(folder / "state.safetensors")
-    with torch.no_grad():
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A state as it was read; `path` for what is wrong with it."""
+
+    path: Path
+    tensors: Tensors
+    progress: Progress
+    config: Mapping[str, Any]
+
+    def refuse_other_config(self, config: RewardModelConfig) -> None:
+        """BadConfigError that names the first entry that differs from the config of this state."""
+        now = config.to_json()
+        for key in sorted({*now, *self.config} - _FREE):
+            before, after = _plain(self.config.get(key)), _plain(now.get(key))
+            if before != after:
+                raise BadConfigError(
+                    f"the checkpoint at step {self.progress.step} was made with another config: "
+                    f"{key} was {before!r} and is now {after!r}; start a new run instead"
+                )
+
+    def restore(
+        self, network: RewardNetwork, optimizer: torch.optim.Optimizer, world: World
+    ) -> None:
+        """Put everything back: weights, moments, and the random generators of this process."""
+        self.restore_weights(network)
+        parameters = dict(network.named_parameters())
+        moments = {
+            index: {key: self._moment(name, key, parameters[name]) for key in _MOMENTS}
+            for name, index in _indices(network, optimizer).items()
+            if f"optimizer.{name}.step" in self.tensors
+        }
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
+        self._restore_generators(world)
+
+    @torch.no_grad()
+    def restore_weights(self, network: RewardNetwork) -> None:
         for name, parameter in learned_weights(network).items():
-            parameter.copy_(state[f"weights.{name}"])
-    moments = {
-        index: {key: state[f"optimizer.{name}.{key}"] for key in ("step", "exp_avg", "exp_avg_sq")}
-        for name, index in _indices(network, optimizer).items()
-        if f"optimizer.{name}.step" in state
-    }
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
-    torch.set_rng_state(state["rng.cpu"])
-    if "rng.cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["rng.cuda"])
-    saved = read_json(folder / "state.json", SCHEMA)
-    best = math.inf if saved["best"] is None else saved["best"]
-    return Progress(step=saved["step"], best=best, waited=saved["waited"])
+            value = self._tensor(f"weights.{name}")
+            if value.shape != parameter.shape:
+                raise CheckpointMismatchError(
+                    f"{name} has shape {list(value.shape)}, the network wants "
+                    f"{list(parameter.shape)}",
+                    path=self.path / "state.safetensors",
+                )
+            parameter.copy_(sharded_like(value, parameter))
+
+    def _moment(self, name: str, key: str, parameter: torch.Tensor) -> torch.Tensor:
+        value = self._tensor(f"optimizer.{name}.{key}")
+        return value if key == "step" else sharded_like(value, parameter)
+
+    def _restore_generators(self, world: World) -> None:
+        known = [name for name in self.tensors if name.startswith("rng.cpu")]
+        if len(known) != world.size:
+            return  # There is no state for each of us; all go on from the seed of this step.
+        torch.set_rng_state(self._tensor(_of_rank("rng.cpu", world.rank)))
+        name = _of_rank("rng.cuda", world.rank)
+        if world.device.type == "cuda" and name in self.tensors:
+            torch.cuda.set_rng_state(self.tensors[name], world.device)
+
+    def _tensor(self, name: str) -> torch.Tensor:
+        if name not in self.tensors:
+            raise CheckpointMismatchError(
+                f"{name} is not in this state", path=self.path / "state.safetensors"
+            )
+        return self.tensors[name]
+
+
+def read(folder: Path) -> Saved:
+    """CheckpointMismatchError for a file that is cut off or made by something else."""
+    file = folder / "state.safetensors"
+    try:
+        tensors = load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointMismatchError(f"cannot be read: {error}", path=file) from error
+    value = read_json(folder / "state.json", SCHEMA)
+    known = {each.name for each in fields(Progress)}
+    progress = value.get("progress")
+    if not isinstance(progress, dict) or set(progress) != known or "config" not in value:
+        raise CheckpointMismatchError(
+            f"expected progress ({', '.join(sorted(known))}) and config",
+            path=folder / "state.json",
+        )
+    return Saved(folder, tensors, Progress(**progress), value["config"])
+
+
+def _of_rank(name: str, rank: int) -> str:
+    return f"{name}.{rank}" if rank else name
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it: a tuple is a list."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _indices(network: RewardNetwork, optimizer: torch.optim.Optimizer) -> dict[str, int]:

@@ -1,35 +1,46 @@
 """The loop's moving parts: one step over the global batch, validation, the newest state."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from formats.checkpoints import commit_checkpoint, newest_verified
+from formats.checkpoints import (
+    Checkpoint,
+    checkpoints,
+    commit_checkpoint,
+    newest_verified,
+    verify_folder,
+)
 from formats.supervised import NonFiniteError, Supervised
 from models_rm import state
 from models_rm.collator import Collator
 from models_rm.data import PairOrder, Pairs
-from models_rm.evaluation import Rewards, evaluate_pairs, rewards_of
+from models_rm.distributed import World, part_of_step, spread, whole
+from models_rm.errors import CheckpointMismatchError
+from models_rm.evaluation import RowRewards, evaluate_pairs, outputs_of
 from models_rm.materials import Materials
 from models_rm.network import RewardNetwork
-from models_rm.objective import (
-    entry_losses,
-    entry_weights,
-    optimizer_for,
-    per_dimension,
-    rate_factor,
-)
+from models_rm.objective import entry_losses, entry_weights, optimizer_for, rate_factor
 from models_rm.state import Progress
+from models_rm.step_report import StepSums
+
+Raw = NDArray[np.float64]
 
 
 class Trainer:
-    """The moving parts of one run: network, optimiser, and what resuming needs."""
+    """The moving parts of one run: network, optimiser, and what resuming needs.
 
-    def __init__(self, run: Supervised, materials: Materials):
+    With several processes each has one, and all call the same methods in the same order.
+    """
+
+    def __init__(self, run: Supervised, materials: Materials, world: World):
         config, network = materials.config, materials.network
         self.run = run
+        self.world = world
+        self.progress = Progress()
         self.materials = materials
         self.config = config
         self.network = network
@@ -37,20 +48,21 @@ class Trainer:
         self.collator = Collator(materials.tokenizer, network.family, materials.template)
         self.clips = materials.clips
         self.order = PairOrder(self.splits["train"].prompts, config.seed)
+        self.model = spread(network, world, config.sharding)
         self.optimizer = optimizer_for(network, config)
         self._rates = [group["lr"] for group in self.optimizer.param_groups]
-        self.progress = Progress()
         self._reports: list[dict[str, float]] = []
-
-    @property
-    def theta(self) -> list[float]:
-        """Of each dimension as it stands now; a learned one moves."""
-        return list(self.network.thetas.by_key(self.network.keys).values())
 
     @property
     def step(self) -> int:
         """Optimiser steps that are done."""
         return self.progress.step
+
+    @property
+    def theta(self) -> list[float]:
+        """Per dimension, as it is now."""
+        values: list[float] = whole(self.network.thetas.values().detach()).double().tolist()
+        return values
 
     # One step
 
@@ -59,48 +71,68 @@ class Trainer:
         self.run.check(self.save)
 
     def learn(self) -> None:
-        """One optimiser step over `pairs_per_step` pairs, in `accumulation` parts."""
-        step, pairs = self.step, self.splits["train"]
+        """One optimiser step over `pairs_per_step` pairs of all processes together."""
+        step = self.step
         self.progress.step += 1
-        chosen = self.order.step(step, self.config.pairs_per_step)
-        weight = float(entry_weights(pairs, chosen, self.config).sum())
+        # The divisor belongs to the whole step, and the labels of all of it are known here.
+        weight = self._weight(self.order.step(step, self.config.pairs_per_step))
         if weight == 0:
+            self.progress.without_opinion += 1
             return  # Nobody has an opinion on any of these: there is no mean of nothing.
-        factor = rate_factor(step, self.config)
-        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
-            group["lr"] = rate * factor
-        self.optimizer.zero_grad(set_to_none=True)
-        report: dict[str, float] = {"loss": 0.0}
-        for part in np.split(chosen, self.config.accumulation):
-            losses, gaps = self._losses(pairs, part)
-            loss = losses.sum() / weight
-            loss.backward()
-            report["loss"] += loss.item()
-            report.update(per_dimension(pairs, part, losses.detach(), gaps, self.config))
-        norm = torch.nn.utils.clip_grad_norm_(_learning(self.network), self.config.max_grad_norm)
-        if not (math.isfinite(report["loss"]) and bool(torch.isfinite(norm))):
+        factor = self._set_rates(step)
+        report = self._backward(step, weight).over(self.world).report()
+        norm = self._clipped_norm()
+        if not (math.isfinite(report["loss"]) and math.isfinite(norm)):
             raise NonFiniteError(
                 f"the loss or the gradient of step {step + 1} is not a finite number"
             )
         self.optimizer.step()
         self._reports.append(
-            {**report, "grad_norm": float(norm), "learning_rate": self._rates[0] * factor}
+            {**report, "grad_norm": norm, "learning_rate": self._rates[0] * factor}
         )
 
-    def _losses(self, pairs: Pairs, part: NDArray[np.int64]) -> tuple[torch.Tensor, Rewards]:
-        """Loss per entry [n, D], 0 where it is not valid, and the reward differences [n, D].
+    def _backward(self, step: int, weight: float) -> StepSums:
+        """Gradients of the loss over `weight`, part by part; gives this process's sums."""
+        pairs, config, world = self.splits["train"], self.config, self.world
+        mine = self.order.step(step, config.pairs_per_step, rank=world.rank, world=world.size)
+        sums = StepSums.nothing(pairs.keys)
+        for number, part in enumerate(np.split(mine, config.accumulation), start=1):
+            with part_of_step(self.model, last=number == config.accumulation):
+                losses, weights, gaps = self._losses(pairs, part)
+                # Both ways of sharing average the gradients of the processes; we want their sum.
+                (losses.sum() * (world.size / weight)).backward()
+            sums = sums.plus(pairs, part, losses, weights, gaps)
+        return sums
+
+    def _weight(self, chosen: NDArray[np.int64]) -> float:
+        return float(entry_weights(self.splits["train"], chosen, self.config).sum(dtype=np.float64))
+
+    def _set_rates(self, step: int) -> float:
+        factor = rate_factor(step, self.config)
+        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = rate * factor
+        self.optimizer.zero_grad(set_to_none=True)
+        return factor
+
+    def _clipped_norm(self) -> float:
+        norm = torch.nn.utils.clip_grad_norm_(_learning(self.network), self.config.max_grad_norm)
+        return float(whole(norm))
+
+    def _losses(
+        self, pairs: Pairs, part: NDArray[np.int64]
+    ) -> tuple[torch.Tensor, torch.Tensor, Raw]:
+        """Weighted losses and weights of each entry, and the reward differences, all [n, D].
 
         A and B go through the network in one forward, and a clip that several pairs share once.
         """
         rows, where = np.unique(np.concatenate([pairs.a[part], pairs.b[part]]), return_inverse=True)
         chosen = [pairs.rows[row] for row in rows]
         batch = self.collator([self.clips.read(r) for r in chosen], [r.prompt for r in chosen])
-        device = self.network.tokens.device
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.config.dtype == "bfloat16"):
-            rewards = self.network(batch.to(device))
-        a, b = rewards.at(where[: len(part)]), rewards.at(where[len(part) :])
-        losses, _ = entry_losses(a, b, pairs, part, self.config, self.network.thetas)
-        return losses, (a.mean - b.mean).detach().double().cpu().numpy()
+        with self._autocast():
+            rewards = self.model(batch.to(self.world.device))
+        first, second = rewards.at(where[: len(part)]), rewards.at(where[len(part) :])
+        losses, weights = entry_losses(first, second, pairs, part, self.config, self.network.thetas)
+        return losses, weights, (first.mean - second.mean).detach().double().cpu().numpy()
 
     def take_report(self) -> dict[str, float]:
         """Means since the last report."""
@@ -112,24 +144,51 @@ class Trainer:
         self._reports.clear()
         return means
 
+    def log(self, values: Mapping[str, float] | None = None, *, stage: str) -> None:
+        if self.world.leads:
+            self.run.dir.log_metrics(self.step, self.config.steps, values, stage=stage)
+
     # Examining
 
-    def rewards(self, pairs: Pairs) -> Rewards:
-        return rewards_of(
-            self.network,
-            self.collator,
-            self.clips,
-            pairs.rows,
-            batch_size=2 * self.config.pairs_per_step // self.config.accumulation,
-            check=self.check,
+    @property
+    def batch_of_clips(self) -> int:
+        """As many clips as a part of a step looks at."""
+        config = self.config
+        return 2 * config.pairs_per_step // (config.accumulation * config.processes)
+
+    def outputs(self, pairs: Pairs) -> RowRewards:
+        """Rewards of all rows, each computed by one of the processes."""
+        rows, world = pairs.rows, self.world
+        with self._autocast():
+            mine = outputs_of(
+                self.network,
+                self.collator,
+                self.clips,
+                [rows[index] for index in world.my_rows(len(rows))],
+                batch_size=self.batch_of_clips,
+                check=self.check,
+            )
+        spread_of = mine.log_variance
+        return RowRewards(
+            world.all_rows(mine.mean, len(rows)),
+            None if spread_of is None else world.all_rows(spread_of, len(rows)),
         )
 
+    def _autocast(self) -> torch.autocast:
+        wanted = self.config.dtype == "bfloat16"
+        return torch.autocast(self.world.device.type, torch.bfloat16, enabled=wanted)
+
     def validate(self) -> dict[str, float]:
+        """Examine the validation prompts; keep the state where it is the best so far."""
         pairs = self.splits["validation_while_training"]
-        result = evaluate_pairs(pairs, self.rewards(pairs), self.theta, bootstrap=0)
+        found = self.outputs(pairs)
+        result = evaluate_pairs(
+            pairs, found.mean, self.theta, log_variance=found.log_variance, bootstrap=0
+        )
         judged = [row for row in result.values() if row["pairs"]]
         loss = float(np.mean([row["nll"] for row in judged])) if judged else math.nan
-        self.progress.judge(loss)
+        if self.progress.judge(loss) and self.config.keep == "best":
+            self.save()
         report = {"validation/loss": loss}
         for key, row in result.items():
             for name in ("accuracy_without_ties", "accuracy_with_ties"):
@@ -144,18 +203,59 @@ class Trainer:
     # Saving and resuming
 
     def save(self) -> None:
+        """Commit a checkpoint. The one of the best step stays as long as it may be wanted."""
+        tensors = state.gather(self.network, self.optimizer, self.world)
+        if self.world.leads:
+            self._commit(tensors)
+        self.world.most(0)  # Nobody looks for it before it is there.
+
+    def _commit(self, tensors: state.Tensors) -> None:
+        kept = self._best() if self.config.keep == "best" else []
         commit_checkpoint(
             self.run.dir.checkpoints,
             self.step,
             self.run.fence,
-            lambda folder: state.write(folder, self.network, self.optimizer, self.progress),
+            lambda folder: state.write(folder, tensors, self.progress, self.config),
+            protect=[each.path for each in kept],
         )
 
     def resume(self) -> None:
         """Go on from the newest good checkpoint, if there is one."""
-        newest = newest_verified(self.run.dir.checkpoints, lambda text: print(text, flush=True))
-        if newest is not None:
-            self.progress = state.read(newest.path, self.network, self.optimizer)
+        newest = newest_verified(self.run.dir.checkpoints, self._say)
+        step = -1 if newest is None else newest.step
+        if self.world.most(step) != step or self.world.most(-step) != -step:
+            raise CheckpointMismatchError(
+                "the processes of this run do not see the same checkpoints",
+                path=self.run.dir.checkpoints,
+            )
+        if newest is None:
+            return
+        saved = state.read(newest.path)
+        saved.refuse_other_config(self.config)
+        saved.restore(self.network, self.optimizer, self.world)
+        self.progress = saved.progress
+
+    def _say(self, text: str) -> None:
+        if self.world.leads:
+            print(text, flush=True)
+
+    def keep_best(self) -> None:
+        """Put back the weights with the best validation loss. Nothing is put in their place."""
+        best = self.progress.best_step
+        if self.config.keep != "best" or best in (None, self.step):
+            return
+        found = self._best()
+        if not found:
+            raise CheckpointMismatchError(
+                f"the checkpoint of step {best}, which has the best validation loss, is gone",
+                path=self.run.dir.checkpoints,
+            )
+        verify_folder(found[0].path)
+        state.read(found[0].path).restore_weights(self.network)
+
+    def _best(self) -> list[Checkpoint]:
+        found = checkpoints(self.run.dir.checkpoints)
+        return [each for each in found if each.step == self.progress.best_step]
 
 
 def _learning(network: RewardNetwork) -> list[torch.nn.Parameter]:

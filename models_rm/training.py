@@ -2,10 +2,12 @@
 
 import torch
 
+from formats.errors import FormatError
 from formats.outcome import Outcome
 from formats.supervised import BadConfigError, Supervised
 from models_rm import materials
 from models_rm.config import ConfigError, RewardModelConfig
+from models_rm.distributed import World, joined
 from models_rm.leaving import leave
 from models_rm.trainer import Trainer
 
@@ -13,22 +15,48 @@ from models_rm.trainer import Trainer
 def train(run: Supervised) -> Outcome:
     """Train on the snapshot, examine on its validation and test prompts, leave a model folder."""
     config = read_config(run)
+    with joined(config.processes) as world:
+        run.agree = world.most
+        return leave(run, trained(run, config, world))
+
+
+def trained(run: Supervised, config: RewardModelConfig, world: World) -> Trainer:
+    """Train to the last step, or until patience ends; gives the weights that are to be kept."""
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
-    trainer = Trainer(run, materials.gather(run, config))
+    trainer = Trainer(run, materials.gather(run, config, world), world)
+    config = trainer.config  # Its steps may follow from the number of pairs.
+    validates = refuse_without_judge(trainer)
+    # Dropout of each process is its own; of one process it goes on as it began.
+    if world.size > 1:
+        torch.manual_seed(config.seed + world.rank)
     trainer.resume()
     while trainer.step < config.steps and not trainer.out_of_patience:
         trainer.check()
         trainer.learn()
         step, last = trainer.step, trainer.step == config.steps
         if step % config.log_every == 0 or last:
-            run.dir.log_metrics(step, config.steps, trainer.take_report(), stage="training")
-        if step % config.eval_every == 0 and len(trainer.splits["validation"]):
-            run.dir.log_metrics(step, config.steps, trainer.validate(), stage="training")
+            trainer.log(trainer.take_report(), stage="training")
+        if validates and (step % config.eval_every == 0 or (last and config.keep == "best")):
+            trainer.log(trainer.validate(), stage="training")
         if step % config.save_every == 0 or last:
             trainer.save()
-    return leave(run, trainer)
+    trainer.keep_best()
+    return trainer
+
+
+def refuse_without_judge(trainer: Trainer) -> bool:
+    """Is there something to validate on? FormatError where the config relies on it in vain."""
+    config, pairs = trainer.config, trainer.splits["validation_while_training"]
+    judged = len(pairs) > 0 and bool(pairs.valid.any())
+    if not judged and (config.keep == "best" or config.patience is not None):
+        wanted = "keep 'best'" if config.keep == "best" else f"patience {config.patience}"
+        raise FormatError(
+            f"{wanted} needs validation prompts with judgements, and this snapshot has none",
+            path=trainer.run.dir.input("snapshot"),
+        )
+    return len(pairs) > 0
 
 
 def read_config(run: Supervised) -> RewardModelConfig:
