@@ -30,6 +30,7 @@ SHARDINGS: Final = ("ddp", "fsdp")
 KEEPS: Final = ("last", "best")
 MOST_PROCESSES: Final = 1024
 MOST_CHUNKS: Final = 256
+BENCHMARKS: Final = ("auto", "videogen_rewardbench", "genai_bench")
 
 
 class ConfigError(ValueError):
@@ -327,6 +328,51 @@ class GatheringConfig(_Config):
 
     def __post_init__(self) -> None:
         _whole(self, 1, "chunks")
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkConfig(_Config):
+    """A run of kind `reward_benchmark`: a reward model against the votes of a published benchmark.
+
+    The clips of a benchmark lie in a folder; `file` and the tables in `scores` (name of a model to
+    its CSV) lie there too. On a site the folder is below MEDIA_ROOT/incoming.
+    """
+
+    folder: str = ""
+    file: str = ""
+    format: str = "auto"
+    scores: Mapping[str, str] = field(default_factory=dict)
+    name: str = "this model"  # in the table
+    min_pixels: int | None = None  # another size of frames than the model's: of raw rewards only
+    max_pixels: int | None = None  # 256 * 256 both, as the paper has it for GenAI-Bench
+    bootstrap: int = 1000
+    seed: int = 0
+    batch_size: int = 32
+    batch_tokens: int = 16384
+    readers: int = 2
+    part_clips: int = 256
+    part_seconds: float = 30.0
+    dtype: str = "float32"
+    accept_other_libraries: bool = False
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        _one_of("format", self.format, BENCHMARKS)
+        _one_of("dtype", self.dtype, DTYPES)
+        for name in ("folder", "file", "name"):
+            value = getattr(self, name)
+            if not isinstance(value, str) or not value:
+                raise ConfigError(f"{name} must be a text, got {value!r}")
+        chosen: object = self.scores
+        if not isinstance(chosen, Mapping) or not all(isinstance(v, str) for v in chosen.values()):
+            raise ConfigError(f"scores must go from a name to a file, got {chosen!r}")
+        if self.name in self.scores:
+            raise ConfigError(f"two models have the name {self.name!r}")
+        _whole(self, 1, "batch_size", "batch_tokens", "readers", "part_clips")
+        _whole(self, 0, "bootstrap", "seed")
+        _optional_whole(self, 1, "threads", "min_pixels", "max_pixels")
+        _positive(self, "part_seconds")
+        _flags(self, "accept_other_libraries")
 
 
 @dataclass(frozen=True, slots=True)
