@@ -1,7 +1,7 @@
 """A reward model as a folder: safetensors and JSON, verified as one unit, never a pickle.
 
 model.json            the card for machines: everything that decides what a score means
-README.md             the card for people
+card.json, README.md  data, figures, probes and limits: for tools and for people
 weights.safetensors   what was learned; the whole backbone too where `embedded` says so
 tokenizer/            as the backbone brought it
 backbone/config.json  only where the backbone is embedded
@@ -25,6 +25,8 @@ from formats.supervised import BadConfigError
 from models_rm.backbones.loading import empty_backbone, load_backbone
 from models_rm.backbones.preparing import prepare_for_training
 from models_rm.calibration import Calibration
+from models_rm.card_facts import Facts
+from models_rm.cards import write_cards
 from models_rm.config import ConfigError, RewardModelConfig
 from models_rm.errors import CheckpointMismatchError
 from models_rm.fingerprint import check_fingerprint, fingerprint
@@ -104,10 +106,17 @@ class ModelCard:
         )
 
 
-def fill_folder(folder: Path, network: RewardNetwork, tokenizer: Any, card: ModelCard) -> None:
+def fill_folder(
+    folder: Path,
+    network: RewardNetwork,
+    tokenizer: Any,
+    card: ModelCard,
+    facts: Facts | None = None,
+) -> None:
     """Write the files of a reward model; to be used inside `formats.checkpoints.commit_folder`.
 
-    The rating text and the fingerprint are put into the card here.
+    The rating text and the fingerprint are put into the card here; `facts` are what the cards for
+    people and tools say beyond it.
     """
     text = card.rating_text
     card = replace(
@@ -116,7 +125,7 @@ def fill_folder(folder: Path, network: RewardNetwork, tokenizer: Any, card: Mode
         fingerprint=fingerprint(network, tokenizer, text, card.frame_rule),
     )
     write_json(folder / "model.json", SCHEMA, card.to_json())
-    (folder / "README.md").write_text(card_for_people(card), encoding="utf-8")
+    write_cards(folder, card.to_json(), facts)
     tokenizer.save_pretrained(folder / "tokenizer")
     weights = learned_weights(network)
     if card.backbone.embedded:
@@ -284,36 +293,3 @@ def _refuse_other_keys(value: Mapping[str, Any], kind: Any, what: str) -> None:
     missing = sorted(required - set(value))
     if missing:
         raise FormatError(f"{what} lacks the key {missing[0]!r}")
-
-
-def card_for_people(card: ModelCard) -> str:
-    """README.md of the folder."""
-    config, backbone, calibration = card.config, card.backbone, card.calibration
-    versions = ", ".join(f"{name} {number}" for name, number in card.libraries.items())
-    head = f"""\
-# Reward model: {card.dimensions.title}
-
-Backbone `{backbone.source}` ({backbone.model_type}), loss `{config.loss}`, {config.steps} steps of
-{config.pairs_per_step} pairs of the snapshot `{card.snapshot_sha256}`.
-
-Raw rewards have no zero of their own. Scores are (reward - mean) / std with the values of the
-{calibration.source} split ({calibration.clips} clips); they hold at {card.frame_rule.fps:g} frames
-per second only.
-
-| dimension | theta | mean | std | accuracy without ties | with ties | always tie |
-| --- | --- | --- | --- | --- | --- | --- |
-"""
-    rows = "\n".join(_card_row(card, key) for key in card.dimensions.keys)
-    return f"{head}{rows}\n\nPositions: `{config.rope_mode}`. Libraries: {versions}.\n"
-
-
-def _card_row(card: ModelCard, key: str) -> str:
-    test = card.evaluation.get("test", {}).get(key, {})
-    names = ("accuracy_without_ties", "accuracy_with_ties", "baseline_always_tie")
-    figures = [card.theta[key], card.calibration.mean[key], card.calibration.std[key]]
-    figures += [test.get(name) for name in names]
-    return " | ".join([f"| {key}", *map(_figure, figures)]) + " |"
-
-
-def _figure(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"

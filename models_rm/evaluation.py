@@ -1,7 +1,7 @@
 """A reward model against what people said: the numbers of the report, per dimension."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,7 +17,14 @@ from models_rm.network import RewardNetwork
 Rewards = NDArray[np.float64]
 
 
-@torch.no_grad()
+class RowRewards(NamedTuple):
+    """What a network says of R rows, raw: the mean [R, D], and the log variance [R, D] of one that
+    was trained with uncertainty."""
+
+    mean: Rewards
+    log_variance: Rewards | None = None
+
+
 def rewards_of(
     network: RewardNetwork,
     collator: Collator,
@@ -28,16 +35,35 @@ def rewards_of(
     check: Callable[[], None],
 ) -> Rewards:  # raw, [R, D]
     """Score rows with the network in evaluation mode; `check` is called before each batch."""
+    found = outputs_of(network, collator, clips, rows, batch_size=batch_size, check=check)
+    return found.mean
+
+
+@torch.no_grad()
+def outputs_of(
+    network: RewardNetwork,
+    collator: Collator,
+    clips: Clips,
+    rows: Sequence[Row],
+    *,
+    batch_size: int,
+    check: Callable[[], None],
+) -> RowRewards:
+    """As `rewards_of`, with the variances."""
     was_training = network.training
     network.eval()
-    parts = [np.empty((0, len(network.keys)))]
+    means = [np.empty((0, len(network.keys)))]
+    variances: list[Rewards] = []
     for start in range(0, len(rows), batch_size):
         check()
         chunk = rows[start : start + batch_size]
         batch = collator([clips.read(row) for row in chunk], [row.prompt for row in chunk])
-        parts.append(network(batch.to(network.tokens.device)).mean.double().cpu().numpy())
+        found = network(batch.to(network.tokens.device))
+        means.append(found.mean.double().cpu().numpy())
+        if found.log_variance is not None:
+            variances.append(found.log_variance.double().cpu().numpy())
     network.train(was_training)
-    return np.concatenate(parts)
+    return RowRewards(np.concatenate(means), np.concatenate(variances) if variances else None)
 
 
 def evaluate_pairs(
@@ -81,8 +107,14 @@ def pair_log_probabilities(
     gaps = rewards[pairs.a] - rewards[pairs.b]
     if log_variance is None:
         return btt_log_probabilities(gaps, list(theta))
-    variance = np.exp(log_variance[pairs.a]) + np.exp(log_variance[pairs.b])
+    variance = np.exp(_known(log_variance[pairs.a])) + np.exp(_known(log_variance[pairs.b]))
     return btt_log_probabilities(gaps, list(theta), variance)
+
+
+def _known(log_variance: Rewards) -> Rewards:
+    """In a composed model a dimension may have no variance at all: NaN throughout, so it is 0."""
+    absent = np.isnan(log_variance).all(axis=0)
+    return np.where(absent, -np.inf, log_variance)
 
 
 def refuse_not_finite(pairs: Pairs, rewards: Rewards) -> None:

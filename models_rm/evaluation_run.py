@@ -1,6 +1,7 @@
 """`python -m models_rm evaluate RUN_DIR`: a reward model against one split of a snapshot."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
@@ -12,13 +13,15 @@ from models_rm.card_facts import ceilings_of
 from models_rm.config import EvaluationConfig
 from models_rm.data import Pairs, pairs_of
 from models_rm.errors import CheckpointMismatchError
-from models_rm.evaluation import RowRewards, evaluate_pairs
+from models_rm.evaluation import evaluate_pairs
 from models_rm.examining import probe
 from models_rm.figures import without_details
 from models_rm.probes import alarms
 from models_rm.scoring import RewardModel
 from models_rm.scoring_run import config_of, loaded
 from models_rm.streaming import Limits, Task, stream
+
+SCHEMA: Final = "reward_evaluation/2"
 
 
 def evaluate(run: Supervised) -> Outcome:
@@ -35,11 +38,30 @@ def evaluate(run: Supervised) -> Outcome:
         [model.theta[key] for key in model.dimensions],
         log_variance=log_variance_of(deviations),
         thresholds=model.calibration.threshold,
+        ceilings=ceilings_of(
+            chosen, model.dimensions, resamples=config.bootstrap, seed=config.seed
+        ),
         bootstrap=config.bootstrap,
         seed=config.seed,
+        details=True,
     )
-    summary = {"split": config.split, "pairs": len(pairs), "dimensions": result}
-    sha256 = write_json(run.dir.outputs / "evaluation.json", "reward_evaluation/1", summary)
+    probes = probe(
+        model,
+        pairs,
+        run.dir.media_root(),
+        limit=config.probe_pairs,
+        batch_size=config.batch_size,
+        check=run.check,
+    )
+    shared = {"split": config.split, "pairs": len(pairs), "probes": probes}
+    content = {
+        **shared,
+        "keys": list(model.dimensions),
+        "calibration": model.calibration.to_json(),
+        "evaluation": {config.split: result},
+    }
+    sha256 = write_json(run.dir.outputs / "evaluation.json", SCHEMA, content)
+    summary = {**shared, "alarms": alarms(probes), "dimensions": without_details(result)}
     output = Output(OutputKind.EVALUATION, "outputs/evaluation.json", sha256, summary)
     return Outcome(ExitCode.DONE, "done", f"examined {len(pairs)} pairs", (output,), summary)
 

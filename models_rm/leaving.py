@@ -7,64 +7,113 @@ from formats.checkpoints import commit_folder
 from formats.outcome import ExitCode, Outcome, Output, OutputKind
 from formats.supervised import Supervised
 from models_rm import checkpoints
-from models_rm.calibration import Calibration, calibrate
+from models_rm.calibration import Calibration, calibrate, fit_uncertainty
+from models_rm.card_facts import SPLITS, Facts, ceilings_of, data_facts
 from models_rm.checkpoints import BackboneRef, ModelCard
-from models_rm.evaluation import Rewards, evaluate_pairs
+from models_rm.evaluation import RowRewards, evaluate_pairs
+from models_rm.examining import probe
+from models_rm.figures import without_details
 from models_rm.materials import Materials
+from models_rm.members import Member
+from models_rm.probes import alarms
+from models_rm.scoring import RewardModel
 from models_rm.trainer import Trainer
 
 
 def leave(run: Supervised, trainer: Trainer) -> Outcome:
-    """Calibrate on validation prompts, examine on all splits, write the model folder."""
+    """Calibrate on validation prompts, examine on all splits, ask the probes, write the folder."""
     step, total = trainer.step, trainer.config.steps
-    rewards: dict[str, Rewards] = {}
-    for split in ("train", "validation", "test"):
+    outputs: dict[str, RowRewards] = {}
+    for split in SPLITS:
         run.dir.log_metrics(step, total, stage=f"examining the {split} pairs")
-        rewards[split] = trainer.rewards(trainer.splits[split])
+        outputs[split] = trainer.outputs(trainer.splits[split])
     # Constants come from validation prompts; a snapshot without any can only offer its own.
     source = "validation" if len(trainer.splits["validation"]) else "train"
-    calibration = calibrate(trainer.splits[source], rewards[source], source)
-    evaluation = {
-        split: evaluate_pairs(
-            trainer.splits[split],
-            rewards[split],
-            trainer.theta,
-            thresholds=calibration.threshold,
-            bootstrap=trainer.config.bootstrap,
-            seed=trainer.config.seed,
-        )
-        for split in rewards
-    }
-    run.dir.log_metrics(step, total, _headline(evaluation), stage="examined")
-    card = _card(trainer.materials, calibration, evaluation)
-    keys = list(trainer.network.keys)
-    target = run.dir.outputs / "reward_model"
-    sha256 = commit_folder(
-        target,
-        lambda folder: checkpoints.fill_folder(
-            folder, trainer.network, trainer.materials.tokenizer, card
-        ),
-        {"kind": "reward_model", "dimensions": keys},
+    calibration = _calibration(trainer, source, outputs[source])
+    evaluation = {split: _figures(trainer, split, outputs[split], calibration) for split in SPLITS}
+    short = {split: without_details(rows) for split, rows in evaluation.items()}
+    run.dir.log_metrics(step, total, _headline(short), stage="asking the probes")
+    card = _card(trainer.materials, calibration, short)
+    facts = Facts(
+        data=data_facts(trainer.materials.snapshot, trainer.network.keys),
+        evaluation=evaluation,
+        probes=_probes(trainer, card),
     )
+    sha256 = commit_folder(
+        run.dir.outputs / "reward_model",
+        lambda folder: checkpoints.fill_folder(
+            folder, trainer.network, trainer.materials.tokenizer, card, facts
+        ),
+        {"kind": "reward_model", "dimensions": list(trainer.network.keys)},
+    )
+    run.dir.log_metrics(step, total, stage="examined")
+    return _outcome(trainer, card, facts, sha256)
+
+
+def _calibration(trainer: Trainer, source: str, found: RowRewards) -> Calibration:
+    pairs, keys = trainer.splits[source], trainer.network.keys
+    uncertainty = fit_uncertainty(
+        pairs, found.mean, found.log_variance, trainer.theta, trainer.config.loss_of(keys)
+    )
+    return calibrate(pairs, found.mean, source, uncertainty=uncertainty)
+
+
+def _figures(
+    trainer: Trainer, split: str, found: RowRewards, calibration: Calibration
+) -> dict[str, dict[str, Any]]:
+    config, keys = trainer.config, trainer.network.keys
+    records = [each for each in trainer.materials.snapshot.records if each.split == split]
+    return evaluate_pairs(
+        trainer.splits[split],
+        found.mean,
+        trainer.theta,
+        log_variance=calibration.log_variance(keys, found.log_variance),
+        thresholds=calibration.threshold,
+        ceilings=ceilings_of(records, keys, resamples=config.bootstrap, seed=config.seed),
+        bootstrap=config.bootstrap,
+        seed=config.seed,
+        details=True,
+    )
+
+
+def _probes(trainer: Trainer, card: ModelCard) -> list[dict[str, Any]]:
+    """About held-out pairs, where there are any."""
+    held_out = [split for split in ("test", "validation", "train") if len(trainer.splits[split])]
+    member = Member("", trainer.network.eval(), trainer.collator, card, trainer.network.keys)
+    return probe(
+        RewardModel([member]),
+        trainer.splits[held_out[0]],
+        trainer.run.dir.media_root(),
+        limit=trainer.config.probe_pairs,
+        batch_size=trainer.batch_of_clips,
+        check=trainer.check,
+    )
+
+
+def _outcome(trainer: Trainer, card: ModelCard, facts: Facts, sha256: str) -> Outcome:
+    shared = {
+        "dimensions": list(trainer.network.keys),
+        "calibration": card.calibration.to_json(),
+        "evaluation": card.evaluation,
+        "probes": list(facts.probes),
+        "alarms": alarms(facts.probes),
+    }
     summary = {
-        "dimensions": keys,
-        "steps": step,
-        "pairs": {split: len(trainer.splits[split]) for split in rewards},
+        **shared,
+        "steps": trainer.step,
+        "pairs": {split: len(trainer.splits[split]) for split in SPLITS},
         "unreadable": trainer.materials.unreadable,
-        "evaluation": evaluation,
-        "calibration": calibration.to_json(),
     }
     meta = {
-        "dimensions": keys,
+        **shared,
         "theta": card.theta,
         "backbone": asdict(card.backbone),
         "snapshot_sha256": card.snapshot_sha256,
         "fps": card.frame_rule.fps,
-        "calibration": calibration.to_json(),
-        "evaluation": evaluation,
     }
     output = Output(OutputKind.REWARD_MODEL, "outputs/reward_model", sha256, meta)
-    return Outcome(ExitCode.DONE, "done", f"trained for {step} steps", (output,), summary)
+    message = f"trained for {trainer.step} steps"
+    return Outcome(ExitCode.DONE, "done", message, (output,), summary)
 
 
 def _card(

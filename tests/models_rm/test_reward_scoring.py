@@ -164,9 +164,13 @@ def test_evaluate_compares_with_people(
 ) -> None:
     outcome = ended(evaluate, evaluation_run(tmp_path, model_folder, media, records))
     assert outcome.outputs[0].kind is OutputKind.EVALUATION
-    figures = read_json(tmp_path / "evaluation/outputs/evaluation.json", "reward_evaluation/1")
+    figures = read_json(tmp_path / "evaluation/outputs/evaluation.json", "reward_evaluation/2")
     assert (figures["split"], figures["pairs"]) == ("train", 8)
-    assert figures["dimensions"]["VQ"]["threshold_fitted"] is not None
+    assert figures["evaluation"]["train"]["VQ"]["threshold_fitted"] is not None
+    assert figures["evaluation"]["train"]["VQ"]["details"]["histogram"]["decided"]
+    assert "details" not in outcome.summary["dimensions"]["VQ"]
+    asked = {each["name"]: each["status"] for each in figures["probes"]}
+    assert asked["same_clip_twice"] == asked["swapped_sides"] == "passed"
 
 
 def test_a_snapshot_of_other_dimensions_is_refused(

@@ -1,0 +1,75 @@
+"""A reward model held against a snapshot and against the probes: figures, ceiling, alarms."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from formats.dimensions import Dimension
+from models_rm.data import Pairs
+from models_rm.members import Seen
+from models_rm.probes import run_probes
+from models_rm.probing import Subject
+from models_rm.scoring import RewardModel
+from models_rm.video import read_clip
+
+# What counts as the same reward, in standard deviations: bfloat16 keeps eight bits.
+_TOLERANCE: Final = {"float32": 1e-3, "bfloat16": 5e-2}
+
+
+def probe(
+    model: RewardModel,
+    pairs: Pairs,
+    root: Path,
+    *,
+    limit: int,
+    batch_size: int,
+    check: Callable[[], None],
+) -> list[dict[str, Any]]:
+    """Ask a model all probes about pairs whose clips lie below `root`."""
+    subject = subject_of(model, batch_size=batch_size, check=check)
+    return run_probes(subject, pairs, root, limit=limit)
+
+
+def subject_of(model: RewardModel, *, batch_size: int, check: Callable[[], None]) -> Subject:
+    """A reward model, of one network or composed, as the probes see it."""
+    rules = model.frame_rules
+
+    def read_at(path: Path, fps: float) -> Seen:
+        return Seen(tuple(read_clip(path, replace(rule, fps=fps)) for rule in rules))
+
+    def frames(path: Path) -> NDArray[np.uint8]:
+        found: NDArray[np.uint8] = read_clip(path, rules[0]).frames.permute(0, 2, 3, 1).numpy()
+        return found
+
+    return Subject(
+        dimensions=dimensions_of(model),
+        theta=[model.theta[key] for key in model.dimensions],
+        fps=rules[0].fps,
+        read=model.read,
+        read_at=read_at,
+        frames=frames,
+        rewards=lambda seen, prompts: model.judge(seen, prompts).reward,
+        batch_size=batch_size,
+        tolerance=_tolerance(model),
+        check=check,
+    )
+
+
+def dimensions_of(model: RewardModel) -> tuple[Dimension, ...]:
+    """In the order of the rewards."""
+    known = {
+        each.key: each for member in model.members for each in member.card.dimensions.dimensions
+    }
+    return tuple(known[key] for key in model.dimensions)
+
+
+def _tolerance(model: RewardModel) -> float:
+    names: Sequence[str] = [
+        str(next(member.network.backbone.parameters()).dtype).removeprefix("torch.")
+        for member in model.members
+    ]
+    return max(_TOLERANCE.get(name, 1e-3) for name in names)
