@@ -234,7 +234,7 @@ def without() -> Callable[..., Any]:
     superseded once; the mutant's rows go before they come back."""
     from django.db import connection
 
-    from annotation.models import Judgement, Slot, Vote
+    from annotation.models import Judgement, ProbeAnswer, ProbeLease, Slot, Vote
 
     def sql(template: str) -> None:
         with connection.cursor() as cursor:
@@ -251,7 +251,11 @@ def without() -> Callable[..., Any]:
 
     @contextmanager
     def dropped(*names: str) -> Iterator[None]:
-        every = [(model, each) for model in (Vote, Slot) for each in model._meta.constraints]
+        every = [
+            (model, each)
+            for model in (Vote, Slot, ProbeAnswer, ProbeLease)
+            for each in model._meta.constraints
+        ]
         gone = [(model, each) for model, each in every if each.name in names]
         assert len(gone) == len(names)
         once = unique_of("supersedes_id")
@@ -265,6 +269,8 @@ def without() -> Callable[..., Any]:
             Judgement.objects.all().delete()
             Vote.objects.filter(revision__gt=1).delete()
             Vote.objects.all().delete()
+            ProbeAnswer.objects.all().delete()
+            ProbeLease.objects.all().delete()
             sql(f'ALTER TABLE annotation_vote ADD CONSTRAINT "{once}" UNIQUE (supersedes_id)')
             with connection.schema_editor() as editor:
                 for model, each in gone:
