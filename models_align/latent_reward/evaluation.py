@@ -19,6 +19,8 @@ from models_rm.metrics import (
     accuracy_without_ties,
     baselines,
     clustered_interval,
+    resampled_accuracy_with_ties,
+    resampled_accuracy_without_ties,
 )
 
 Rewards = NDArray[np.float64]
@@ -102,18 +104,13 @@ def _at_one_t(
         "pairs": len(human),
         "decisive": int((human != 0).sum()),
         "accuracy_without_ties": accuracy_without_ties(human, gap),
-        "accuracy_without_ties_interval": interval(accuracy_without_ties),
+        "accuracy_without_ties_interval": interval(resampled_accuracy_without_ties),
         "accuracy_with_ties": best.accuracy,
-        "accuracy_with_ties_interval": interval(_best_accuracy),
+        "accuracy_with_ties_interval": interval(resampled_accuracy_with_ties),
         "threshold_in_sample": best.threshold,
         "baseline_always_tie": baselines(human)["always_tie"],
         "loss": _mean_loss(human, gap, theta),
     }
-
-
-def _best_accuracy(human: Any, predicted: Any) -> float | None:
-    best = accuracy_with_ties(human, predicted)
-    return None if best is None else best.accuracy
 
 
 def _mean_loss(human: NDArray[np.int64], gap: Rewards, theta: float | None) -> float | None:

@@ -98,6 +98,7 @@ def judgements_of(
     else:
         assert pairs is not None
         judged, known = _of_pairs(PairRecord.read(pairs)), (OVERALL,)
+    _refuse_leaks(judged, snapshot or pairs)
     unknown = sorted(set(wanted) - set(known))
     if unknown:
         raise BadConfigError(
@@ -112,6 +113,20 @@ def judgements_of(
         raise FormatError(f"no pair of the split 'train' has a label for {', '.join(keys)}",
                           path=snapshot or pairs)  # fmt: skip
     return splits
+
+
+def _refuse_leaks(judged: Iterable[Judged], path: Path | None) -> None:
+    """A prompt or a clip that two splits share would be examined by what it was trained on."""
+    seen: dict[tuple[str, str], str] = {}
+    for each in judged:
+        named = (("prompt", each.prompt), ("clip", each.a.sha256), ("clip", each.b.sha256))
+        for what, value in named:
+            first = seen.setdefault((what, value), each.split)
+            if first != each.split:
+                raise FormatError(
+                    f"the splits {first} and {each.split} share the {what} {value[:60]!r}",
+                    path=path,
+                )
 
 
 def _of_records(records: Iterable[PreferenceRecord]) -> list[Judged]:

@@ -32,7 +32,15 @@ def test_the_import_contracts_hold() -> None:
     assert "0 broken" in done.stdout
 
 
-@pytest.mark.parametrize("module", ["models_rm.config", "models_align.config", "formats.records"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "models_rm.config",
+        "models_align.config",
+        "models_align.latent_reward.config",
+        "formats.records",
+    ],
+)
 def test_what_the_web_process_reads_of_the_trainers_is_standard_library_only(module: str) -> None:
     code = f"import sys, {module}; print(*sorted({{n.partition('.')[0] for n in sys.modules}}))"
     loaded = set(python(code, isolated=True).split())

@@ -12,9 +12,12 @@ import pytest
 import torch
 
 from demo.tiny_generator import TinySize, build_pipeline
+from formats.dimensions import Dimension, DimensionSet
 from formats.files import sha256_of
-from formats.records import PairRecord, PromptRecord, VideoRef
+from formats.labels import Label
+from formats.records import PairRecord, PreferenceRecord, PromptRecord, VideoRef
 from formats.run_dir import Input, RunDir
+from formats.snapshot import write_snapshot
 from models_align.generators.wan import WanGenerator, load_wan
 from models_align.video import write_clip
 
@@ -119,6 +122,68 @@ def generation_run(tmp_path: Path, tiny_wan_folder: Path) -> Callable[..., RunDi
                 **inputs,
             },
         )
+        return run
+
+    return prepare
+
+
+@pytest.fixture(scope="session")
+def judged_squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with clips in media/ and a snapshot of what people said about them.
+
+    `red`: red is better than blue, two of a colour are a tie. `odd`: nobody could say.
+    """
+    root = tmp_path_factory.mktemp("squares")
+    colours = {"red": (220, 45, 40), "blue": (45, 75, 225)}
+    clips: dict[tuple[str, int], VideoRef] = {}
+    for number in range(12):
+        for colour, value in colours.items():
+            path = root / "media" / f"{colour}-{number}.mp4"
+            path.parent.mkdir(exist_ok=True)
+            write_clip(path, moving_square(value, 50 + number), fps=8)
+            clips[colour, number] = VideoRef(path.stem, path.name, sha256_of(path), 8.0, 9)
+    records = []
+    for number in range(12):
+        split = "train" if number < 8 else "validation" if number < 10 else "test"
+        prompt = f"{CORPUS[0]} {number}"
+        # Each prompt has clips of its own, so that no split shares one.
+        left, right = ("red", "blue") if number % 2 else ("blue", "red")
+        records.append(
+            PreferenceRecord(
+                f"pair-{number:02d}", prompt, split, clips[left, number], clips[right, number],
+                {"red": Label.A if left == "red" else Label.B, "odd": Label.INVALID},
+            )
+        )  # fmt: skip
+    same = clips["red", 0]
+    records.append(
+        PreferenceRecord("tied", f"{CORPUS[0]} 0", "train", same, same, {"red": Label.TIE})
+    )
+    keys = [
+        Dimension(key, key, f"Which is more {key}?", sees_prompt=False) for key in ("red", "odd")
+    ]
+    dimensions = DimensionSet("squares", "Squares", tuple(keys))
+    write_snapshot(root / "snapshot", dimensions, records, {})
+    return root
+
+
+@pytest.fixture
+def latent_reward_run(
+    tmp_path: Path, tiny_wan_folder: Path, judged_squares: Path
+) -> Callable[..., RunDir]:
+    """Prepares a run directory of kind latent_reward: latent_reward_run("a", {...config...})."""
+
+    def prepare(name: str, config: dict[str, Any], labels: Path | None = None) -> RunDir:
+        run = RunDir(tmp_path / name)
+        snapshot = judged_squares / "snapshot"
+        given = {"snapshot": Input(str(snapshot), sha256_of(snapshot / "manifest.json"))}
+        if labels is not None:
+            given = {"pairs": Input(str(labels), sha256_of(labels))}
+        small = {"dimensions": [] if labels else ["red"], "lr": 1e-3, "head_lr": 1e-2, "steps": 4,
+                 "pairs_per_step": 4, "eval_every": 2, "evaluate_at": [0.1, 0.5],
+                 "bootstrap": 20}  # fmt: skip
+        media = tmp_path / "media" if labels else judged_squares / "media"
+        inputs = {**given, "generator": Input(str(tiny_wan_folder))}
+        run.prepare({**small, **config}, inputs, media_root=media)
         return run
 
     return prepare
