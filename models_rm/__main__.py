@@ -30,12 +30,16 @@ TRAINERS: Final = {
     "train": Command("models_rm.training:train", "train a reward model"),
     "score": Command("models_rm.scoring_run:score", "score the clips of a generation set"),
     "gather": Command("models_rm.gathering:gather", "make one score set of its chunks"),
+    "benchmark": Command("models_rm.benchmarks.running:benchmark", "examine on a benchmark"),
     "compose": Command("models_rm.composing:compose", "make one reward model of several"),
     "evaluate": Command("models_rm.evaluation_run:evaluate", "compare a reward model with people"),
 }
 
 # The function takes the words behind the command, has a parser of its own and gives an exit code.
 TOOLS: Final = {
+    "rewardbench": Command(
+        "models_rm.benchmarks.tool:main", "examine on VideoGen-RewardBench or GenAI-Bench"
+    ),
     "clip": Command("models_rm.clip_tool:main", "score single clips"),
     "convert": Command("models_rm.released.converting:main", "convert a released VideoReward"),
 }

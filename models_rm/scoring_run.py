@@ -20,7 +20,7 @@ from formats.files import sha256_of
 from formats.outcome import ExitCode, Outcome, Output, OutputKind
 from formats.records import GenerationRecord, ScoreRecord
 from formats.supervised import BadConfigError, Supervised
-from models_rm.config import ConfigError, EvaluationConfig, ScoringConfig
+from models_rm.config import BenchmarkConfig, ConfigError, EvaluationConfig, ScoringConfig
 from models_rm.parts import FOLDER, Key, Parts
 from models_rm.scoring import RewardModel
 from models_rm.streaming import Limits, Scored, Task, stream
@@ -90,7 +90,7 @@ def _score_left(
     pace = Pace()
     done, slow = total - len(left), 0
     for number, batch in enumerate(stream(model, tasks, limits), start=1):
-        parts.add(record_of(model, left[each.row], each) for each in batch)
+        parts.add(record_of(model, _names(left[each.row]), each) for each in batch)
         done += len(batch)
         slow += sum(each.slow for each in batch)
         pace.count(len(batch))
@@ -99,6 +99,10 @@ def _score_left(
         run.check(parts.flush)
     parts.flush()
     return slow
+
+
+def _names(record: GenerationRecord) -> tuple[str, str, str]:
+    return record.video.id, record.prompt_id, record.prompt
 
 
 class Pace:
@@ -131,7 +135,9 @@ def config_of(run: Supervised, read: Callable[[dict[str, Any]], T]) -> T:
         raise BadConfigError(str(error)) from error
 
 
-def loaded(run: Supervised, config: ScoringConfig | EvaluationConfig) -> RewardModel:
+def loaded(
+    run: Supervised, config: ScoringConfig | EvaluationConfig | BenchmarkConfig
+) -> RewardModel:
     """The reward model that is an input of the run."""
     if config.threads is not None:
         torch.set_num_threads(config.threads)
@@ -158,9 +164,8 @@ def generations_of(run: Supervised) -> tuple[Path, dict[Key, GenerationRecord]]:
     return path.parent, unique
 
 
-def record_of(model: RewardModel, record: GenerationRecord, scored: Scored) -> ScoreRecord:
-    """A score with its number in the set. What cannot be read has an error and no number."""
-    names = (record.video.id, record.prompt_id, record.prompt)
+def record_of(model: RewardModel, names: tuple[str, str, str], scored: Scored) -> ScoreRecord:
+    """The score of (video id, prompt id, prompt). What cannot be read has an error, no number."""
     if scored.error is not None or scored.reward is None:
         return ScoreRecord(*names, error="" if scored.error is None else scored.error.message)
     raw = dict(zip(model.dimensions, scored.reward.tolist(), strict=True))

@@ -13,6 +13,7 @@ from typing import Any, Final
 from formats.outcome import Outcome, OutputKind
 from formats.supervised import Supervised
 from pipelines import (
+    benchmarking,
     chunking,
     evaluation,
     generations,
@@ -173,6 +174,20 @@ register(
         ),
         output=OutputKind.SCORES,
         ingest=chunking.refuse_other_judges,
+    )
+)
+register(
+    KindSpec(
+        "reward_benchmark",
+        "Examine a reward model on a published benchmark",
+        benchmarking.check,
+        command=trainer("models_rm", "benchmark"),
+        roles=(
+            Role("reward_model", (OutputKind.REWARD_MODEL,)),
+            replace(_VLM, required=False),
+        ),
+        output=OutputKind.BENCHMARK,
+        queue=QueueName.GPU,
     )
 )
 register(

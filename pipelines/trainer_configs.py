@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 from models_align.config import AlignmentConfig, GenerationConfig
 from models_align.latent_reward.config import LatentRewardConfig
 from models_rm.config import (
+    BenchmarkConfig,
     CompositionConfig,
     GatheringConfig,
     RewardModelConfig,
@@ -35,6 +36,10 @@ def scoring(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def gathering(values: Mapping[str, Any]) -> dict[str, Any]:
     return checked(GatheringConfig.from_json, values)
+
+
+def benchmark(values: Mapping[str, Any]) -> dict[str, Any]:
+    return checked(BenchmarkConfig.from_json, values)
 
 
 def composition(values: Mapping[str, Any]) -> dict[str, Any]:

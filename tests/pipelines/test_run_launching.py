@@ -40,6 +40,7 @@ TRAINERS = {
     "scoring": ("models_rm", "score"),
     "scores_gathered": ("models_rm", "gather"),
     "composition": ("models_rm", "compose"),
+    "reward_benchmark": ("models_rm", "benchmark"),
     "generation": ("models_align", "sample"),
     "alignment": ("models_align", "train"),
     "latent_reward": ("models_align", "latent_reward"),
