@@ -59,7 +59,13 @@ def person(request: Request) -> User:
     return request.user
 
 
-def body_of(request: Request) -> dict[str, Any]:
+def body_of(request: Request, *known: str) -> dict[str, Any]:
+    """The body. Where its entries are `known`, another one is refused, not dropped in silence."""
     if not isinstance(request.data, dict):
         raise Unreadable("The request body must be a JSON object.")
+    unknown = sorted(set(map(str, request.data)) - set(known))
+    if known and unknown:
+        raise Unreadable(
+            f"There is no entry {unknown[0][:80]!r} here; there are {', '.join(known)}."
+        )
     return request.data

@@ -100,7 +100,7 @@ class GuidelinesView(Door):
     @repeatable()
     def post(self, request: Request, campaign_id: int) -> Response:
         user, campaign = lead(request), seen_campaign(request, campaign_id)
-        body = body_of(request)
+        body = body_of(request, "body", "major")
         text = body["body"] if "body" in body else guidelines.draft_of(campaign).body
         major = field(body, "major", default=True)
         row = guidelines.publish(campaign, text, major=major, user=user)
@@ -130,7 +130,7 @@ class DraftView(Door):
         responses={200: shapes_people.DRAFT},
     )
     def put(self, request: Request, campaign_id: int) -> Response:
-        user, body = lead(request), body_of(request)
+        user, body = lead(request), body_of(request, "body", "revision")
         campaign = seen_campaign(request, campaign_id)
         revision = field(body, "revision", 0)
         return Response(_draft(guidelines.save_draft(campaign, body.get("body"), revision, user)))

@@ -101,7 +101,7 @@ class ConsentView(Door):
     )
     def post(self, request: Request, campaign_id: int) -> Response:
         campaign = seen_campaign(request, campaign_id)
-        consents.give(campaign, person(request), field(body_of(request), "sha256", ""))
+        consents.give(campaign, person(request), field(body_of(request, "sha256"), "sha256", ""))
         return Response({"given": True})
 
 
@@ -126,7 +126,8 @@ class InvitationsView(Door):
         responses={201: shapes_people.INVITED},
     )
     def post(self, request: Request) -> Response:
-        by, body = lead(request), body_of(request)
+        by = lead(request)
+        body = body_of(request, "campaign", "role", "max_uses", "days", "note")
         made = invitations.invite(
             by,
             _campaign_in(body),
@@ -181,7 +182,7 @@ class AccountsView(Door):
     )
     def post(self, request: Request) -> Response:
         lead(request)
-        body = body_of(request)
+        body = body_of(request, "csv", "campaign")
         links = bulk_accounts.make_accounts(field(body, "csv", ""), _campaign_in(body))
         return Response({"accounts": [_link(request, each) for each in links]}, status=201)
 
@@ -221,7 +222,7 @@ class ActiveView(Door):
         responses={200: shapes_people.ACCOUNT},
     )
     def put(self, request: Request, user_id: int) -> Response:
-        by, wanted = lead(request), body_of(request).get("active")
+        by, wanted = lead(request), body_of(request, "active").get("active")
         if not isinstance(wanted, bool):
             raise Unreadable("'active' must be true or false.")
         change = people.activate if wanted else people.deactivate
@@ -245,7 +246,7 @@ class MembersView(Door):
     )
     def post(self, request: Request, campaign_id: int) -> Response:
         lead(request)
-        names = body_of(request).get("usernames")
+        names = body_of(request, "usernames").get("usernames")
         if not isinstance(names, list) or not all(isinstance(each, str) for each in names):
             raise Unreadable("'usernames' must be a list of user names.")
         added = members.add(seen_campaign(request, campaign_id), names)

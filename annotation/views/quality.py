@@ -63,7 +63,7 @@ class FlagQuestionView(Door):
         responses={200: shapes_voting.FLAGGED},
     )
     def post(self, request: Request, token: uuid.UUID) -> Response:
-        report = wire_quality.read_report(body_of(request))
+        report = wire_quality.read_report(body_of(request, "kind", "side", "note"))
         withdrawn = flags.raise_flag(token, person(request), report)
         return Response({"flagged": True, "withdrawn": withdrawn})
 
@@ -107,7 +107,8 @@ class GoldView(Door):
     )
     def post(self, request: Request, campaign_id: int) -> Response:
         campaign, user = led_campaign(request, campaign_id), person(request)
-        probe = _add_question(campaign, user, body_of(request))
+        body = body_of(request, "kind", "triplet", "video_a", "video_b", "expected", "explanation")
+        probe = _add_question(campaign, user, body)
         return Response(wire_quality.probe_json(probe, user), status=201)
 
 
@@ -147,7 +148,8 @@ class GoldQuestionView(Door):
         responses={200: shapes_quality.PROBE},
     )
     def patch(self, request: Request, campaign_id: int, probe_id: int) -> Response:
-        campaign, body = led_campaign(request, campaign_id), body_of(request)
+        campaign = led_campaign(request, campaign_id)
+        body = body_of(request, "expected", "explanation", "active")
         probe = gold.of_campaign(campaign, probe_id)
         if "expected" in body or "explanation" in body:
             expected = wire_quality.read_expected(body) if "expected" in body else probe.expected
@@ -188,7 +190,7 @@ class PromotableView(Door):
     )
     def post(self, request: Request, campaign_id: int) -> Response:
         campaign, user = led_campaign(request, campaign_id), person(request)
-        wanted = wire_quality.read_numbers(body_of(request), "triplets")
+        wanted = wire_quality.read_numbers(body_of(request, "triplets"), "triplets")
         made = gold.promote_all([_triplet(campaign, each) for each in wanted], user)
         return Response({"gold": [probe.pk for probe in made]}, status=201)
 
@@ -223,7 +225,9 @@ class SettleFlagView(Door):
         user = person(request)
         if not is_lead(user):
             raise NotAllowed("Only leads settle flags.")
-        flags.settle(flag_id, user, uphold=wire_quality.read_flag(body_of(request), "uphold"))
+        flags.settle(
+            flag_id, user, uphold=wire_quality.read_flag(body_of(request, "uphold"), "uphold")
+        )
         flag = flags.with_people(Flag.objects.filter(pk=flag_id)).get()
         return Response(wire_quality.flag_json(flag, user))
 
@@ -292,7 +296,7 @@ class ResumeView(Door):
     )
     def post(self, request: Request, campaign_id: int, user_id: int) -> Response:
         campaign = led_campaign(request, campaign_id)
-        note = wire_quality.read_text(body_of(request), "note")
+        note = wire_quality.read_text(body_of(request, "note"), "note")
         cursor = recollecting.resume(campaign, user_id, person(request), note)
         return Response({"stage": cursor.stage, "attempt": cursor.attempt})
 
@@ -312,7 +316,7 @@ class RecollectView(Door):
     )
     def post(self, request: Request, campaign_id: int, user_id: int) -> Response:
         campaign = led_campaign(request, campaign_id)
-        note = wire_quality.read_text(body_of(request), "note")
+        note = wire_quality.read_text(body_of(request, "note"), "note")
         done = recollecting.recollect(campaign, user_id, person(request), note)
         since = done.since.isoformat() if done.since else None
         return Response({"votes": done.votes, "since": since})
