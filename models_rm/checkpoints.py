@@ -226,6 +226,7 @@ def build_network(
         rope_mode=config.rope_mode,
         thetas=Thetas(config.theta_of(dimensions.keys), learned=config.learn_theta),
         uncertainty=config.uncertainty,
+        batching=config.batching,
     )
     prepare_for_training(network, config)
     return network, template

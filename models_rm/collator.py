@@ -12,7 +12,7 @@ from typing import Any, Self
 import torch
 
 from models_rm.families import Family
-from models_rm.patches import patchify_all
+from models_rm.patches import cut_all
 from models_rm.prompts import RatingTemplate, RewardToken
 from models_rm.video import Clip
 
@@ -26,7 +26,7 @@ class Batch:
     input_ids: torch.Tensor  # [N, L]
     attention_mask: torch.Tensor  # [N, L]
     mm_token_type_ids: torch.Tensor  # [N, L], 2 at video tokens
-    pixel_values_videos: torch.Tensor  # [patches, channels * tp * p * p]
+    pixel_values_videos: torch.Tensor  # uint8 [patches, channels * tp * p * p]
     video_grid_thw: torch.Tensor  # [N, 3]
     seconds_per_grid: torch.Tensor  # [N]
     reward_positions: torch.Tensor  # [N, D], in the order of the template
@@ -53,7 +53,7 @@ class Collator:
         self._timestamp = lru_cache(maxsize=1024)(self._tokens)
 
     def __call__(self, clips: Sequence[Clip], prompts: Sequence[str]) -> Batch:
-        patches, grids = patchify_all([clip.frames for clip in clips], self._family)
+        patches, grids = cut_all([clip.frames for clip in clips], self._family)
         rows = [
             self._with_vision(*self._row(prompt), grid, clip.fps)
             for clip, prompt, grid in zip(clips, prompts, grids, strict=True)

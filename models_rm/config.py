@@ -21,6 +21,7 @@ TEMPLATES: Final = ("guideline", "brief", *ONE_TOKEN)
 CARRIED: Final = "carried"
 PARTS: Final = ("frozen", "lora", "full")
 MERGERS: Final = ("vision", "frozen", "full")
+BATCHING: Final = ("packed", "padded")
 ROPE_MODES: Final = ("mrope", "flat")
 SCHEDULES: Final = ("constant", "cosine")
 DTYPES: Final = ("float32", "bfloat16")
@@ -101,7 +102,8 @@ class RewardModelConfig(_Config):
     min_pixels: int = 128 * 28 * 28  # area of one frame after resizing
     max_pixels: int = 256 * 28 * 28
     rope_mode: str = "mrope"  # `flat`: one position on all axes, as the released VideoReward has it
-    cache_megabytes: int = 2048  # decoded frames kept in memory
+    cache_megabytes: int = 2048  # of decoded frames kept on disk, shared by the runs of a site
+    batching: str = "packed"  # rows behind each other; `padded`: each as long as the longest
 
     # Which pairs, and by how many processes
     data_fraction: float = 1.0  # share of the training prompts; smaller ones lie inside larger ones
@@ -137,6 +139,7 @@ class RewardModelConfig(_Config):
         _one_of("schedule", self.schedule, SCHEDULES)
         _one_of("frame_rule", self.frame_rule, FRAME_RULES)
         _one_of("rope_mode", self.rope_mode, ROPE_MODES)
+        _one_of("batching", self.batching, BATCHING)
         _one_of("dtype", self.dtype, DTYPES)
         _one_of("sharding", self.sharding, SHARDINGS)
         _one_of("keep", self.keep, KEEPS)

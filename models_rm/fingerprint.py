@@ -17,6 +17,7 @@ from models_rm.backbones.adapter import Row
 from models_rm.collator import Collator
 from models_rm.errors import FingerprintError
 from models_rm.network import RewardNetwork
+from models_rm.patches import normalised
 from models_rm.prompts import RatingTemplate
 from models_rm.video import Clip, FrameRule, clip_of_array, resized, smart_resize
 
@@ -48,7 +49,7 @@ def fingerprint(
     return {
         "tokens": _sha256(batch.input_ids, batch.reward_positions),
         "positions": _sha256(network.positions_of(row)),
-        "patches": _sha256(batch.pixel_values_videos),
+        "patches": _sha256(normalised(batch.pixel_values_videos, network.family)),
         "resized": _levels(rule),
     }
 

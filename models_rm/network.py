@@ -14,8 +14,10 @@ from torch import nn
 
 from models_rm.backbones.adapter import Adapter, Row, flat_positions
 from models_rm.backbones.registry import adapter_of
+from models_rm.batching import prepare, states_at
 from models_rm.collator import Batch
 from models_rm.families import Family
+from models_rm.patches import normalised
 from models_rm.prompts import ALL
 from models_rm.thetas import Thetas
 from models_rm.uncertainty import bounded
@@ -56,6 +58,7 @@ class RewardNetwork(nn.Module):
         rope_mode: str,
         thetas: Thetas | None = None,
         uncertainty: bool = False,
+        batching: str = "packed",
     ):
         super().__init__()
         self.backbone = backbone
@@ -63,6 +66,10 @@ class RewardNetwork(nn.Module):
         self.family: Family = self.adapter.family(backbone.config)
         self.keys = tuple(keys)
         self.rope_mode = rope_mode
+        self.batching = batching
+        if batching == "packed":
+            vision, language = self._vision_and_language()
+            prepare(vision, language, self.family)
         order = [ALL] if list(token_keys) == [ALL] else self.keys
         self._order = [list(token_keys).index(key) for key in order]
         width = backbone.config.text_config.hidden_size
@@ -86,6 +93,14 @@ class RewardNetwork(nn.Module):
 
     def forward(self, batch: Batch) -> Rewards:
         positions = batch.reward_positions[:, self._order]
+        if self.batching == "packed":
+            place = self._position_ids(batch)
+            states = states_at(*self._vision_and_language(), batch, positions, self.tokens, place)
+            return self.rewards_at(states.float())
+        return self.rewards_at(self._padded_states(batch, positions).float())
+
+    def _padded_states(self, batch: Batch, positions: torch.Tensor) -> torch.Tensor:  # [N, T, H]
+        """Through the library's own forward; what packed batches are compared with."""
         extra: dict[str, Any] = {}
         if self.family.seconds_per_grid:
             extra["second_per_grid_ts"] = batch.seconds_per_grid
@@ -94,18 +109,24 @@ class RewardNetwork(nn.Module):
                 input_ids=batch.input_ids,
                 attention_mask=batch.attention_mask,
                 position_ids=self._position_ids(batch),
-                pixel_values_videos=batch.pixel_values_videos,
+                pixel_values_videos=normalised(batch.pixel_values_videos, self.family),
                 video_grid_thw=batch.video_grid_thw,
                 mm_token_type_ids=batch.mm_token_type_ids,
                 use_cache=False,
                 **extra,
             ).last_hidden_state
         rows = torch.arange(len(positions), device=positions.device)[:, None]
-        # Gather first, project later, and in float32: bfloat16 would make ties of near rewards.
-        return self.rewards_at(hidden[rows, positions].float())
+        picked: torch.Tensor = hidden[rows, positions]
+        return picked
+
+    def _vision_and_language(self) -> tuple[nn.Module, nn.Module]:
+        return self.adapter.vision_of(self.backbone), self.adapter.language_of(self.backbone)
 
     def rewards_at(self, states: torch.Tensor) -> Rewards:
-        """Rewards from the hidden states at the reward tokens, float32 [N, D or 1, H]."""
+        """Rewards from the hidden states at the reward tokens, float32 [N, D or 1, H].
+
+        Gathered first and projected later, in float32: bfloat16 would make ties of near rewards.
+        """
         mean = (states * self.heads).sum(-1)
         if not self.uncertain:
             return Rewards(mean)

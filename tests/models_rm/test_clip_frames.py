@@ -9,7 +9,7 @@ from transformers import Qwen2VLImageProcessor
 
 from models_rm.errors import ClipUnreadableError
 from models_rm.families import Family
-from models_rm.patches import patchify, patchify_all
+from models_rm.patches import cut, cut_all, patchify
 from models_rm.video import (
     FrameRule,
     clip_of_array,
@@ -118,9 +118,9 @@ def test_clips_of_different_sizes_follow_each_other() -> None:
     generator = torch.Generator().manual_seed(0)
     shapes = [(4, 3, 56, 56), (6, 3, 28, 56)]
     clips = [torch.randint(0, 255, s, dtype=torch.uint8, generator=generator) for s in shapes]
-    patches, grids = patchify_all(clips, FAMILY)
+    patches, grids = cut_all(clips, FAMILY)
     assert grids == [(2, 4, 4), (3, 2, 4)]
-    assert torch.equal(patches, torch.cat([patchify(clip[None], FAMILY)[0] for clip in clips]))
+    assert torch.equal(patches, torch.cat([cut(clip[None], FAMILY)[0] for clip in clips]))
 
 
 def test_an_odd_number_of_frames_is_padded_by_the_last() -> None:
