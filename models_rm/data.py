@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from formats.labels import CLASSES, SIGN, Label
 from formats.records import PreferenceRecord, VideoRef
@@ -140,17 +142,27 @@ class Clips:
             self.read_video(video)
 
 
+def sharing(pairs: Pairs) -> NDArray[np.int64]:  # [N]
+    """The group of each pair: pairs that share a clip, directly or through others, are in one."""
+    count = len(pairs.rows)
+    links = coo_array((np.ones(len(pairs)), (pairs.a, pairs.b)), shape=(count, count))
+    _, group = connected_components(links, directed=False)
+    found: NDArray[np.int64] = group[pairs.a].astype(np.int64)
+    return found
+
+
 class PairOrder:
     """Which pairs a step sees: a pure function of (seed, step, world size), without a cursor.
 
-    Prompts are shuffled, and the pairs of one prompt stay together: they share clips, and a clip
-    is looked at once per step however many of its pairs are there (InstructGPT, arXiv 2203.02155,
-    section 3.5, trains all comparisons of a prompt as one batch element for the same reason).
+    Groups are shuffled, and the pairs of one group stay together: they share clips, and a clip is
+    looked at once per step however many of its pairs are there (InstructGPT, arXiv 2203.02155,
+    section 3.5, trains all comparisons of a prompt as one batch element for the same reason). Pairs
+    of one prompt that share nothing are in different groups, so that a step sees more prompts.
     """
 
-    def __init__(self, prompts: Sequence[str], seed: int):
+    def __init__(self, groups: Sequence[str] | NDArray[np.int64], seed: int):
         self._seed = seed
-        _, group = np.unique(np.asarray(prompts), return_inverse=True)
+        _, group = np.unique(np.asarray(groups), return_inverse=True)
         self._group = group
         self._epochs: dict[int, NDArray[np.int64]] = {}
 
