@@ -159,3 +159,13 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def ready_folder(
+    tmp_path_factory: pytest.TempPathFactory, backbone_folder: Callable[[str], Path]
+) -> Path:
+    """A small reward model (VQ, MQ, TA) that stands alone; not to be written to."""
+    from tests.models_rm.ready_models import ready_model
+
+    return ready_model(tmp_path_factory.mktemp("ready") / "m", backbone_folder(), VIDEOALIGN)
