@@ -1,4 +1,4 @@
-"""What a run of kind `learning_curve` can be asked to do. Standard library only: the web reads it."""
+"""What a run of kind `learning_curve` can be asked to do. Standard library only."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields

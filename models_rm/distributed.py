@@ -128,7 +128,7 @@ def spread(network: Any, world: World, sharding: str) -> nn.Module:
     if sharding == "ddp":
         devices = None if world.device.type == "cpu" else [world.device.index]
         return DistributedDataParallel(
-            network, device_ids=devices, broadcast_buffers=False, gradient_as_bucket_view=True
+            network, device_ids=devices, forward_sync_buffers=False, gradient_as_bucket_view=True
         )
     for block in [*network.backbone.visual.blocks, *network.backbone.language_model.layers]:
         fully_shard(block)
@@ -146,6 +146,16 @@ def part_of_step(model: nn.Module, *, last: bool) -> AbstractContextManager[None
 
 
 # Weights and moments, whole.
+
+
+def take_apart(network: nn.Module) -> None:
+    """Shard again what stayed whole: after a forward without a backward that is the root's part.
+
+    Until then the network does not hold the parameters that the optimiser knows.
+    """
+    for module in network.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
 
 
 def whole(tensor: torch.Tensor) -> torch.Tensor:

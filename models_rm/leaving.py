@@ -22,23 +22,24 @@ from models_rm.trainer import Trainer
 
 def leave(run: Supervised, trainer: Trainer) -> Outcome:
     """Calibrate on validation prompts, examine on all splits, ask the probes, write the folder."""
-    step, total = trainer.step, trainer.config.steps
     outputs: dict[str, RowRewards] = {}
     for split in SPLITS:
-        run.dir.log_metrics(step, total, stage=f"examining the {split} pairs")
+        trainer.log(stage=f"examining the {split} pairs")
         outputs[split] = trainer.outputs(trainer.splits[split])
     # Constants come from validation prompts; a snapshot without any can only offer its own.
     source = "validation" if len(trainer.splits["validation"]) else "train"
     calibration = _calibration(trainer, source, outputs[source])
     evaluation = {split: _figures(trainer, split, outputs[split], calibration) for split in SPLITS}
     short = {split: without_details(rows) for split, rows in evaluation.items()}
-    run.dir.log_metrics(step, total, _headline(short), stage="asking the probes")
+    trainer.log(_headline(short), stage="asking the probes")
     card = _card(trainer.materials, calibration, short)
     facts = Facts(
         data=data_facts(trainer.materials.snapshot, trainer.network.keys),
         evaluation=evaluation,
         probes=_probes(trainer, card),
     )
+    if not trainer.world.leads:
+        return Outcome(ExitCode.DONE)  # The first process says what the run came to.
     sha256 = commit_folder(
         run.dir.outputs / "reward_model",
         lambda folder: checkpoints.fill_folder(
@@ -46,7 +47,7 @@ def leave(run: Supervised, trainer: Trainer) -> Outcome:
         ),
         {"kind": "reward_model", "dimensions": list(trainer.network.keys)},
     )
-    run.dir.log_metrics(step, total, stage="examined")
+    trainer.log(stage="examined")
     return _outcome(trainer, card, facts, sha256)
 
 
@@ -100,7 +101,7 @@ def _outcome(trainer: Trainer, card: ModelCard, facts: Facts, sha256: str) -> Ou
     }
     summary = {
         **shared,
-        "steps": trainer.step,
+        **trainer.progress.in_words(),
         "pairs": {split: len(trainer.splits[split]) for split in SPLITS},
         "unreadable": trainer.materials.unreadable,
     }
@@ -112,8 +113,7 @@ def _outcome(trainer: Trainer, card: ModelCard, facts: Facts, sha256: str) -> Ou
         "fps": card.frame_rule.fps,
     }
     output = Output(OutputKind.REWARD_MODEL, "outputs/reward_model", sha256, meta)
-    message = f"trained for {trainer.step} steps"
-    return Outcome(ExitCode.DONE, "done", message, (output,), summary)
+    return Outcome(ExitCode.DONE, "done", trainer.ending(), (output,), summary)
 
 
 def _card(

@@ -65,10 +65,9 @@ def gather(run: Supervised, config: RewardModelConfig, world: World) -> Material
         raise FormatError(f"the snapshot has no pair in its train split{lost}", path=folder)
     refuse_useless(splits["train"], config)
     config = config.for_pairs(len(splits["train"]))
-    network, template = checkpoints.build_network(backbone, snapshot.dimensions, config)
+    network, template = _built(backbone, snapshot, config)
     network.thetas.start_at(tie_rates(splits["train"], config))
     network.start_tokens_as(tokenizer(":", add_special_tokens=False)["input_ids"][0])
-    use_for_vision(network.backbone.visual)
     network.to(world.device).train()
     return Materials(
         config=config,
@@ -83,6 +82,21 @@ def gather(run: Supervised, config: RewardModelConfig, world: World) -> Material
         template=template,
         rule=rule,
     )
+
+
+def rebuilt(materials: Materials, world: World) -> RewardNetwork:
+    """The network of a run once more, as its backbone has it: nothing is learned in it yet."""
+    backbone, _ = load_backbone(materials.source, materials.config.dtype)
+    network, _ = _built(backbone, materials.snapshot, materials.config)
+    return network.to(world.device)
+
+
+def _built(
+    backbone: Any, snapshot: Snapshot, config: RewardModelConfig
+) -> tuple[RewardNetwork, RatingTemplate]:
+    network, template = checkpoints.build_network(backbone, snapshot.dimensions, config)
+    use_for_vision(network.backbone.visual)
+    return network, template
 
 
 def chosen_dimensions(snapshot: Snapshot, config: RewardModelConfig) -> Snapshot:

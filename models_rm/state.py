@@ -22,7 +22,7 @@ from formats.files import read_json, write_json
 from formats.supervised import BadConfigError
 from models_rm.checkpoints import learned_weights
 from models_rm.config import RewardModelConfig
-from models_rm.distributed import World, sharded_like, whole
+from models_rm.distributed import World, sharded_like, take_apart, whole
 from models_rm.errors import CheckpointMismatchError
 from models_rm.network import RewardNetwork
 
@@ -47,6 +47,15 @@ class Progress:
     waited: int = 0  # evaluations since the best one
     without_opinion: int = 0  # steps that had nothing to learn from
 
+    def in_words(self) -> dict[str, Any]:
+        """For the summary of the run."""
+        return {
+            "steps": self.step,
+            "steps_without_opinion": self.without_opinion,
+            "best_step": self.best_step,
+            "best_validation_loss": self.best,
+        }
+
     def judge(self, loss: float) -> bool:
         """Take note of a validation loss; True for the best one so far.
 
@@ -63,6 +72,7 @@ class Progress:
 
 def gather(network: RewardNetwork, optimizer: torch.optim.Optimizer, world: World) -> Tensors:
     """Everything that `write` writes, on the CPU. All processes must call it together."""
+    take_apart(network)
     found = {f"weights.{name}": each for name, each in learned_weights(network).items()}
     moments = optimizer.state_dict()["state"]
     for name, index in _indices(network, optimizer).items():
@@ -123,6 +133,7 @@ class Saved:
 
     @torch.no_grad()
     def restore_weights(self, network: RewardNetwork) -> None:
+        take_apart(network)
         for name, parameter in learned_weights(network).items():
             value = self._tensor(f"weights.{name}")
             if value.shape != parameter.shape:

@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.distributed.fsdp import FSDPModule
 
 from formats.checkpoints import (
     Checkpoint,
@@ -16,12 +18,13 @@ from formats.checkpoints import (
 )
 from formats.supervised import NonFiniteError, Supervised
 from models_rm import state
+from models_rm.checkpoints import learned_weights
 from models_rm.collator import Collator
-from models_rm.data import PairOrder, Pairs
-from models_rm.distributed import World, part_of_step, spread, whole
+from models_rm.data import PairOrder, Pairs, sharing
+from models_rm.distributed import World, part_of_step, spread, take_apart, whole
 from models_rm.errors import CheckpointMismatchError
 from models_rm.evaluation import RowRewards, evaluate_pairs, outputs_of
-from models_rm.materials import Materials
+from models_rm.materials import Materials, rebuilt
 from models_rm.network import RewardNetwork
 from models_rm.objective import entry_losses, entry_weights, optimizer_for, rate_factor
 from models_rm.state import Progress
@@ -47,11 +50,12 @@ class Trainer:
         self.splits = materials.splits
         self.collator = Collator(materials.tokenizer, network.family, materials.template)
         self.clips = materials.clips
-        self.order = PairOrder(self.splits["train"].prompts, config.seed)
+        self.order = PairOrder(sharing(self.splits["train"]), config.seed)
         self.model = spread(network, world, config.sharding)
         self.optimizer = optimizer_for(network, config)
         self._rates = [group["lr"] for group in self.optimizer.param_groups]
         self._reports: list[dict[str, float]] = []
+        self.finished = False
 
     @property
     def step(self) -> int:
@@ -67,8 +71,8 @@ class Trainer:
     # One step
 
     def check(self) -> None:
-        """Save and leave where the run must stop."""
-        self.run.check(self.save)
+        """Leave where the run must stop; save first, unless the training is over and saved."""
+        self.run.check(None if self.finished else self.save)
 
     def learn(self) -> None:
         """One optimiser step over `pairs_per_step` pairs of all processes together."""
@@ -239,19 +243,40 @@ class Trainer:
         if self.world.leads:
             print(text, flush=True)
 
-    def keep_best(self) -> None:
-        """Put back the weights with the best validation loss. Nothing is put in their place."""
+    def finish(self) -> None:
+        """After the last step: the weights that are kept, whole in every process."""
+        self.finished = True
         best = self.progress.best_step
-        if self.config.keep != "best" or best in (None, self.step):
-            return
+        if self.config.keep == "best" and best not in (None, self.step):
+            self._restore_best()
+        if isinstance(self.network, FSDPModule):
+            take_apart(self.network)
+            # Examining is quicker without putting each block together again and again.
+            learned = {name: whole(each) for name, each in learned_weights(self.network).items()}
+            self.network = rebuilt(self.materials, self.world)
+            self.network.load_state_dict(learned, strict=False)
+            self.materials = replace(self.materials, network=self.network)
+
+    def _restore_best(self) -> None:
+        """Put back the weights with the best validation loss. Nothing is put in their place."""
         found = self._best()
         if not found:
             raise CheckpointMismatchError(
-                f"the checkpoint of step {best}, which has the best validation loss, is gone",
+                f"the checkpoint of step {self.progress.best_step}, which has the best validation "
+                "loss, is gone",
                 path=self.run.dir.checkpoints,
             )
         verify_folder(found[0].path)
         state.read(found[0].path).restore_weights(self.network)
+
+    def ending(self) -> str:
+        """What the run came to, in a sentence."""
+        progress, text = self.progress, f"trained for {self.step} steps"
+        if self.config.keep == "best" and progress.best_step is not None:
+            text += f"; the weights of step {progress.best_step} are kept, the best on validation"
+        if progress.without_opinion:
+            text += f"; {progress.without_opinion} of them had nothing to learn from"
+        return text
 
     def _best(self) -> list[Checkpoint]:
         found = checkpoints(self.run.dir.checkpoints)

@@ -42,7 +42,9 @@ def trained(run: Supervised, config: RewardModelConfig, world: World) -> Trainer
             trainer.log(trainer.validate(), stage="training")
         if step % config.save_every == 0 or last:
             trainer.save()
-    trainer.keep_best()
+    if trainer.step < config.steps:
+        trainer.save()
+    trainer.finish()
     return trainer
 
 
