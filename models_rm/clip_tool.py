@@ -72,7 +72,8 @@ def _table(model: RewardModel, rows: Sequence[dict[str, Any]]) -> str:
     for row in rows:
         values = {**row["scores"], "total": row["total"]}
         cells = [f"{values[key]:.4f}" if values.get(key) is not None else "–" for key in keys]
-        note = row["error"] or ("slower than the training" if len(row) > 4 else "")
+        slow = row.get("slower_than_the_training")
+        note = row["error"] or ("slower than the training" if slow else "")
         lines.append("\t".join([*cells, shown(row["file"]), *([shown(note)] if note else [])]))
     return "\n".join(lines)
 
