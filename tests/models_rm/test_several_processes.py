@@ -105,7 +105,9 @@ def inputs_of(run: RunDir) -> dict[str, Input]:
     [
         ([64, 1, -15], 64),  # one refused the config; the others lost it
         ([1, -9], -9),  # one was killed; the other one's connection broke
+        ([75, -9], -9),
         ([75, 75], 75),
+        ([1, 75], 75),
         ([-15, 1], 1),
         ([-15], 1),
     ],

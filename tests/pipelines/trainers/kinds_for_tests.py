@@ -12,6 +12,7 @@ from pipelines.kinds import KindSpec, Role
 from pipelines.trainer_configs import plain
 
 COUNTING = Path(__file__).with_name("counting.py")
+TOGETHER = Path(__file__).with_name("together.py")
 
 
 def perform(run: Supervised) -> Outcome:
@@ -41,6 +42,13 @@ SPECS = (
             Role("prompts", given=True, required=False),
         ),
         output=OutputKind.SCORES,
+    ),
+    KindSpec(
+        "together",
+        "Work together",
+        check,
+        command=("-I", str(TOGETHER)),
+        processes=lambda config: config.get("processes", 1),
     ),
     KindSpec("performing", "Perform", check, perform=perform, threads=3),
 )

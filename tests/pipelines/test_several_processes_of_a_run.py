@@ -1,0 +1,81 @@
+"""A run of several processes under the supervisor: torchrun is started, watched and ended by it."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines import launching
+from pipelines.models import Run, RunState
+from pipelines.starting import cancel_run
+from pipelines.worker import Worker
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Queue = Callable[..., Run]
+
+
+def worked(run: Run) -> Run:
+    """As `manage.py worker --until-idle` leaves it."""
+    Worker(["default"], slots=1).run(until_idle=True)
+    run.refresh_from_db()
+    return run
+
+
+def pids(run: Run) -> list[int]:
+    folder = launching.run_dir(run).root
+    return [int(path.read_text()) for path in sorted(folder.glob("rank-*")) if path.read_text()]
+
+
+def alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+def test_a_worker_runs_several_processes_and_registers_what_the_first_says(
+    queue_count: Queue,
+) -> None:
+    run = worked(queue_count(kind="together", processes=2))
+    assert (run.state, run.message) == (RunState.SUCCEEDED, "2 processes")
+    assert run.summary == {"processes": 2, "writer": 0}
+    assert len(set(pids(run))) == 2
+    assert launching.leftovers(run) == []
+
+
+def test_what_one_process_refuses_ends_the_run_at_once_with_its_sentence(
+    queue_count: Queue,
+) -> None:
+    run = worked(queue_count(kind="together", processes=2, fault="refuse"))
+    assert (run.state, run.reason) == (RunState.FAILED, "bad_config")
+    assert run.message == "the second process cannot do that"
+    assert run.attempt <= 1
+    assert not any(map(alive, pids(run)))
+
+
+def test_a_process_that_dies_takes_the_others_with_it(queue_count: Queue, settings: Any) -> None:
+    run = queue_count(kind="together", processes=2, fault="killed")
+    Run.objects.filter(pk=run.pk).update(max_attempts=1)
+    run = worked(run)
+    assert (run.state, run.reason) == (RunState.FAILED, "killed")
+    assert "SIGKILL" in run.message
+    assert not any(map(alive, pids(run)))
+
+
+def test_a_cancelled_run_leaves_none_of_its_processes(queue_count: Queue, mia: Any) -> None:
+    run = queue_count(kind="together", processes=2, fault="wait")
+    worker = Worker(["default"], slots=1)
+    thread = threading.Thread(target=worker.run, kwargs={"until_idle": True})
+    thread.start()
+    deadline = time.monotonic() + 30
+    while len(pids(run)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert all(map(alive, pids(run)))
+    run.refresh_from_db()
+    cancel_run(run, mia)
+    thread.join(30)
+    run.refresh_from_db()
+    assert run.state == RunState.CANCELLED
+    assert not any(map(alive, pids(run)))
+    assert launching.leftovers(run) == []
