@@ -40,14 +40,14 @@ def main(words: Sequence[str]) -> int:
 def cause(codes: Iterable[int]) -> int:
     """The exit code that explains the others: one fails, the rest fail because it is gone.
 
-    A code with a meaning goes before a signal, and a signal before a plain failure. That they
-    stopped comes last but one: torchrun sends SIGTERM to those that are left.
+    A code with a meaning goes before a signal, and a signal before a plain failure. That one
+    stopped explains the least: torchrun sends SIGTERM to those that are left.
     """
     found = [code for code in codes if code not in (0, -signal.SIGTERM)]
     named = [code for code in found if code in _NAMED]
     signals = [code for code in found if code < 0]
-    stopped = [code for code in found if code == ExitCode.RUN_ME_AGAIN]
-    return [*named, *signals, *stopped, *found, 1][0]
+    failed = [code for code in found if code != ExitCode.RUN_ME_AGAIN]
+    return [*named, *signals, *failed, *found, 1][0]
 
 
 if __name__ == "__main__":

@@ -107,7 +107,7 @@ def inputs_of(run: RunDir) -> dict[str, Input]:
         ([1, -9], -9),  # one was killed; the other one's connection broke
         ([75, -9], -9),
         ([75, 75], 75),
-        ([1, 75], 75),
+        ([1, 75], 1),
         ([-15, 1], 1),
         ([-15], 1),
     ],
