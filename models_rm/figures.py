@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models_rm.data import Pairs
 from models_rm.metrics import (
     HumanCeiling,
     Interval,
@@ -32,6 +31,9 @@ from models_rm.metrics import (
 )
 from models_rm.metrics.correlation import CORRELATIONS
 from models_rm.metrics.intervals import Statistic
+
+if TYPE_CHECKING:  # figures are made without torch
+    from models_rm.data import Pairs
 
 Array = NDArray[np.float64]
 _CURVE_POINTS: Final = 200  # of the accuracy over the threshold, as many as a chart can show
@@ -144,7 +146,7 @@ def _details(judged: Judged, best: TieCalibration) -> dict[str, Any]:
     }
 
 
-def correlations(pairs: Pairs, rewards: Array, d: int) -> dict[str, Any]:
+def correlations(pairs: "Pairs", rewards: Array, d: int) -> dict[str, Any]:
     """Of raw rewards [R, D] with the mean 1-5 score of each clip; empty where nobody scored.
 
     Pooled over all clips, and within prompts (the mean over prompts that have one).
@@ -162,7 +164,7 @@ def correlations(pairs: Pairs, rewards: Array, d: int) -> dict[str, Any]:
     return result
 
 
-def mean_scores(pairs: Pairs, d: int) -> tuple[NDArray[np.int64], Array]:
+def mean_scores(pairs: "Pairs", d: int) -> tuple[NDArray[np.int64], Array]:
     """The rows that were scored in dimension d, and the mean score of each over its pairs."""
     index = np.concatenate([pairs.a, pairs.b])
     given = np.concatenate([pairs.score_a[:, d], pairs.score_b[:, d]]).astype(float)

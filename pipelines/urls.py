@@ -1,6 +1,6 @@
 from django.urls import URLPattern, URLResolver, path
 
-from pipelines.views import api, artifacts, loops, reports, runs
+from pipelines.views import api, artifacts, doubts_api, loops, reports, runs
 
 app_name = "pipelines"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -15,7 +15,14 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("reports/<int:artifact_id>/", reports.report, name="report"),
     path("reports/<int:artifact_id>/report.json", reports.report_json, name="report-json"),
     path("artifacts/<int:artifact_id>/", artifacts.artifact_page, name="artifact"),
+    path("artifacts/<int:artifact_id>/card.json", artifacts.card_json, name="card-json"),
+    path("artifacts/<int:artifact_id>/card.md", artifacts.card_markdown, name="card-md"),
     path("artifacts/<int:artifact_id>/ingest.json", artifacts.ingest_json, name="ingest-json"),
+    path(
+        "api/scores/<int:artifact_id>/pairs",
+        doubts_api.DoubtfulPairsView.as_view(),
+        name="api-doubtful-pairs",
+    ),
     path("api/runs", api.RunsView.as_view(), name="api-runs"),
     path("api/runs/<int:run_id>", api.RunView.as_view(), name="api-run"),
     path("api/runs/<int:run_id>/cancel", api.CancelView.as_view(), name="api-cancel"),

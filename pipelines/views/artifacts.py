@@ -25,6 +25,31 @@ def ingest_json(_request: HttpRequest, artifact_id: int) -> HttpResponse:
 
 @require_GET
 @for_viewers
+def card_json(_request: HttpRequest, artifact_id: int) -> HttpResponse:
+    """The model card of a reward model for tools."""
+    return _card(artifact_id, "card.json", "application/json")
+
+
+@require_GET
+@for_viewers
+def card_markdown(_request: HttpRequest, artifact_id: int) -> HttpResponse:
+    """The same for people."""
+    return _card(artifact_id, "README.md", "text/markdown; charset=utf-8")
+
+
+def _card(artifact_id: int, name: str, content_type: str) -> HttpResponse:
+    artifact = get_object_or_404(Artifact, pk=artifact_id, kind=OutputKind.REWARD_MODEL)
+    file = registry.path_of(artifact) / name
+    if not file.is_file():
+        raise Http404("This reward model has no card.")
+    response = HttpResponse(file.read_bytes(), content_type=content_type)
+    shown = f"reward-model-{artifact.run_id}{file.suffix}"
+    response["Content-Disposition"] = f'attachment; filename="{shown}"'
+    return response
+
+
+@require_GET
+@for_viewers
 def artifact_page(request: HttpRequest, artifact_id: int) -> HttpResponse:
     artifact = get_object_or_404(Artifact.objects.select_related("run"), pk=artifact_id)
     is_clips = artifact.kind == OutputKind.GENERATIONS

@@ -7,7 +7,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation.permissions import is_lead, is_ml_engineer
-from pipelines import ingest_pages, kinds, run_pages
+from pipelines import ingest_pages, kinds, reward_context, run_pages
 from pipelines.chunking import chunks_of, gathering_of
 from pipelines.errors import WrongState
 from pipelines.models import Run, RunState
@@ -59,21 +59,25 @@ def run_page(request: HttpRequest, run_id: int) -> HttpResponse:
     """One run, live."""
     run = get_object_or_404(Run.objects.select_related("group", "created_by"), pk=run_id)
     user = person(request)
+    outputs = list(run.artifacts.all())
+    reward = reward_context.of_run(run, outputs, beside=_number(request, "beside"))
     figures = run_pages.most_telling(run_pages.figures(run.summary))
+    shown = 0 if reward else _TABLES
     context = {
         "run": run,
         "card": cards([run], user)[0],
         "inputs": run_pages.inputs_of(run),
-        "outputs": list(run.artifacts.all()),
+        "outputs": outputs,
         "events": list(run.events.all()),
         "config": run_pages.pretty(run.config),
-        "figures": figures[:_TABLES],
-        "more_figures": figures[_TABLES:],
+        "figures": figures[:shown],
+        "more_figures": figures[shown:],
         "clips": run_pages.sample_clips(run, user),
         "ingest": ingest_pages.report_of(run, user),
         "chunks": cards(chunks_of(run), user),
         "gathering": gathering_of(run),
         "may_admin": user.is_staff,
+        **reward,
     }
     return render(request, "pipelines/run.html", context)
 

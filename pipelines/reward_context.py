@@ -1,0 +1,61 @@
+"""What the page of a run gets to show about a reward model: read, compared, prepared."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.urls import reverse
+
+from formats.outcome import OutputKind
+from pipelines.models import Artifact, Run
+from pipelines.reward_panels import page_of
+from pipelines.reward_reading import card_of, examined, others_of, read
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """Another reward model of the same snapshot, as a choice."""
+
+    pk: int
+    title: str
+
+
+def of_run(run: Run, outputs: list[Artifact], *, beside: int | None) -> dict[str, Any]:
+    """Entries of the page's context; empty for a run that did not examine a reward model.
+
+    `beside` is the id of another reward model of the same snapshot, from the address bar: any other
+    number is as none.
+    """
+    found = examined(run, outputs)
+    if found is None:
+        return {}
+    model = next((each for each in outputs if each.kind == OutputKind.REWARD_MODEL), None)
+    others = others_of(model) if model is not None else []
+    other = next((each for each in others if each.pk == beside), None)
+    page = page_of(
+        found,
+        other=read(other) if other is not None else None,
+        beside=_title(other) if other is not None else "",
+        card_urls=_card_urls(model),
+    )
+    return {
+        "reward": page,
+        "others": [Other(each.pk, _title(each)) for each in others],
+        "beside_id": other.pk if other is not None else None,
+    }
+
+
+def _title(artifact: Artifact) -> str:
+    """Name, loss and run, because models of one snapshot often share their name."""
+    loss = artifact.run.config.get("loss", "")
+    told = loss if isinstance(loss, str) else "losses by dimension"
+    return f"{artifact.run.name or artifact.run.kind} ({told}, run {artifact.run_id})"
+
+
+def _card_urls(model: Artifact | None) -> Mapping[str, str]:
+    if model is None or not card_of(model).is_file():
+        return {}
+    return {
+        "Markdown": reverse("pipelines:card-md", args=[model.pk]),
+        "JSON": reverse("pipelines:card-json", args=[model.pk]),
+    }
