@@ -42,6 +42,7 @@ TOOLS: Final = {
     ),
     "clip": Command("models_rm.clip_tool:main", "score single clips"),
     "convert": Command("models_rm.released.converting:main", "convert a released VideoReward"),
+    "describe": Command("models_rm.describing:main", "parameters and memory of a backbone"),
 }
 
 

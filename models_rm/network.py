@@ -73,7 +73,9 @@ class RewardNetwork(nn.Module):
         order = [ALL] if list(token_keys) == [ALL] else self.keys
         self._order = [list(token_keys).index(key) for key in order]
         width = backbone.config.text_config.hidden_size
-        spread = backbone.get_input_embeddings().weight.detach().float().std().cpu()
+        spread = backbone.get_input_embeddings().weight.detach().float().std()
+        # A backbone that is only described lies on the meta device, which has no numbers.
+        spread = spread if spread.is_meta else spread.cpu()
         self.tokens = nn.Parameter(torch.randn(len(self._order), width) * spread)  # [T, H]
         self.heads = nn.Parameter(
             torch.randn(1 if shared_head else len(self.keys), width) / width**0.5

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from peft import LoraConfig, inject_adapter_in_model
 from torch import nn
 
@@ -24,6 +25,8 @@ def prepare_for_training(network: Any, config: RewardModelConfig) -> None:
     for parameter in network.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
+    if config.merger != "vision":
+        _let_mergers_cast(backbone)
     if config.gradient_checkpointing:
         backbone.gradient_checkpointing_enable({"use_reentrant": False})
 
@@ -64,6 +67,20 @@ def _open_whole_parts(backbone: Any, config: RewardModelConfig) -> None:
     if config.merger != "vision":
         for merger in adapter.mergers_of(backbone):
             merger.requires_grad_(requires_grad=config.merger == "full")
+
+
+def _let_mergers_cast(backbone: Any) -> None:
+    """A merger that learns in float32 behind a tower in bfloat16, or the other way round."""
+
+    def cast(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        dtype = next(module.parameters()).dtype
+        if torch.is_autocast_enabled(inputs[0].device.type):
+            return inputs  # types are chosen there
+        return tuple(each.to(dtype) for each in inputs)
+
+    for merger in adapter_of(backbone.config).mergers_of(backbone):
+        for each in merger if isinstance(merger, nn.ModuleList) else [merger]:
+            each.register_forward_pre_hook(cast)
 
 
 def _linear_layers(backbone: Any, part: str, targets: tuple[str, ...], title: str) -> list[str]:
