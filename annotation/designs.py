@@ -12,6 +12,7 @@ import numpy as np
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
+from annotation.doubting import ClipBeliefs, most_doubtful
 from annotation.errors import CampaignError
 from annotation.extending import set_priorities
 from annotation.gaining import Belief, belief_of
@@ -68,6 +69,41 @@ def propose_pairs(campaign: Campaign, wish: Wish) -> Proposal:
     return Proposal(wish, tuple(picks), plan_of(picks, campaign.votes_wanted))
 
 
+def propose_doubtful(campaign: Campaign, wish: Wish, beliefs: ClipBeliefs) -> Proposal:
+    """Pairs that a reward model knows least about; nothing is written.
+
+    The clips are those of which the model thinks something, whether or not they are in the pool;
+    generators, category and prompts of the wish choose among them.
+    """
+    if campaign.kind == CampaignKind.SINGLE:
+        raise CampaignError(f"the campaign {campaign.name!r} scores clips alone; it has no pairs")
+    if wish.budget is None:
+        raise CampaignError("pairs of doubt are drawn until a budget; name one")
+    candidates = _among(beliefs.place, wish)
+    if not candidates:
+        raise CampaignError("none of the scored clips fits; ask for more generators or prompts")
+    picks = most_doubtful(
+        candidates,
+        beliefs,
+        budget=wish.budget,
+        votes=campaign.votes_wanted,
+        seed=wish.seed,
+        asked=_asked(campaign),
+    )
+    return Proposal(wish, tuple(picks), plan_of(picks, campaign.votes_wanted))
+
+
+def _among(clips: Iterable[str], wish: Wish) -> list[Candidate]:
+    return [
+        Candidate(video.prompt_id, video.generator.name if video.generator else "", str(video.pk))
+        for video in _in_batches(clips)
+        if not video.withdrawn
+        and (not wish.prompts or video.prompt_id in wish.prompts)
+        and (not wish.generators or (video.generator and video.generator.name in wish.generators))
+        and (not wish.category or video.prompt.category == wish.category)
+    ]
+
+
 @transaction.atomic
 def create_pairs(campaign: Campaign, proposal: Proposal, *, priority: int = 0) -> int:
     """Ask about what was proposed; how many triplets were added."""
@@ -89,7 +125,8 @@ def _pair(videos: dict[str, Video], pick: Pick) -> Pair:
 def _in_batches(wanted: Iterable[str]) -> Iterable[Video]:
     ids = sorted(wanted)
     for start in range(0, len(ids), 500):
-        yield from Video.objects.filter(pk__in=ids[start : start + 500]).select_related("prompt")
+        rows = Video.objects.filter(pk__in=ids[start : start + 500])
+        yield from rows.select_related("prompt", "generator")
 
 
 def _candidates(campaign: Campaign, wish: Wish) -> list[Candidate]:

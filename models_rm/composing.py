@@ -154,6 +154,7 @@ def compose(run: Supervised) -> Outcome:
     keys = list(card.dimensions.keys)
     meta = {
         "dimensions": keys,
+        "theta": {key: members[ref.name].theta[key] for ref in card.members for key in ref.keys},
         "members": {
             ref.name: {
                 "dimensions": list(ref.keys),

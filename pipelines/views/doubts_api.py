@@ -1,0 +1,69 @@
+"""The REST door of active pairs: what a reward model is least sure of becomes questions."""
+
+from dataclasses import asdict
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from annotation.designs import Wish, create_pairs
+from annotation.errors import CampaignError, NotFound
+from annotation.strategies import Strategy
+from annotation.views import schemas
+from annotation.views.lead_door import CostlyDoor, campaign_of, lead, read_body, repeatable
+from formats.errors import FormatError
+from pipelines.doubts import propose_from_scores
+from pipelines.errors import PipelineError
+from pipelines.models import Artifact
+
+
+class DoubtBody(schemas.Serializer):
+    campaign = serializers.IntegerField(help_text="Its id.")
+    budget = serializers.IntegerField(
+        min_value=1,
+        max_value=schemas.PLANNED,
+        help_text="At most so many pairs. More than this: `manage.py plan_doubtful_pairs`.",
+    )
+    seed = serializers.IntegerField(default=0, min_value=0, max_value=2**31)
+    prompts = serializers.ListField(child=serializers.IntegerField(), default=list)
+    generators = serializers.ListField(child=serializers.CharField(), default=list)
+    category = serializers.CharField(default="", allow_blank=True)
+    create = serializers.BooleanField(default=False)  # type: ignore[assignment]  # DRF has one too
+    priority = serializers.IntegerField(default=0, min_value=-9999, max_value=9999)
+
+
+class DoubtfulPairsView(CostlyDoor):
+    @extend_schema(
+        summary="Plan the pairs that a reward model is least sure of, and create them if wished",
+        description="The artifact is a score set of a reward model that says how sure it is."
+        " Without `create` nothing is written. The same wish with the same seed gives the same"
+        " pairs as long as scores and pairs are the same.",
+        operation_id="scores_plan",
+        request=DoubtBody,
+        responses=schemas.PlanAnswer,
+    )
+    @repeatable()
+    def post(self, request: Request, artifact_id: int) -> Response:
+        lead(request)
+        scores = Artifact.objects.filter(pk=artifact_id).first()
+        if scores is None:
+            raise NotFound("There is no such artifact.")
+        body = read_body(DoubtBody, request)
+        campaign = campaign_of(body["campaign"])
+        wish = Wish(
+            strategy=Strategy.ACTIVE,
+            budget=body["budget"],
+            seed=body["seed"],
+            prompts=tuple(body["prompts"]),
+            generators=tuple(body["generators"]),
+            category=body["category"],
+        )
+        try:
+            proposal = propose_from_scores(campaign, scores, wish)
+        except (PipelineError, FormatError) as error:
+            raise CampaignError(str(error)) from error
+        created = 0
+        if body["create"]:
+            created = create_pairs(campaign, proposal, priority=body["priority"])
+        return Response({"plan": asdict(proposal.plan), "created": created})

@@ -1,0 +1,193 @@
+"""From the scores of a reward model to questions: the command, the door, what they refuse."""
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.management import CommandError, call_command
+
+from formats.records import GenerationRecord, ScoreRecord, VideoRef
+
+pytestmark = pytest.mark.django_db
+
+KEYS = ("VQ", "MQ", "TA")
+# By seed: reward and deviation. 0 and 1 are a doubt, 2 a known winner, 3 and 4 are known equals.
+CLIPS = {0: (0.0, 1.5), 1: (0.3, 1.5), 2: (9.0, 0.05), 3: (-9.0, 0.05), 4: (-9.0, 0.05)}
+
+
+def _run(kind: str) -> Any:
+    from pipelines.models import Run, RunState
+
+    return Run.objects.create(kind=kind, config={}, config_sha="", state=RunState.SUCCEEDED)
+
+
+def _artifact(kind: str, write: Callable[[Path], str] | None = None, **meta: Any) -> Any:
+    from pipelines.models import Artifact
+
+    run = _run(kind)
+    path = f"{run.pk}/outputs/{kind}.jsonl"
+    file = Path(settings.RUNS_ROOT) / path
+    file.parent.mkdir(parents=True)
+    sha256 = write(file) if write else "0" * 64
+    return Artifact.objects.create(run=run, kind=kind, path=path, sha256=sha256, meta=meta)
+
+
+@pytest.fixture
+def campaign(db: None, settings: Any, tmp_path: Path) -> Any:
+    from annotation.campaigns import create_campaign, ensure_built_in_sets
+
+    settings.RUNS_ROOT = tmp_path / "runs"
+    ensure_built_in_sets()
+    return create_campaign("New votes", "videoalign", votes_wanted=3)
+
+
+@pytest.fixture
+def scored(campaign: Any) -> Callable[..., Any]:
+    """Scores of five clips of one prompt that are registered here."""
+
+    def make(
+        *, std: bool = True, theta: dict[str, float] | None = None, stored: bool = True
+    ) -> Any:
+        from annotation.models import Generator, Prompt, Video
+        from pipelines.models import RunInput
+
+        prompt = Prompt.objects.for_text("a cat")
+        maker, _ = Generator.objects.get_or_create(name="new generator")
+        refs = {n: VideoRef(f"v{n}", f"{n}.mp4", f"{n:064x}", 8.0, 9, maker.name, n) for n in CLIPS}
+        if stored:
+            Video.objects.bulk_create(
+                Video(
+                    prompt=prompt, generator=maker, seed=n, file=ref.path, sha256=ref.sha256,
+                    original_path=ref.path, fps=8, num_frames=9, width=64, height=64, duration=1,
+                )
+                for n, ref in refs.items()
+            )  # fmt: skip
+        clips = [GenerationRecord("p", "a cat", "test", ref) for ref in refs.values()]
+        rows = [
+            ScoreRecord(
+                f"v{n}", "p", "a cat", raw=dict.fromkeys(KEYS, reward),
+                score=dict.fromkeys(KEYS, reward), std=dict.fromkeys(KEYS, sure) if std else {},
+            )
+            for n, (reward, sure) in CLIPS.items()
+        ]  # fmt: skip
+        rows.append(ScoreRecord("gone", "p", "a cat", error="unreadable"))
+        given = dict.fromkeys(KEYS, 5.0) if theta is None else theta
+        scores = _artifact("scores", lambda file: ScoreRecord.write(file, rows))
+        inputs = {
+            "reward_model": _artifact("reward_model", theta=given),
+            "generations": _artifact("generations", lambda f: GenerationRecord.write(f, clips)),
+        }
+        for role, artifact in inputs.items():
+            RunInput.objects.create(run=scores.run, role=role, artifact=artifact)
+        return scores
+
+    return make
+
+
+def _planned(*args: Any) -> dict[str, str]:
+    out = io.StringIO()
+    call_command("plan_doubtful_pairs", *map(str, args), stdout=out)
+    return dict(line.split(": ", 1) for line in out.getvalue().splitlines())
+
+
+def test_the_pair_of_which_the_model_knows_least_is_asked_and_no_known_tie(
+    campaign: Any, scored: Callable[..., Any]
+) -> None:
+    scores = scored()
+    planned = _planned("New votes", "--scores", scores.pk, "--budget", 1)
+    assert (planned["pairs"], planned["votes"]) == ("1", "3")
+    assert not campaign.triplets.exists()
+    created = _planned(campaign.pk, "--scores", scores.pk, "--budget", 1, "--create")
+    assert created["created"] == "1"
+    triplet = campaign.triplets.get()
+    assert {triplet.video_a.seed, triplet.video_b.seed} == {0, 1}
+    everything = _planned("New votes", "--scores", scores.pk, "--budget", 50, "--create")
+    asked = {frozenset((row.video_a.seed, row.video_b.seed)) for row in campaign.triplets.all()}
+    assert int(everything["pairs"]) == len(asked) - 1
+    assert frozenset((0, 1)) in asked
+
+
+def test_known_equals_come_after_every_doubt(campaign: Any, scored: Callable[..., Any]) -> None:
+    from annotation.designs import Wish
+    from annotation.models import Video
+    from annotation.strategies import Strategy
+    from pipelines.doubts import propose_from_scores
+
+    proposal = propose_from_scores(campaign, scored(), Wish(Strategy.ACTIVE, budget=50))
+    seeds = {str(video.pk): video.seed for video in Video.objects.all()}
+    order = [{seeds[each.clip] for each in pick} for pick in proposal.picks]
+    assert order[0] == {0, 1}
+    assert {3, 4} not in order[:1]
+    assert {2, 3} not in order  # nobody has to be asked which of these is better
+
+
+def test_the_door_plans_and_creates_for_leads_alone(
+    campaign: Any, scored: Callable[..., Any], client: Any, django_user_model: Any
+) -> None:
+    from django.contrib.auth.models import Group
+
+    from annotation.permissions import LEAD
+
+    scores = scored()
+    user = django_user_model.objects.create_user("lead")
+    client.force_login(user)
+
+    def ask(pk: int = scores.pk, **body: Any) -> Any:
+        given = {"campaign": campaign.pk, "budget": 2, **body}
+        return client.post(f"/api/scores/{pk}/pairs", json.dumps(given), "application/json")
+
+    assert ask().status_code == 403
+    user.groups.add(Group.objects.get_or_create(name=LEAD)[0])
+    planned = ask().json()
+    assert (planned["plan"]["pairs"], planned["created"]) == (2, 0)
+    assert ask(create=True, priority=5).json()["created"] == 2
+    assert set(campaign.triplets.values_list("priority", flat=True)) == {5}
+    assert ask(10**6).status_code == 404
+    for body, status in (
+        ({"budget": "two"}, 400),
+        ({"budget": None}, 400),
+        ({"budget": 0}, 400),
+        ({"strategy": "all"}, 400),  # an entry that nobody described
+        ({"campaign": 10**6}, 404),
+        ({"generators": ["nobody"]}, 422),
+    ):
+        assert ask(**body).status_code == status, body
+    unsure = ask(scores.run.inputs.get(role="generations").artifact_id)
+    assert unsure.status_code == 422
+    assert "is generations, not scores" in unsure.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"std": False}, "these scores do not say how sure the reward model is; train one with"),
+        ({"theta": {"XX": 5.0}}, "the reward model judges XX; the campaign asks for VQ, MQ, TA"),
+        ({"theta": {}}, "the reward model judges no known dimension"),
+        ({"stored": False}, "none of the clips of scores"),
+    ],
+)
+def test_scores_that_cannot_tell_are_refused(
+    campaign: Any, scored: Callable[..., Any], options: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(CommandError, match=sentence):
+        _planned("New votes", "--scores", scored(**options).pk, "--budget", 5)
+
+
+def test_other_artifacts_and_single_campaigns_are_refused(
+    campaign: Any, scored: Callable[..., Any]
+) -> None:
+    from annotation.campaigns import create_campaign
+
+    scores = scored()
+    model = scores.run.inputs.get(role="reward_model").artifact
+    with pytest.raises(CommandError, match="is reward_model, not scores"):
+        _planned("New votes", "--scores", model.pk, "--budget", 5)
+    with pytest.raises(CommandError, match="there is no artifact 999999"):
+        _planned("New votes", "--scores", 999999, "--budget", 5)
+    create_campaign("Alone", "videoalign", votes_wanted=1, kind="single")
+    with pytest.raises(CommandError, match="the campaign 'Alone' scores clips alone"):
+        _planned("Alone", "--scores", scores.pk, "--budget", 5)
