@@ -62,17 +62,24 @@ SETTINGS: Final[dict[str, Any]] = {
 }
 
 
-def config(variant: str, seed: int, threads: int) -> dict[str, Any]:
+def config(variant: str, seed: int, processes: int) -> dict[str, Any]:
     preset = json.loads((PRESETS / "reward_model.demo.json").read_text())
-    return {**preset, **SETTINGS, **VARIANTS[variant], "seed": seed, "threads": threads}
+    return {
+        **preset,
+        **SETTINGS,
+        **VARIANTS[variant],
+        "seed": seed,
+        "processes": processes,
+        "threads": 1,
+    }
 
 
-def one_seed(folder: Path, seed: int, base: Path, threads: int) -> dict[str, Any]:
+def one_seed(folder: Path, seed: int, base: Path, processes: int) -> dict[str, Any]:
     """Accuracies of the four variants, and how far VQ and MQ move under another prompt."""
-    made = make(folder / "world", replace(WORLD, seed=seed), processes=threads)
+    made = make(folder / "world", replace(WORLD, seed=seed), processes=processes)
     row: dict[str, Any] = {"seed": seed, "ceilings": made.ceilings, "variants": {}}
     for variant in VARIANTS:
-        found = train(folder / variant, config(variant, seed, threads), made, base)
+        found = train(folder / variant, config(variant, seed, processes), made, base)
         test = found.summary["evaluation"]["test"]
         row["variants"][variant] = {
             "seconds": round(found.seconds, 1),
@@ -101,11 +108,11 @@ def moved_by_another_prompt(model: Path, made: Made) -> dict[str, float]:
     return {key: float(np.abs(np.subtract(first[key], second[key])).max()) for key in DIMENSIONS}
 
 
-def figures(rows: list[dict[str, Any]], threads: int, cores: list[int]) -> dict[str, Any]:
+def figures(rows: list[dict[str, Any]], processes: int, cores: list[int]) -> dict[str, Any]:
     return {
         "machine": machine(cores),
         "world": {key: value for key, value in asdict(WORLD).items() if key != "seed"},
-        "config": {**config("btt_separate", 0, threads), "seed": None},
+        "config": {**config("btt_separate", 0, processes), "seed": None},
         "seeds": rows,
         "variants": {
             variant: {
@@ -152,7 +159,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
     parser.add_argument("--steps", type=int, default=SETTINGS["steps"])
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--keep", type=Path, help="leave worlds and runs in this folder")
     parser.add_argument("--json", type=Path, help="write the figures to this file as well")
     given = parser.parse_args()
@@ -163,8 +170,8 @@ def main() -> None:
         base = backbone(given.backbone)
         facts = base_facts(base)
         for seed in range(given.first_seed, given.first_seed + given.seeds):
-            rows.append(one_seed(folder / str(seed), seed, base, given.threads))
-            found = {"base": facts, **figures(rows, given.threads, cores)}
+            rows.append(one_seed(folder / str(seed), seed, base, given.processes))
+            found = {"base": facts, **figures(rows, given.processes, cores)}
             if given.json:  # after each seed: an hour of work is not lost with the last one
                 given.json.write_text(json.dumps(found, indent=1) + "\n")
     _print(found)

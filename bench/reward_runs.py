@@ -65,7 +65,7 @@ def backbone(given: Path | None) -> Path:
     if ended is None or ended.exit_code != 0:
         config = json.loads((PRESETS / "pretrain_vlm.demo.json").read_text())
         run.prepare(config, {})
-        _call("demo", "pretrain", run.root)
+        _call("-m", "demo", "pretrain", str(run.root))
     return run.root / "outputs" / "vlm"
 
 
@@ -86,8 +86,10 @@ def train(folder: Path, config: Mapping[str, Any], made: Made, base: Path) -> Tr
         {"snapshot": made.snapshot, "backbone": Input(str(base))},
         media_root=made.media,
     )
+    processes = config.get("processes", 1)
+    together = [] if processes == 1 else ["-m", "models_rm.torchrun", str(processes)]
     began = time.time()
-    _call("models_rm", "train", folder)
+    _call(*together, "-m", "models_rm", "train", str(folder))
     whole = time.time() - began
     outcome = run.outcome()
     if outcome is None or outcome.exit_code != 0:
@@ -99,14 +101,13 @@ def train(folder: Path, config: Mapping[str, Any], made: Made, base: Path) -> Tr
     return Trained(folder, dict(outcome.summary), ended - began, whole)
 
 
-def _call(module: str, command: str, folder: Path) -> None:
+def _call(*words: str) -> None:
     environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
     ended = subprocess.run(
-        [sys.executable, "-m", module, command, str(folder)],
-        env=environment, capture_output=True, text=True,
-    )  # fmt: skip
+        [sys.executable, *words], env=environment, capture_output=True, text=True
+    )
     if ended.returncode != 0:
-        raise SystemExit(f"{module} {command} in {folder} failed:\n{ended.stderr[-2000:]}")
+        raise SystemExit(f"python {' '.join(words)} failed:\n{ended.stderr[-2000:]}")
 
 
 def interval(values: Sequence[float]) -> dict[str, float]:

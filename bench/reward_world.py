@@ -38,7 +38,8 @@ WANTED: Final = {"VQ": 0.85, "MQ": 0.85, "TA": 0.70}
 SETTINGS: Final[dict[str, Any]] = {
     "steps": 900,
     "pairs_per_step": 64,
-    "threads": 2,
+    "processes": 2,  # of one thread each: two threads of one process wait for each other
+    "threads": 1,
     "log_every": 25,
     "eval_every": 300,
     "save_every": 100_000,
