@@ -53,7 +53,7 @@ WORLD: Final = World(0, groups=2)
 # Beside the demo's preset. People's consensus for all: regression knows no posterior.
 SETTINGS: Final[dict[str, Any]] = {
     "labels": "consensus",
-    "steps": 360,  # about two passes over the training pairs, as the paper's two epochs
+    "epochs": 2.0,  # as the paper's
     "pairs_per_step": 64,
     "log_every": 20,
     "eval_every": 100_000,
@@ -82,6 +82,7 @@ def one_seed(folder: Path, seed: int, base: Path, processes: int) -> dict[str, A
         found = train(folder / variant, config(variant, seed, processes), made, base)
         test = found.summary["evaluation"]["test"]
         row["variants"][variant] = {
+            "steps": found.summary["steps"],
             "seconds": round(found.seconds, 1),
             "dimensions": {
                 key: {name: test[key][name] for name in ("pairs", "decisive", *MEASURES)}
@@ -158,12 +159,12 @@ def main() -> None:
     parser.add_argument("--backbone", type=Path, help="a pretrained tiny base; else one is made")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
-    parser.add_argument("--steps", type=int, default=SETTINGS["steps"])
+    parser.add_argument("--epochs", type=float, default=SETTINGS["epochs"])
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--keep", type=Path, help="leave worlds and runs in this folder")
     parser.add_argument("--json", type=Path, help="write the figures to this file as well")
     given = parser.parse_args()
-    SETTINGS["steps"] = given.steps
+    SETTINGS["epochs"] = given.epochs
     cores = pin_cores()
     rows: list[dict[str, Any]] = []
     with scratch(given.keep) as folder:

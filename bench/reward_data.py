@@ -136,8 +136,10 @@ def _records(
         for pair, chosen in zip(pairs, people, strict=True)
     ]
     posterior = {key: _posterior(key, people, cast) for key in DIMENSIONS}
-    clips = {each.file: each for pair in pairs for each in (pair.a, pair.b)}
-    scores = {name: _scores(each, crowd, world.votes, rng) for name, each in clips.items()}
+    scores = [
+        [_scores(clip, [crowd[person] for person in chosen], rng) for clip in (pair.a, pair.b)]
+        for pair, chosen in zip(pairs, people, strict=True)
+    ]
     return [
         PreferenceRecord(
             pair_id=f"{index:016x}",
@@ -147,8 +149,8 @@ def _records(
             video_b=_video(pair.b, sha256),
             labels=_labels(cast[index]),
             posterior={key: posterior[key][index] for key in DIMENSIONS},
-            scores_a=scores[pair.a.file],
-            scores_b=scores[pair.b.file],
+            scores_a=scores[index][0],
+            scores_b=scores[index][1],
             votes=world.votes,
         )
         for index, pair in enumerate(pairs)
@@ -172,13 +174,10 @@ def _posterior(key: str, people: list[Any], cast: list[list[dict[str, int]]]) ->
     return found
 
 
-def _scores(
-    clip: Planned, crowd: list[Annotator], votes: int, rng: np.random.Generator
-) -> dict[str, float]:
-    """The mean score of as many people as vote on a pair."""
-    chosen = rng.choice(len(crowd), size=votes, replace=False)
-    given = [crowd[person].score(clip.recipe.quality(), rng) for person in chosen]
-    return {key: math.fsum(each[key] for each in given) / votes for key in DIMENSIONS}
+def _scores(clip: Planned, people: list[Annotator], rng: np.random.Generator) -> dict[str, float]:
+    """The mean score of those who voted on the pair."""
+    given = [person.score(clip.recipe.quality(), rng) for person in people]
+    return {key: math.fsum(each[key] for each in given) / len(given) for key in DIMENSIONS}
 
 
 def _video(clip: Planned, sha256: dict[str, str]) -> VideoRef:
