@@ -49,11 +49,14 @@ def train_latent_reward(run: Supervised) -> Outcome:
 def _leave(run: Supervised, trainer: Trainer) -> Outcome:
     config, steps = trainer.config, trainer.take_kept_weights()
     merge_lora(trainer.network.trunk)
+    trainer.splits["training_examined"] = trainer.splits["train"].first(config.eval_pairs)
     curve: dict[str, Curve] = {}
     for split in SPLITS:
         if len(trainer.splits[split]):
             run.dir.log_metrics(trainer.step, config.steps, stage=f"examining the {split} pairs")
-            curve[split] = trainer.curve(split, config.evaluate_at, bootstrap=config.bootstrap)
+            # Of what was trained on only a part: it is there to be compared with the others.
+            part = "training_examined" if split == "train" else split
+            curve[split] = trainer.curve(part, config.evaluate_at, bootstrap=config.bootstrap)
     run.dir.log_metrics(trainer.step, config.steps, _headline(curve), stage="examined")
     card = LatentRewardCard(
         dimensions=trainer.network.keys,

@@ -8,11 +8,13 @@ import pytest
 import demo
 from demo.pretrain_generator import PretrainGeneratorConfig
 from models_align.config import AlignmentConfig, GenerationConfig
+from models_align.latent_reward.config import LatentRewardConfig
 
 READERS = {
     "generation": GenerationConfig,
     "alignment_flow_dpo": AlignmentConfig,
     "alignment_gapo": AlignmentConfig,
+    "latent_reward": LatentRewardConfig,
     "pretrain_generator": PretrainGeneratorConfig,
 }
 
