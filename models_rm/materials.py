@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from formats.errors import FormatError
@@ -13,6 +14,7 @@ from formats.snapshot import Snapshot, read_snapshot
 from formats.supervised import BadConfigError, Supervised
 from models_rm import checkpoints
 from models_rm.attention import use_for_vision
+from models_rm.backbones.loading import load_backbone
 from models_rm.backbones.registry import adapter_of
 from models_rm.config import ConfigError, RewardModelConfig
 from models_rm.data import Clips, Pairs, pairs_of
@@ -20,7 +22,6 @@ from models_rm.distributed import World
 from models_rm.families import Family
 from models_rm.frame_cache import FrameCache
 from models_rm.leakage import refuse_leaks
-from models_rm.model import load_backbone
 from models_rm.network import RewardNetwork
 from models_rm.prompts import RatingTemplate
 from models_rm.targets import refuse_useless, refuse_without_judgements, tie_rates
@@ -45,7 +46,9 @@ class Materials:
     rule: FrameRule
 
 
-def gather(run: Supervised, config: RewardModelConfig, world: World) -> Materials:
+def gather(
+    run: Supervised, config: RewardModelConfig, world: World, *, frames: Path | None = None
+) -> Materials:
     """Read the inputs of a run and build its network; what cannot work is named here."""
     folder = run.dir.input("snapshot")
     snapshot = chosen_dimensions(read_snapshot(folder), config)
@@ -54,7 +57,7 @@ def gather(run: Supervised, config: RewardModelConfig, world: World) -> Material
     source = str(run.dir.input("backbone"))
     backbone, tokenizer = load_backbone(source, config.dtype)
     rule = frame_rule(adapter_of(backbone.config).family(backbone.config), config)
-    cache = FrameCache.of_run(run.dir.root, config.cache_megabytes)
+    cache = FrameCache.of_run(frames or run.dir.root, config.cache_megabytes)
     clips = Clips(run.dir.media_root(), rule, cache)
     found = _readable(run, snapshot, clips, config, world)
     kept = part_of_training(found.records, config.data_fraction, config.seed)
