@@ -7,13 +7,16 @@ that pages, reports and lineage are tested in a second.
 import functools
 import hashlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
+import pytest
 
+from annotation.bounded import Bounded
 from formats.checkpoints import commit_folder
 from formats.files import sha256_of
 from formats.outcome import Outcome, Output, OutputKind
@@ -49,10 +52,36 @@ def _clip(shade: int, size: int = 32, frames: int = 4) -> bytes:
     return buffer.getvalue()
 
 
+_answers: dict[tuple[str, str], tuple[dict[str, Any], list[bytes]]] = {}
+
+
+@contextmanager
+def remembered() -> Iterator[None]:
+    """A clip whose bytes were taken in before in this process is not decoded again: what the
+    bounded child answered and wrote then is taken for the answer. Forty milliseconds a clip."""
+    asked = Bounded.ask
+
+    def ask(self: Bounded, task: str, *given: Any, limits: Any) -> dict[str, Any]:
+        key = (task, sha256_of(Path(given[0])))
+        written = [Path(each) for each in given[1:3]] if task in ("take", "render") else []
+        if key not in _answers:
+            answer = asked(self, task, *given, limits=limits)
+            _answers[key] = answer, [each.read_bytes() for each in written]
+        answer, contents = _answers[key]
+        for file, content in zip(written, contents, strict=True):
+            file.write_bytes(content)
+        return answer
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Bounded, "ask", ask)
+        yield
+
+
 def number_of(*parts: object) -> int:
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:4], "big")
 
 
+@remembered()
 def make_campaign(name: str = "Demo world", pairs: int = 10, user: Any = None) -> Any:
     """A campaign whose triplets are settled by import: half A, a third ties, one invalid."""
     from django.conf import settings
