@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.annotation_tables import annotation
+from bench.latent_tables import latent_reward
 
 FOLDER = Path("docs/benchmarks")
 PAGE = Path("docs/benchmarks.md")
@@ -192,6 +193,7 @@ def main() -> None:
     if engines := {each.stem.partition("-")[2]: json.loads(each.read_text()) for each in paths}:
         parts.append(promises(engines))
     parts += [playback(figures) for figures in read("playback.json")]
+    parts += [latent_reward(figures, table) for figures in read("latent_reward.json")]
     parts += [truth(figures) for figures in read("truth.json")]
     parts += [careless(figures) for figures in read("careless.json")]
     parts += [ingest(figures) for figures in read("ingest.json")]
