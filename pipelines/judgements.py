@@ -19,6 +19,7 @@ from annotation.opinions import VALUES, opinions_of
 from formats.labels import CLASSES, Label
 from formats.records import Opinion, PreferenceRecord
 
+_VARIED: Final = 0.01  # below this chance that two true labels differ, there is one label alone
 DIGITS: Final = 6  # floats of two machines agree so far; beyond, hashes would differ
 
 Reliability = dict[str, dict[str, float]]  # pseudonym, dimension
@@ -129,11 +130,11 @@ def kappa_of(found: DawidSkene) -> NDArray[np.float64]:  # [annotators]
     0 for who guesses and for who always says the same, 1 for who is always right. Where only one
     label is true there is nothing to be right about, and everybody counts fully.
     """
+    varied = 1 - float((found.prior**2).sum())
+    if varied < _VARIED:
+        return np.ones(len(found.confusion))
     right = np.einsum("k,akk->a", found.prior, found.confusion)
     said = np.einsum("k,akl->al", found.prior, found.confusion)
     by_chance = said @ found.prior
-    room = 1 - by_chance
-    kappa: NDArray[np.float64] = np.where(
-        room > 1e-3, (right - by_chance) / np.maximum(room, 1e-3), 1.0
-    )
+    kappa: NDArray[np.float64] = (right - by_chance) / np.maximum(1 - by_chance, 1e-9)
     return kappa.clip(0, 1)
