@@ -38,7 +38,7 @@ _MEANING: Final = {
 def fingerprint(
     network: RewardNetwork, tokenizer: Any, template: RatingTemplate, rule: FrameRule
 ) -> dict[str, Any]:
-    """{tokens, positions, patches: sha256; resized: mean grey levels}; on the CPU, in 10 ms."""
+    """{tokens, positions, patches: sha256; resized: mean grey levels}, made on the CPU."""
     batch = Collator(tokenizer, network.family, template)([_clip(rule)], [PROMPT])
     row = Row(
         batch.input_ids[0],
