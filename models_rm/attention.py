@@ -2,10 +2,11 @@
 
 The vision towers of Qwen look at every frame (or window) by itself. Without a flash-attention
 package `transformers` walks over them one by one: for 64 short clips that is 256 calls per layer,
-and more time than the arithmetic. Where all pieces have one length they are one batch instead.
-The result is the same.
+and more time than the arithmetic. Neighbours of one length, as the time slices of a clip are,
+become one batch instead. The result is the same.
 """
 
+from itertools import groupby
 from typing import Any, Final
 
 import torch
@@ -29,17 +30,30 @@ def attend_per_piece(
     **_other: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attention of each piece to itself; gives [1, S, heads, d]."""
-    lengths = cu_seq_lens_q.diff().tolist()
-    if len(set(lengths)) > 1:
-        parts = [tensor.split(lengths, dim=2) for tensor in (query, key, value)]
-        pieces = [
-            F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scaling)
-            for q, k, v in zip(*parts, strict=True)
-        ]
-        return torch.cat(pieces, dim=2).transpose(1, 2), None
-    q, k, v = [_stacked(tensor, lengths[0]) for tensor in (query, key, value)]
-    result = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scaling)
-    return result.transpose(1, 2).reshape(1, query.shape[2], *query.shape[1::2]), None
+    runs = attend_in_runs(query, key, value, cu_seq_lens_q, scaling=scaling, dropout=dropout)
+    return torch.cat(runs)[None], None
+
+
+def attend_in_runs(
+    query: torch.Tensor,  # [1, heads, S, d]
+    key: torch.Tensor,
+    value: torch.Tensor,
+    borders: torch.Tensor,  # [pieces + 1]
+    *,
+    scaling: float,
+    dropout: float = 0.0,
+) -> list[torch.Tensor]:
+    """Attention of each piece to itself: [s, heads, d] for each run of pieces of one length."""
+    how: dict[str, Any] = {"dropout_p": dropout, "scale": scaling}
+    runs = [(length, len(list(run))) for length, run in groupby(borders.diff().tolist())]
+    sizes = [length * count for length, count in runs]
+    results = [
+        F.scaled_dot_product_attention(*(_stacked(part, length) for part in parts), **how)
+        for (length, _), *parts in zip(
+            runs, *(each.split(sizes, dim=2) for each in (query, key, value)), strict=True
+        )
+    ]
+    return [each.transpose(1, 2).reshape(-1, *query.shape[1::2]) for each in results]
 
 
 def _stacked(tensor: torch.Tensor, length: int) -> torch.Tensor:

@@ -16,17 +16,18 @@ import torch
 import torch.nn.functional as F
 
 from formats.supervised import BadConfigError
-from models_rm.attention import attend_per_piece
+from models_rm.attention import attend_in_runs
 from models_rm.collator import Batch
 from models_rm.families import Family
 from models_rm.lean import (
     embed_patches,
     feed_forward,
     full_precision,
+    gated_linear,
     linear,
+    normed_linear,
     rms_norm,
     rotated_,
-    swiglu,
 )
 
 # Up to this length rows of different length are padded for attention, and for it alone: one call
@@ -68,7 +69,9 @@ def prepare(vision: Any, language: Any, family: Family) -> None:
     vision.patch_embed.forward = MethodType(_patch_embedding(family), vision.patch_embed)
     for block in vision.blocks:
         block.attn.forward = MethodType(_vision_attention, block.attn)
-        block.mlp.forward = MethodType(_vision_mlp, block.mlp)
+        block.forward = MethodType(_vision_block, block)
+        if hasattr(block.mlp, "gate_proj"):
+            block.mlp.forward = MethodType(_vision_mlp, block.mlp)
         for name in ("norm1", "norm2"):
             norm = getattr(block, name)
             if hasattr(norm, "variance_epsilon"):
@@ -202,7 +205,7 @@ def _heads(x: torch.Tensor, width: int) -> torch.Tensor:  # [S, heads, d]
 
 
 def _gated(mlp: Any, x: torch.Tensor) -> torch.Tensor:
-    return linear(mlp.down_proj, swiglu(linear(mlp.gate_proj, x), linear(mlp.up_proj, x)))
+    return gated_linear(mlp.down_proj, linear(mlp.gate_proj, x), linear(mlp.up_proj, x))
 
 
 def attend_causal(
@@ -274,27 +277,42 @@ def _vision_attention(
     hidden_states: torch.Tensor,  # [S, E]
     cu_seqlens: torch.Tensor,
     position_embeddings: tuple[torch.Tensor, torch.Tensor],
+    norm: Any = None,
     **kwargs: Any,
 ) -> torch.Tensor:
     """Attention of each time slice (or window) to itself; the queries are turned in place."""
     if not full_precision(hidden_states):
         how = {"cu_seqlens": cu_seqlens, "position_embeddings": position_embeddings}
-        other: torch.Tensor = type(self).forward(self, hidden_states, **how, **kwargs)
+        normed = hidden_states if norm is None else norm(hidden_states)
+        other: torch.Tensor = type(self).forward(self, normed, **how, **kwargs)
         return other
     heads = self.num_heads
-    mixed = linear(self.qkv, hidden_states).view(len(hidden_states), 3 * heads, -1)
+    mixed = normed_linear(norm, self.qkv, hidden_states).view(len(hidden_states), 3 * heads, -1)
     cos, sin = position_embeddings
     mixed = rotated_(mixed, 2 * heads, cos.to(mixed.dtype), sin.to(mixed.dtype))
     query, key, value = mixed.transpose(0, 1)[None].split(heads, dim=1)
-    result, _ = attend_per_piece(
-        self, query, key, value, cu_seq_lens_q=cu_seqlens, scaling=self.scaling
-    )
-    return linear(self.proj, result.reshape(len(hidden_states), -1))
+    runs = attend_in_runs(query, key, value, cu_seqlens, scaling=self.scaling)
+    # Projected before they are joined: what is joined need not be kept.
+    return torch.cat([linear(self.proj, run.flatten(1)) for run in runs])
+
+
+def _vision_block(self: Any, hidden_states: torch.Tensor, **how: Any) -> torch.Tensor:
+    """A block of a vision tower; with checkpoints the library's own way around the lean parts."""
+    mlp = self.mlp
+    if (self.gradient_checkpointing and self.training) or hasattr(mlp, "gate_proj"):
+        other: torch.Tensor = type(self).forward(self, hidden_states, **how)
+        return other
+    hidden = hidden_states + self.attn(hidden_states, norm=self.norm1, **how)
+    rise, act, fall = (getattr(mlp, name) for name in _names_of(mlp))
+    return feed_forward(self.norm2, rise, act, fall, hidden)
+
+
+def _names_of(mlp: Any) -> tuple[str, str, str]:
+    if hasattr(mlp, "linear_fc1"):
+        return "linear_fc1", "act_fn", "linear_fc2"
+    return "fc1", "act", "fc2"
 
 
 def _vision_mlp(self: Any, hidden_state: torch.Tensor) -> torch.Tensor:
-    if hasattr(self, "gate_proj"):
-        return _gated(self, hidden_state)
-    if hasattr(self, "linear_fc1"):
-        return feed_forward(self.linear_fc1, self.act_fn, self.linear_fc2, hidden_state)
-    return feed_forward(self.fc1, self.act, self.fc2, hidden_state)
+    """The gated kind, where no LayerNorm stands before it."""
+    return _gated(self, hidden_state)

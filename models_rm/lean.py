@@ -61,6 +61,46 @@ class _RmsNorm(Function):
         return grad_x.to(x.dtype), grad_weight, None
 
 
+def normed_linear(norm: Any, layer: Any, x: torch.Tensor) -> torch.Tensor:
+    """layer(norm(x)); of a LayerNorm and a plain layer only x is kept. `norm` may be None."""
+    fits = isinstance(norm, nn.LayerNorm) and type(layer) is nn.Linear
+    if not fits or layer.bias is None or not full_precision(x):
+        return linear(layer, x if norm is None else norm(x))
+    weights = (norm.weight, norm.bias, layer.weight, layer.bias)
+    result: torch.Tensor = _NormedLinear.apply(x, *weights, norm.eps)
+    return result
+
+
+class _NormedLinear(Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: torch.Tensor,  # [S, H]
+        norm: torch.Tensor,  # [H]
+        norm_bias: torch.Tensor,
+        weight: torch.Tensor,  # [O, H]
+        bias: torch.Tensor,
+        eps: float,
+    ) -> torch.Tensor:
+        normed, mean, shrink = torch.native_layer_norm(x, norm.shape, norm, norm_bias, eps)
+        ctx.save_for_backward(x, mean, shrink, norm, norm_bias, weight)
+        ctx.eps = eps
+        return F.linear(normed, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> Any:
+        x, mean, shrink, norm, norm_bias, weight = ctx.saved_tensors
+        grad_weight = None
+        if ctx.needs_input_grad[3]:
+            grad_weight = grad.t() @ F.layer_norm(x, norm.shape, norm, norm_bias, ctx.eps)
+        wanted = [True, *ctx.needs_input_grad[1:3]]
+        norms = _aten.native_layer_norm_backward(
+            grad @ weight, x, norm.shape, mean, shrink, norm, norm_bias, wanted
+        )
+        grad_bias = grad.sum(0) if ctx.needs_input_grad[4] else None
+        return (*norms, grad_weight, grad_bias, None)
+
+
 # Rotating
 
 
@@ -78,49 +118,28 @@ class _Rotate(Function):
         ctx.save_for_backward(cos, sin)
         ctx.parts = parts
         ctx.mark_dirty(x)
-        return _turn(x, parts, cos, -sin, sin)
+        half = cos.shape[-1] // 2
+        first, second = x[:, :parts, :half], x[:, :parts, half:]
+        from_second = second * sin[..., :half]
+        second.mul_(cos[..., half:]).addcmul_(first, sin[..., half:])
+        first.mul_(cos[..., :half]).sub_(from_second)
+        return x
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> Any:
         cos, sin = ctx.saved_tensors
-        half = cos.shape[-1] // 2
-        # The transposed turn: each half is turned by the sine that the other one was turned by.
-        other = torch.cat([sin[..., half:], sin[..., :half]], dim=-1)
-        return _turn(grad.clone(), ctx.parts, cos, other, -other), None, None, None
-
-
-def _turn(
-    x: torch.Tensor, parts: int, cos: torch.Tensor, low: torch.Tensor, high: torch.Tensor
-) -> torch.Tensor:
-    """In place: first half <- first * cos + second * low, second half <- second * cos + first *
-    high, each with its half of cos, low and high."""
-    half = cos.shape[-1] // 2
-    first, second = x[:, :parts, :half], x[:, :parts, half:]
-    from_second = second * low[..., :half]
-    second.mul_(cos[..., half:]).addcmul_(first, high[..., half:])
-    first.mul_(cos[..., :half]).add_(from_second)
-    return x
+        parts, half = ctx.parts, cos.shape[-1] // 2
+        result = torch.empty_like(grad)
+        result[:, parts:] = grad[:, parts:]
+        first, second = grad[:, :parts, :half], grad[:, :parts, half:]
+        to_first, to_second = result[:, :parts, :half], result[:, :parts, half:]
+        torch.mul(first, cos[..., :half], out=to_first).addcmul_(second, sin[..., half:])
+        torch.mul(second, cos[..., half:], out=to_second)
+        to_second.addcmul_(first, sin[..., :half], value=-1)
+        return result, None, None, None
 
 
 # Feeding forward
-
-
-def swiglu(gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
-    """silu(gate) * up."""
-    result: torch.Tensor = _Swiglu.apply(gate, up)
-    return result
-
-
-class _Swiglu(Function):
-    @staticmethod
-    def forward(ctx: Any, gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
-        ctx.save_for_backward(gate, up)
-        return F.silu(gate).mul_(up)
-
-    @staticmethod
-    def backward(ctx: Any, grad: torch.Tensor) -> Any:
-        gate, up = ctx.saved_tensors
-        return _aten.silu_backward(grad * up, gate), F.silu(gate).mul_(grad)
 
 
 class _Activation(NamedTuple):
@@ -142,14 +161,22 @@ _ACTIVATIONS: Final[dict[type, _Activation]] = {
 }
 
 
-def feed_forward(rise: Any, act: Any, fall: Any, x: torch.Tensor) -> torch.Tensor:
-    """fall(act(rise(x))) of two linear layers; only x and the input of `act` are kept."""
-    plain = type(rise) is nn.Linear and type(fall) is nn.Linear and type(act) in _ACTIVATIONS
-    if not plain or rise.bias is None or fall.bias is None or not full_precision(x):
-        other: torch.Tensor = fall(act(rise(x)))
+def feed_forward(norm: Any, rise: Any, act: Any, fall: Any, x: torch.Tensor) -> torch.Tensor:
+    """x + fall(act(rise(norm(x)))) of a LayerNorm and two linear layers.
+
+    Only x and the input of `act` are kept.
+    """
+    fits = (
+        isinstance(norm, nn.LayerNorm)
+        and all(type(each) is nn.Linear and each.bias is not None for each in (rise, fall))
+        and type(act) in _ACTIVATIONS
+        and full_precision(x)
+    )
+    if not fits:
+        other: torch.Tensor = x + fall(act(rise(norm(x))))
         return other
-    weights = (rise.weight, rise.bias, fall.weight, fall.bias)
-    result: torch.Tensor = _FeedForward.apply(x, *weights, _ACTIVATIONS[type(act)])
+    weights = (norm.weight, norm.bias, rise.weight, rise.bias, fall.weight, fall.bias)
+    result: torch.Tensor = _FeedForward.apply(x, *weights, norm.eps, _ACTIVATIONS[type(act)])
     return result
 
 
@@ -158,32 +185,38 @@ class _FeedForward(Function):
     def forward(
         ctx: Any,
         x: torch.Tensor,  # [S, H]
+        norm: torch.Tensor,  # [H]
+        norm_bias: torch.Tensor,
         rise: torch.Tensor,  # [I, H]
         rise_bias: torch.Tensor,
         fall: torch.Tensor,  # [H, I]
         fall_bias: torch.Tensor,
+        eps: float,
         act: _Activation,
     ) -> torch.Tensor:
-        z = torch.addmm(rise_bias, x, rise.t(), beta=act.scale, alpha=act.scale)
-        ctx.save_for_backward(x, z, rise, fall)
-        ctx.act = act
-        return torch.addmm(fall_bias, act.forward(z), fall.t(), alpha=1 / act.scale)
+        normed, mean, shrink = torch.native_layer_norm(x, norm.shape, norm, norm_bias, eps)
+        z = torch.addmm(rise_bias, normed, rise.t(), beta=act.scale, alpha=act.scale)
+        ctx.save_for_backward(x, mean, shrink, z, norm, norm_bias, rise, fall)
+        ctx.eps, ctx.act = eps, act
+        return torch.addmm(fall_bias, act.forward(z), fall.t(), alpha=1 / act.scale).add_(x)
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> Any:
-        x, z, rise, fall = ctx.saved_tensors
-        act, needs = ctx.act, ctx.needs_input_grad
-        grad_fall = (grad.t() @ act.forward(z)).div_(act.scale) if needs[3] else None
+        x, mean, shrink, z, norm, norm_bias, rise, fall = ctx.saved_tensors
+        act, (_, *needs) = ctx.act, ctx.needs_input_grad
+        grad_fall = (grad.t() @ act.forward(z)).div_(act.scale) if needs[4] else None
         # The scales of z and of the result cancel out.
         grad_z = act.backward(grad @ fall, z)
-        return (
-            grad_z @ rise if needs[0] else None,
-            grad_z.t() @ x if needs[1] else None,
-            grad_z.sum(0) if needs[2] else None,
-            grad_fall,
-            grad.sum(0) if needs[4] else None,
-            None,
+        grad_rise = None
+        if needs[2]:
+            grad_rise = grad_z.t() @ F.layer_norm(x, norm.shape, norm, norm_bias, ctx.eps)
+        grad_x, grad_norm, grad_norm_bias = _aten.native_layer_norm_backward(
+            grad_z @ rise, x, norm.shape, mean, shrink, norm, norm_bias, [True, *needs[:2]]
         )
+        grad_bias = grad_z.sum(0) if needs[3] else None
+        grad_fall_bias = grad.sum(0) if needs[5] else None
+        norms = (grad_x.add_(grad), grad_norm, grad_norm_bias)
+        return (*norms, grad_rise, grad_bias, grad_fall, grad_fall_bias, None, None)
 
 
 # Adapters
@@ -194,10 +227,16 @@ def linear(module: Any, x: torch.Tensor) -> torch.Tensor:
     if not _plain_lora(module) or not full_precision(x):
         other: torch.Tensor = module(x)
         return other
-    base = module.base_layer
-    low, high = module.lora_A["default"].weight, module.lora_B["default"].weight
-    scale = module.scaling["default"]
-    result: torch.Tensor = _LoraLinear.apply(x, base.weight, base.bias, low, high, scale)
+    result: torch.Tensor = _LoraLinear.apply(x, None, *_lora_weights(module))
+    return result
+
+
+def gated_linear(module: Any, gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
+    """`linear` of silu(gate) * up, which is made again for the backward pass."""
+    if not _plain_lora(module) or not full_precision(gate):
+        other: torch.Tensor = module(F.silu(gate) * up)
+        return other
+    result: torch.Tensor = _LoraLinear.apply(gate, up, *_lora_weights(module))
     return result
 
 
@@ -215,29 +254,43 @@ def _plain_lora(module: Any) -> bool:
     )
 
 
+def _lora_weights(module: Any) -> tuple[Any, ...]:
+    base = module.base_layer
+    low, high = module.lora_A["default"].weight, module.lora_B["default"].weight
+    return base.weight, base.bias, low, high, module.scaling["default"]
+
+
 class _LoraLinear(Function):
     @staticmethod
     def forward(
         ctx: Any,
         x: torch.Tensor,  # [S, I]
+        up: torch.Tensor | None,  # [S, I]: the input is silu(x) * up
         weight: torch.Tensor,  # [O, I], frozen
         bias: torch.Tensor | None,
         low: torch.Tensor,  # [r, I]
         high: torch.Tensor,  # [O, r]
         scale: float,
     ) -> torch.Tensor:
-        inner = x @ low.t()
-        ctx.save_for_backward(x, inner, weight, low, high)
+        entered = x if up is None else F.silu(x).mul_(up)
+        inner = entered @ low.t()
+        ctx.save_for_backward(x, up, inner, weight, low, high)
         ctx.scale = scale
-        return F.linear(x, weight, bias).addmm_(inner, high.t(), alpha=scale)
+        return F.linear(entered, weight, bias).addmm_(inner, high.t(), alpha=scale)
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> Any:
-        x, inner, weight, low, high = ctx.saved_tensors
+        x, up, inner, weight, low, high = ctx.saved_tensors
         grad_inner = (grad @ high).mul_(ctx.scale)
-        grad_x = (grad @ weight).addmm_(grad_inner, low) if ctx.needs_input_grad[0] else None
         grad_high = (grad.t() @ inner).mul_(ctx.scale)
-        return grad_x, None, None, grad_inner.t() @ x, grad_high, None
+        grad_x, grad_up, entered = None, None, x
+        if ctx.needs_input_grad[0]:
+            grad_x = (grad @ weight).addmm_(grad_inner, low)
+        if grad_x is not None and up is not None:
+            opened = F.silu(x)
+            entered, grad_up = opened * up, opened.mul_(grad_x)
+            grad_x = _aten.silu_backward(grad_x.mul_(up), x)
+        return grad_x, grad_up, None, None, grad_inner.t() @ entered, grad_high, None
 
 
 # Pixels

@@ -1,6 +1,5 @@
 """Packed rows give what padded rows give, and what the library gives: rewards and gradients."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,8 +7,6 @@ import torch
 
 from demo.tiny_vlm import TinySize, tiny_vlm
 from formats.dimensions import VIDEOALIGN
-from models_rm.backbones.registry import adapter_of
-from models_rm.batching import Pieces
 from models_rm.checkpoints import build_network
 from models_rm.collator import Batch, Collator
 from models_rm.config import RewardModelConfig
