@@ -106,8 +106,8 @@ def reliability_panel(found: Examined, rows: Mapping[str, Figures]) -> Panel | N
         about="how often people said it, over how likely the model called it",
         parts=tuple(_reliability_part(found, key, row) for key, row in shown.items()),
         note=(
-            "On the grey line a probability is a frequency. The number is the mean distance from "
-            "it over the three answers. Bands are Wilson intervals of each bin."
+            "On the line called perfect a probability is a frequency. The number is the mean "
+            "distance from it over the three answers. Bands are Wilson intervals of each bin."
         ),
         tables=(
             figures_table("Probabilities and ties", shown, _PROBABILITIES),

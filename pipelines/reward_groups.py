@@ -108,9 +108,9 @@ def correlations_panel(found: Examined, rows: Mapping[str, Figures]) -> Panel | 
 
 def _correlation_chart(title: str, row: Figures) -> charts.Rows:
     found = [
-        (f"{words}{where}", row.get(f"{name}{suffix}"))
+        (label, row.get(f"{name}{suffix}"))
         for name, words in _CORRELATIONS.items()
-        for suffix, where in (("", ""), ("_within_prompts", ", in prompts"))
+        for suffix, label in (("", words), ("_within_prompts", "within prompts"))
     ]
     rows = [
         charts.Row(

@@ -52,7 +52,7 @@ def figures_table(title: str, rows: Mapping[str, Figures], names: Mapping[str, s
 
 def _with_interval(row: Figures, name: str) -> str:
     interval = row.get(f"{name}_interval")
-    return cell(row.get(name)) + (f" {interval_text(interval)}" if interval else "")
+    return cell(row.get(name)) + (f" ({interval_text(interval)})" if interval else "")
 
 
 def interval_text(value: Sequence[float | None] | None) -> str:

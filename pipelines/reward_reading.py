@@ -35,7 +35,9 @@ class Examined:
 
     def rows(self, split: str) -> dict[str, Figures]:
         found = self.evaluation.get(split, {})
-        return {key: row for key, row in found.items() if row.get("pairs")}
+        # A file has its keys by name; people have dimensions in an order.
+        order = [*(key for key in self.titles if key in found), *found]
+        return {key: found[key] for key in dict.fromkeys(order) if found[key].get("pairs")}
 
     def title(self, key: str) -> str:
         return self.titles.get(key, key)
