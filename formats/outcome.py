@@ -34,6 +34,7 @@ class OutputKind(StrEnum):
     PAIRS = "pairs"
     EVALUATION = "evaluation"
     REPORT = "report"
+    LEARNING_CURVE = "learning_curve"  # accuracy over amounts of votes
     BENCHMARK = "benchmark"  # a reward model against the votes of a published benchmark
     INGEST = "ingest"  # what became of each file of a media import
 

@@ -28,6 +28,9 @@ class Command:
 # RUN_DIR is the one argument; the function takes a Supervised and gives an Outcome.
 TRAINERS: Final = {
     "train": Command("models_rm.training:train", "train a reward model"),
+    "learning-curve": Command(
+        "models_rm.learning_curve:learning_curve", "accuracy over growing amounts of votes"
+    ),
     "score": Command("models_rm.scoring_run:score", "score the clips of a generation set"),
     "gather": Command("models_rm.gathering:gather", "make one score set of its chunks"),
     "benchmark": Command("models_rm.benchmarks.running:benchmark", "examine on a benchmark"),

@@ -22,6 +22,15 @@ _FEWEST_SIZES: Final = 3  # as many as the law has numbers
 FARTHEST: Final = 10.0  # times the largest size: what lies beyond is a guess
 _LEVEL: Final = 0.95
 
+# Why no number is given.
+REFUSALS: Final = {
+    "few_sizes": f"it takes {_FEWEST_SIZES} different amounts of votes",
+    "no_rise": "accuracy does not rise clearly over these amounts",
+    "levels_off": "the curve that fits best levels off before that",
+    "too_far": f"it lies beyond {FARTHEST:.0f} times what is there, which is a guess",
+    "no_decisions": "no test pair has a winner",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Law:
@@ -48,7 +57,7 @@ class Forecast:
     """What the next `gain` costs: `more`, likely between `low` and `high`.
 
     `high` None: curves that fit as well never get there, or beyond the farthest that is said.
-    `more` None: `refusal` says why no number is given; `low` is still a bound where there is one.
+    `more` None: `refusal`, a word of REFUSALS, says why; `low` is a bound where there is one.
     """
 
     gain: float
@@ -75,12 +84,12 @@ def forecast(
     """How many more than the largest size for `gain` more accuracy than the law has there."""
     points = _sizes(sizes)
     if len(np.unique(points)) < _FEWEST_SIZES:
-        return Forecast(gain, refusal=f"it takes {_FEWEST_SIZES} different amounts of votes")
+        return Forecast(gain, refusal="few_sizes")
     unit = float(points.max())
     draws = np.asarray(resampled, dtype=np.float64)
     rise = draws[:, points == unit].mean(1) - draws[:, points == points.min()].mean(1)
     if np.quantile(rise, 1 - _LEVEL) <= 0:
-        return Forecast(gain, refusal="the curve does not rise clearly over these amounts")
+        return Forecast(gain, refusal="no_rise")
     law = fit_law(points, accuracies)
     needed = law.size_for(law.at(unit) + gain) - unit
     fits = [Law(a, b, c, unit) for a, b, c in _fit_many(points, draws).tolist()]
@@ -90,14 +99,9 @@ def forecast(
     low, high = np.quantile(costs, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2], method="nearest").tolist()
     low = None if low > farthest else low
     if needed > farthest:
-        return Forecast(gain, low=low, refusal=_too_far(needed))
+        refusal = "too_far" if math.isfinite(needed) else "levels_off"
+        return Forecast(gain, low=low, refusal=refusal)
     return Forecast(gain, needed, low, None if high > farthest else high)
-
-
-def _too_far(needed: float) -> str:
-    if math.isfinite(needed):
-        return f"it lies beyond {FARTHEST:.0f} times what is there, too far to say"
-    return "the curve levels off before that"
 
 
 def band(sizes: Any, resampled: Any, at: Any) -> Array:  # [2, K]

@@ -108,14 +108,11 @@ class Saved:
 
     def refuse_other_config(self, config: RewardModelConfig) -> None:
         """BadConfigError that names the first entry that differs from the config of this state."""
-        now = config.to_json()
-        for key in sorted({*now, *self.config} - _FREE):
-            before, after = _plain(self.config.get(key)), _plain(now.get(key))
-            if before != after:
-                raise BadConfigError(
-                    f"the checkpoint at step {self.progress.step} was made with another config: "
-                    f"{key} was {before!r} and is now {after!r}; start a new run instead"
-                )
+        if found := difference(self.config, config):
+            raise BadConfigError(
+                f"the checkpoint at step {self.progress.step} was made with another config: "
+                f"{found}; start a new run instead"
+            )
 
     def restore(
         self, network: RewardNetwork, optimizer: torch.optim.Optimizer, world: World
@@ -181,6 +178,16 @@ def read(folder: Path) -> Saved:
             path=folder / "state.json",
         )
     return Saved(folder, tensors, Progress(**progress), value["config"])
+
+
+def difference(before: Mapping[str, Any], config: RewardModelConfig) -> str:
+    """The first entry that would change what a run comes to, or nothing."""
+    now = config.to_json()
+    for key in sorted({*now, *before} - _FREE):
+        old, new = _plain(before.get(key)), _plain(now.get(key))
+        if old != new:
+            return f"{key} was {old!r} and is now {new!r}"
+    return ""
 
 
 def _of_rank(name: str, rank: int) -> str:

@@ -1,5 +1,7 @@
 """The training run of a reward model, top to bottom: `python -m models_rm train RUN_DIR`."""
 
+from pathlib import Path
+
 import torch
 
 from formats.errors import FormatError
@@ -20,12 +22,17 @@ def train(run: Supervised) -> Outcome:
         return leave(run, trained(run, config, world))
 
 
-def trained(run: Supervised, config: RewardModelConfig, world: World) -> Trainer:
-    """Train to the last step, or until patience ends; gives the weights that are to be kept."""
+def trained(
+    run: Supervised, config: RewardModelConfig, world: World, *, frames: Path | None = None
+) -> Trainer:
+    """Train to the last step, or until patience ends; gives the weights that are to be kept.
+
+    `frames`: the run directory whose decoded frames are used; without it, those of this run.
+    """
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
-    trainer = Trainer(run, materials.gather(run, config, world), world)
+    trainer = Trainer(run, materials.gather(run, config, world, frames=frames), world)
     config = trainer.config  # Its steps may follow from the number of pairs.
     validates = refuse_without_judge(trainer)
     # Dropout of each process is its own; of one process it goes on as it began.

@@ -83,6 +83,7 @@ class KindSpec:
     queue: QueueName = QueueName.DEFAULT
     threads: int | None = None
     processes: Callable[[Mapping[str, Any]], object] = _alone  # of a config; one torchrun
+    presets: tuple[trainer_configs.NamedConfig, ...] = ()
     upload: str = ""  # entry of the config that an uploaded file fills
     for_leads: bool = False  # leads may start it too, not ML engineers alone
     gathered_by: str = ""
@@ -95,6 +96,16 @@ class KindSpec:
 
     def role(self, name: str) -> Role | None:
         return next((each for each in self.roles if each.names(name)), None)
+
+    def preset(self, name: str) -> dict[str, Any]:
+        """The entries of a named config. InvalidRunConfig with the names for one that is not."""
+        for each in self.presets:
+            if each.name == name:
+                return dict(each.values)
+        there = ", ".join(each.name for each in self.presets) or "none"
+        raise InvalidRunConfig(
+            f"a {self.name} run has no preset {name!r}; there are: {there}"
+        )
 
 
 def trainer(package: str, word: str) -> tuple[str, ...]:
@@ -142,6 +153,20 @@ register(
         output=OutputKind.REWARD_MODEL,
         queue=QueueName.GPU,
         processes=_as_the_config_says,
+        presets=trainer_configs.REWARD_PRESETS,
+    )
+)
+register(
+    KindSpec(
+        "learning_curve",
+        "Measure a learning curve: how many more votes?",
+        trainer_configs.learning_curve,
+        command=trainer("models_rm", "learning-curve"),
+        roles=(Role("snapshot", (OutputKind.SNAPSHOT,)), _VLM),
+        output=OutputKind.LEARNING_CURVE,
+        queue=QueueName.GPU,
+        processes=lambda config: _as_the_config_says(config.get("model", {})),
+        presets=trainer_configs.CURVE_PRESETS,
     )
 )
 register(

@@ -6,6 +6,7 @@ Those modules are standard library only, so the web process stays free of torch.
 import json
 import textwrap
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from models_align.config import AlignmentConfig, GenerationConfig
@@ -17,6 +18,8 @@ from models_rm.config import (
     RewardModelConfig,
     ScoringConfig,
 )
+from models_rm.curve_config import LearningCurveConfig
+from models_rm.presets import PRESETS, Preset
 from pipelines.errors import InvalidRunConfig
 
 MAX_CHARACTERS: Final = 200_000
@@ -28,6 +31,10 @@ class _Config(Protocol):
 
 def reward_model(values: Mapping[str, Any]) -> dict[str, Any]:
     return checked(RewardModelConfig.from_json, values)
+
+
+def learning_curve(values: Mapping[str, Any]) -> dict[str, Any]:
+    return checked(LearningCurveConfig.from_json, values)
 
 
 def scoring(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,6 +68,29 @@ def latent_reward(values: Mapping[str, Any]) -> dict[str, Any]:
 def left_to_the_child(values: Mapping[str, Any]) -> dict[str, Any]:
     """The demo is reached as a process alone: it checks its config itself and ends with 64."""
     return plain(values)
+
+
+@dataclass(frozen=True, slots=True)
+class NamedConfig:
+    """A config to start from, with what it follows. `values` are entries; others have defaults."""
+
+    name: str
+    title: str
+    source: str
+    note: str
+    values: Mapping[str, Any]
+
+
+def _named(preset: Preset, values: Mapping[str, Any]) -> NamedConfig:
+    return NamedConfig(preset.name, preset.title, preset.source, preset.note, values)
+
+
+REWARD_PRESETS: Final = tuple(_named(each, each.changes) for each in PRESETS.values())
+CURVE_PRESETS: Final = tuple(
+    # The backbone is put into a checkpoint by no training of a curve.
+    _named(each, {"model": {k: v for k, v in each.changes.items() if k != "embed_backbone"}})
+    for each in PRESETS.values()
+)
 
 
 def checked(

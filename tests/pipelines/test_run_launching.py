@@ -37,6 +37,7 @@ DJANGO = {
 }
 TRAINERS = {
     "reward_model": ("models_rm", "train"),
+    "learning_curve": ("models_rm", "learning-curve"),
     "scoring": ("models_rm", "score"),
     "scores_gathered": ("models_rm", "gather"),
     "composition": ("models_rm", "compose"),
