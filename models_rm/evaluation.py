@@ -49,7 +49,7 @@ def outputs_of(
     batch_size: int,
     check: Callable[[], None],
 ) -> RowRewards:
-    """As `rewards_of`, with the variances."""
+    """As `rewards_of`, with the variances. A reward that is not finite is a NonFiniteError."""
     was_training = network.training
     network.eval()
     means = [np.empty((0, len(network.keys)))]
@@ -63,6 +63,7 @@ def outputs_of(
         if found.log_variance is not None:
             variances.append(found.log_variance.double().cpu().numpy())
     network.train(was_training)
+    refuse_not_finite(rows, network.keys, np.concatenate(means))
     return RowRewards(np.concatenate(means), np.concatenate(variances) if variances else None)
 
 
@@ -84,7 +85,7 @@ def evaluate_pairs(
     `thresholds`: tie thresholds found on another split; `ceilings`: what one annotator reaches.
     With `log_variance` the probabilities take it into account. `details`: see `figures_of`.
     """
-    refuse_not_finite(pairs, rewards)
+    refuse_not_finite(pairs.rows, pairs.keys, rewards)
     logs = pair_log_probabilities(pairs, rewards, theta, log_variance)
     gaps = rewards[pairs.a] - rewards[pairs.b]
     result = {}
@@ -117,11 +118,11 @@ def _known(log_variance: Rewards) -> Rewards:
     return np.where(absent, -np.inf, log_variance)
 
 
-def refuse_not_finite(pairs: Pairs, rewards: Rewards) -> None:
+def refuse_not_finite(rows: Sequence[Row], keys: Sequence[str], rewards: Rewards) -> None:
     """Name the first clip whose reward is no number: no accuracy is made up for it."""
     bad = np.argwhere(~np.isfinite(rewards))
     if len(bad):
-        row, d = pairs.rows[bad[0][0]], pairs.keys[bad[0][1]]
+        row, d = rows[bad[0][0]], keys[bad[0][1]]
         raise NonFiniteError(
             f"{len(bad)} rewards are not finite numbers; the first is the {d} of "
             f"{row.video.path} for the prompt {row.prompt!r}"

@@ -19,7 +19,7 @@ from formats.errors import FormatError
 from formats.files import sha256_of
 from formats.outcome import ExitCode, Outcome, Output, OutputKind
 from formats.records import GenerationRecord, ScoreRecord
-from formats.supervised import BadConfigError, Supervised
+from formats.supervised import BadConfigError, NonFiniteError, Supervised
 from models_rm.config import BenchmarkConfig, ConfigError, EvaluationConfig, ScoringConfig
 from models_rm.parts import FOLDER, Key, Parts
 from models_rm.scoring import RewardModel
@@ -165,10 +165,16 @@ def generations_of(run: Supervised) -> tuple[Path, dict[Key, GenerationRecord]]:
 
 
 def record_of(model: RewardModel, names: tuple[str, str, str], scored: Scored) -> ScoreRecord:
-    """The score of (video id, prompt id, prompt). What cannot be read has an error, no number."""
+    """The score of (video id, prompt id, prompt). What cannot be read has an error, no number;
+    a reward that is no number is a NonFiniteError, because the model is broken and not the clip."""
     if scored.error is not None or scored.reward is None:
         return ScoreRecord(*names, error="" if scored.error is None else scored.error.message)
     raw = dict(zip(model.dimensions, scored.reward.tolist(), strict=True))
+    for key, value in raw.items():
+        if not np.isfinite(value):
+            raise NonFiniteError(
+                f"the {key} of clip {names[0]!r} for the prompt {names[2]!r} is not a finite number"
+            )
     calibration = model.calibration
     scores = {key: float(calibration.scores(key, np.asarray(value))) for key, value in raw.items()}
     return ScoreRecord(*names, raw=raw, score=scores, std=_deviations(model, scored))

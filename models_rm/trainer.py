@@ -23,7 +23,7 @@ from models_rm.collator import Collator
 from models_rm.data import PairOrder, Pairs, sharing
 from models_rm.distributed import World, part_of_step, spread, take_apart, whole
 from models_rm.errors import CheckpointMismatchError
-from models_rm.evaluation import RowRewards, evaluate_pairs, outputs_of
+from models_rm.evaluation import RowRewards, evaluate_pairs, outputs_of, refuse_not_finite
 from models_rm.materials import Materials, rebuilt
 from models_rm.network import RewardNetwork
 from models_rm.objective import entry_losses, entry_weights, optimizer_for, rate_factor
@@ -134,6 +134,7 @@ class Trainer:
         batch = self.collator([self.clips.read(r) for r in chosen], [r.prompt for r in chosen])
         with self._autocast():
             rewards = self.model(batch.to(self.world.device))
+        refuse_not_finite(chosen, pairs.keys, rewards.mean.detach().double().cpu().numpy())
         first, second = rewards.at(where[: len(part)]), rewards.at(where[len(part) :])
         losses, weights = entry_losses(first, second, pairs, part, self.config, self.network.thetas)
         return losses, weights, (first.mean - second.mean).detach().double().cpu().numpy()

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -16,11 +17,14 @@ from formats.outcome import Outcome
 from formats.records import PreferenceRecord
 from formats.run_dir import Input, RunDir
 from formats.snapshot import write_snapshot
-from formats.supervised import supervise
+from formats.supervised import NonFiniteError, supervise
 from models_rm.checkpoints import read_card
 from models_rm.config import RewardModelConfig
 from models_rm.losses import btt_nll, btt_probabilities
+from models_rm.network import RewardNetwork, Rewards
 from models_rm.scoring import RewardModel
+from models_rm.scoring_run import record_of
+from models_rm.streaming import Scored
 from models_rm.thetas import Thetas
 from models_rm.training import train
 from tests.models_rm.preferences import said
@@ -219,3 +223,33 @@ def test_a_snapshot_keeps_what_annotators_are_worth(tmp_path: Path) -> None:
     write_snapshot(tmp_path / "bad", VIDEOALIGN, [], {}, {"x": {"VQ": 1.5}})
     with pytest.raises(FormatError, match="the reliability of 'x' on VQ must be from 0 to 1, got"):
         read_snapshot(tmp_path / "bad")
+
+
+def test_a_reward_that_is_no_number_is_named_with_its_clip(
+    make_run: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    healthy = RewardNetwork.rewards_at
+
+    def broken(network: RewardNetwork, states: torch.Tensor) -> Rewards:
+        found = healthy(network, states)
+        found.mean.data[-1, 1] = float("nan")
+        return found
+
+    monkeypatch.setattr(RewardNetwork, "rewards_at", broken)
+    outcome = finished(make_run())
+    assert outcome.reason == "non_finite"
+    assert "rewards are not finite numbers; the first is the MQ of clip" in outcome.message
+    assert "for the prompt 'prompt" in outcome.message
+
+
+def test_a_score_that_is_no_number_is_no_score(model_of_run: RewardModel) -> None:
+    scored = Scored(0, np.array([1.0, np.nan, 0.0]), None)
+    with pytest.raises(NonFiniteError, match="the MQ of clip 'v' for the prompt 'a cat' is no"):
+        record_of(model_of_run, ("v", "p", "a cat"), scored)
+
+
+@pytest.fixture
+def model_of_run(make_run: Make) -> RewardModel:
+    run = make_run(steps=1)
+    finished(run)
+    return RewardModel.load(run.outputs / "reward_model")
