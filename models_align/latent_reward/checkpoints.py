@@ -124,9 +124,11 @@ def card_for_people(card: LatentRewardCard) -> str:
     head = f"""\
 # Latent reward model: {", ".join(card.dimensions)}
 
-The first {card.trunk["config"]["num_layers"]} blocks of `{card.generator.source}` ({config.trunk})
-and a head per dimension, loss `{config.loss}`, {card.steps} steps of {config.pairs_per_step} pairs
-of `{card.labels_sha256}`. Trained on {noise}.
+- Generator `{card.generator.source}`; of its first blocks {card.trunk["config"]["num_layers"]},
+  learning: {config.trunk}; a head per dimension, pooling by {config.pooling}.
+- Loss `{config.loss}`, {card.steps} steps of {config.pairs_per_step} pairs of
+  `{card.labels_sha256}`.
+- Trained on {noise}.
 
 Rewards are differences in log-odds; they have no zero of their own. The table is of the {split}
 prompts, with fixed noise; intervals are bootstrapped over prompts.

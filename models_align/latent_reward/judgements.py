@@ -66,20 +66,21 @@ class Judgements:
             prompts=tuple(each.prompt for each in pairs),
         )
 
-    def first(self, count: int) -> Self:
-        """The first pairs alone, with all rows kept that they need."""
-        rows, where = np.unique(
-            np.concatenate([self.a[:count], self.b[:count]]), return_inverse=True
-        )
-        half = len(where) // 2
+    def some(self, count: int) -> Self:
+        """At most so many pairs, evenly spread over all of them, with the rows that they need."""
+        if count >= len(self):
+            return self
+        kept = np.linspace(0, len(self) - 1, count).round().astype(int)
+        rows, ends = np.unique(np.stack([self.a[kept], self.b[kept]]), return_inverse=True)
+        a, b = ends.reshape(2, count)
         return type(self)(
             keys=self.keys,
             rows=tuple(self.rows[row] for row in rows),
-            a=where[:half],
-            b=where[half:],
-            preference=self.preference[:count],
-            valid=self.valid[:count],
-            prompts=self.prompts[:count],
+            a=a,
+            b=b,
+            preference=self.preference[kept],
+            valid=self.valid[kept],
+            prompts=tuple(self.prompts[pair] for pair in kept),
         )
 
 

@@ -49,7 +49,7 @@ def train_latent_reward(run: Supervised) -> Outcome:
 def _leave(run: Supervised, trainer: Trainer) -> Outcome:
     config, steps = trainer.config, trainer.take_kept_weights()
     merge_lora(trainer.network.trunk)
-    trainer.splits["training_examined"] = trainer.splits["train"].first(config.eval_pairs)
+    trainer.splits["training_examined"] = trainer.splits["train"].some(config.eval_pairs)
     curve: dict[str, Curve] = {}
     for split in SPLITS:
         if len(trainer.splits[split]):

@@ -197,7 +197,7 @@ def set_up(run: Supervised, config: LatentRewardConfig, generator: Generator) ->
         run.dir.input(role) if run.dir.has_input(role) else None for role in ("snapshot", "pairs")
     )
     splits = judgements_of(snapshot, pairs, config.dimensions)
-    splits["validation_while_training"] = splits["validation"].first(config.eval_pairs)
+    splits["validation_while_training"] = splits["validation"].some(config.eval_pairs)
     if config.patience and not len(splits["validation"]):
         raise BadConfigError("patience needs validation prompts, and the labels have none")
     return Trainer(run, config, splits, generator)

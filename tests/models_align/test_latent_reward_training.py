@@ -175,6 +175,18 @@ def test_invalid_labels_never_count_and_ties_only_where_the_loss_knows_them(
     assert (found._losses(batch)[~valid] == 0).all()
 
 
+def test_a_part_of_the_judgements_is_spread_over_all_of_them(latent_reward_run):
+    pairs = trainer(latent_reward_run("run", {})).splits["train"]
+    part = pairs.some(3)
+    for mine, whole in zip(range(3), (0, 4, 8), strict=True):
+        assert part.prompts[mine] == pairs.prompts[whole]
+        assert part.preference[mine] == pairs.preference[whole]
+        for one, all_ in ((part.a, pairs.a), (part.b, pairs.b)):
+            assert part.rows[one[mine]] == pairs.rows[all_[whole]]
+    assert len(part.rows) < len(pairs.rows)
+    assert pairs.some(9) is pairs
+
+
 def test_a_dimension_without_any_label_is_refused(latent_reward_run):
     with pytest.raises(FormatError, match="no pair of the split 'train' has a label for odd"):
         train_latent_reward(Supervised(latent_reward_run("run", {"dimensions": ["odd"]})))
