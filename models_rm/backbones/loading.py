@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer
 
 from models_rm.backbones.registry import adapter_of
@@ -11,11 +12,18 @@ from models_rm.errors import BackboneMissingError
 
 
 def load_backbone(source: str, dtype: str) -> tuple[Any, Any]:
-    """(backbone without language head, tokenizer) from a folder or a hub id; safetensors only."""
+    """(backbone without language head, tokenizer) from a folder or a hub id; safetensors only.
+
+    BackboneMissingError where there is none, where a file is damaged, and where a tensor is missing
+    or of another shape: the library would fill it with chance and say so only in its log.
+    """
     try:
         tokenizer = AutoTokenizer.from_pretrained(source)
-        model = AutoModelForImageTextToText.from_pretrained(
-            source, dtype=getattr(torch, dtype), use_safetensors=True
+        model, loaded = AutoModelForImageTextToText.from_pretrained(
+            source,
+            dtype=getattr(torch, dtype),
+            use_safetensors=True,
+            output_loading_info=True,
         )
     except (OSError, ValueError) as error:
         kind = "folder" if Path(source).is_absolute() else "hub id or folder"
@@ -23,7 +31,17 @@ def load_backbone(source: str, dtype: str) -> tuple[Any, Any]:
             f"backbone {source!r} is not there: "
             f"no vision-language model can be loaded from this {kind}"
         ) from error
+    except (SafetensorError, RuntimeError) as error:
+        raise BackboneMissingError(
+            f"the weights of the backbone {source!r} cannot be used: they are damaged, or of "
+            "another shape than its config says"
+        ) from error
     adapter_of(model.config)
+    missing = sorted(name for name in loaded["missing_keys"] if not name.startswith("lm_head"))
+    if missing:
+        raise BackboneMissingError(
+            f"the backbone {source!r} lacks {len(missing)} of its tensors, {missing[0]} first"
+        )
     return model.model, tokenizer
 
 

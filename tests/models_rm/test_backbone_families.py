@@ -1,5 +1,6 @@
 """What an adapter promises, and that a fourth family needs nothing but one."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from peft.tuners.lora import LoraLayer
+from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoTokenizer, Qwen3VLMoeConfig, Qwen3VLMoeForConditionalGeneration
 
@@ -91,6 +93,42 @@ def test_a_family_that_nobody_knows_is_named() -> None:
 
     with pytest.raises(BackboneMissingError, match="'llava' is not supported; expected qwen2_5_vl"):
         registry.adapter_of(Config())
+
+
+def damaged(folder: Path, backbone: Path, change: Callable[[dict[str, torch.Tensor]], Any]) -> Path:
+    shutil.copytree(backbone, folder)
+    path = folder / "model.safetensors"
+    weights = {name: tensor.clone() for name, tensor in load_file(path).items()}
+    change(weights)
+    save_file(weights, path, metadata={"format": "pt"})
+    return folder
+
+
+def test_a_backbone_that_lacks_a_tensor_is_not_filled_with_chance(
+    tmp_path: Path, backbone_folder: Callable[..., Path]
+) -> None:
+    name = "model.language_model.norm.weight"
+    folder = damaged(
+        tmp_path / "short", backbone_folder("qwen3_vl"), lambda weights: weights.pop(name)
+    )
+    sentence = rf"the backbone '{folder}' lacks 1 of its tensors, {name} first"
+    with pytest.raises(BackboneMissingError, match=sentence):
+        load_backbone(str(folder), "float32")
+
+
+def test_a_backbone_whose_weights_are_damaged_is_named(
+    tmp_path: Path, backbone_folder: Callable[..., Path]
+) -> None:
+    def narrow(weights: dict[str, torch.Tensor]) -> None:
+        weights["model.language_model.norm.weight"] = torch.zeros(3)
+
+    folder = damaged(tmp_path / "narrow", backbone_folder("qwen3_vl"), narrow)
+    with pytest.raises(BackboneMissingError, match="narrow' cannot be used: they are damaged, or"):
+        load_backbone(str(folder), "float32")
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(BackboneMissingError, match="cannot be used: they are damaged"):
+        load_backbone(str(folder), "float32")
 
 
 # A fourth family. Its adapter is all that has to be written.

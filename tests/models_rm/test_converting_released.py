@@ -18,6 +18,8 @@ from models_rm import __main__ as door
 from models_rm.checkpoints import load_folder
 from models_rm.collator import Batch, Collator, opening_of
 from models_rm.errors import CheckpointMismatchError
+from models_rm.families import QWEN2_VL
+from models_rm.patches import normalised
 from models_rm.prompts import PromptSlot, RewardToken
 from models_rm.released.converting import convert
 from models_rm.video import Clip
@@ -106,7 +108,7 @@ class LookAlike:
             input_ids=ids,
             attention_mask=torch.ones_like(ids),
             position_ids=torch.arange(ids.shape[1]).expand(3, 1, -1),
-            pixel_values_videos=batch.pixel_values_videos,
+            pixel_values_videos=normalised(batch.pixel_values_videos, QWEN2_VL),
             video_grid_thw=batch.video_grid_thw,
             mm_token_type_ids=torch.where(ids == video, 2, 0).int(),
         ).last_hidden_state
