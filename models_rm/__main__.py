@@ -14,7 +14,7 @@ from typing import Final
 from formats.errors import FormatError
 from formats.outcome import ExitCode, Outcome
 from formats.run_dir import RunDir
-from formats.supervised import BadConfigError, Supervised, supervise
+from formats.supervised import BadConfigError, NonFiniteError, Supervised, supervise
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,12 @@ TOOLS: Final = {
     "clip": Command("models_rm.clip_tool:main", "score single clips"),
     "convert": Command("models_rm.released.converting:main", "convert a released VideoReward"),
     "describe": Command("models_rm.describing:main", "parameters and memory of a backbone"),
+}
+
+_CODES: Final[dict[type[Exception], ExitCode]] = {
+    BadConfigError: ExitCode.BAD_CONFIG,
+    FormatError: ExitCode.BAD_DATA,
+    NonFiniteError: ExitCode.NON_FINITE,
 }
 
 
@@ -83,9 +89,9 @@ def _use(name: str, arguments: Sequence[str]) -> int:
     """A tool ends like a trainer: 0, or one sentence and a code that says whose fault it was."""
     try:
         code: int = resolve_name(TOOLS[name].function)(list(arguments))
-    except (BadConfigError, FormatError) as error:
+    except tuple(_CODES) as error:
         print(f"python -m models_rm {name}: {error}", file=sys.stderr)
-        return ExitCode.BAD_CONFIG if isinstance(error, BadConfigError) else ExitCode.BAD_DATA
+        return next(code for kind, code in _CODES.items() if isinstance(error, kind))
     except KeyboardInterrupt:
         return 130
     return code
