@@ -8,8 +8,9 @@ from django.urls import reverse
 
 from formats.outcome import OutputKind
 from pipelines.models import Artifact, Run
-from pipelines.reward_panels import page_of
-from pipelines.reward_reading import card_of, examined, others_of, read
+from pipelines.reward_learning import learning_panel
+from pipelines.reward_panels import RewardPage, page_of
+from pipelines.reward_reading import card_of, curve_of, examined, others_of, read
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ def of_run(run: Run, outputs: list[Artifact], *, beside: int | None) -> dict[str
     """
     found = examined(run, outputs)
     if found is None:
-        return {}
+        return _of_curve(outputs)
     model = next((each for each in outputs if each.kind == OutputKind.REWARD_MODEL), None)
     others = others_of(model) if model is not None else []
     other = next((each for each in others if each.pk == beside), None)
@@ -43,6 +44,16 @@ def of_run(run: Run, outputs: list[Artifact], *, beside: int | None) -> dict[str
         "others": [Other(each.pk, _title(each)) for each in others],
         "beside_id": other.pk if other is not None else None,
     }
+
+
+def _of_curve(outputs: list[Artifact]) -> dict[str, Any]:
+    """A run that trained many models to learn what more votes would bring."""
+    for artifact in outputs:
+        content = curve_of(artifact)
+        if content is not None:
+            panel = learning_panel(content, artifact.meta.get("words", {}))
+            return {"reward": RewardPage(alarms=(), panels=(panel,), probes=())}
+    return {}
 
 
 def _title(artifact: Artifact) -> str:

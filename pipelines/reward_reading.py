@@ -12,6 +12,7 @@ from pipelines.models import Artifact, Run
 from pipelines.registry import path_of
 
 CARD: Final = "reward_card/1"  # models_rm.cards
+CURVE: Final = "learning_curve/1"  # models_rm.learning_curve
 EVALUATION: Final = "reward_evaluation/2"  # models_rm.evaluation_run
 # Held-out prompts first: what was found on others says less.
 SPLITS: Final = ("test", "validation", "train")
@@ -73,6 +74,16 @@ def read(artifact: Artifact) -> Examined | None:
     except FormatError:
         return None
     return None
+
+
+def curve_of(artifact: Artifact) -> dict[str, Any] | None:
+    """The file of a learning curve; None for anything else, and where it is damaged or gone."""
+    if artifact.kind != OutputKind.LEARNING_CURVE:
+        return None
+    try:
+        return read_json(path_of(artifact), CURVE)
+    except FormatError:
+        return None
 
 
 def _of(content: Mapping[str, Any]) -> Examined:
