@@ -65,7 +65,10 @@ class Trainer:
     @property
     def theta(self) -> list[float]:
         """Per dimension, as it is now."""
-        values: list[float] = whole(self.network.thetas.values().detach()).double().tolist()
+        thetas = self.network.thetas
+        if not thetas.learned:  # as it was given, not as float32 has it
+            return list(thetas.by_key(self.network.keys).values())
+        values: list[float] = whole(thetas.values().detach()).double().tolist()
         return values
 
     # One step

@@ -59,7 +59,8 @@ def losses(run: RunDir) -> dict[int, float]:
 
 
 def test_two_processes_with_a_sharded_model_equal_one(make_run: Make) -> None:
-    settings = {**SMALL, "learn_theta": True, "keep": "best", "accumulation": 2}
+    learned = {"learn_theta": True, "uncertainty": True}
+    settings = {**SMALL, **learned, "keep": "best", "accumulation": 2}
     one = make_run("one", **settings)
     assert supervise(train, one) == 0
     two = make_run("two", **settings, processes=2, sharding="fsdp")
