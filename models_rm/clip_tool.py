@@ -13,6 +13,7 @@ from typing import Any
 
 from formats.outcome import ExitCode
 from models_rm.scoring import RewardModel, total
+from models_rm.scoring_run import record_of
 from models_rm.streaming import Limits, Scored, Task, stream
 
 
@@ -51,18 +52,21 @@ def score_files(
     rows: list[dict[str, Any]] = [{} for _ in files]
     for batch in stream(model, [Task(file, prompt) for file in files], Limits()):
         for each in batch:
-            rows[each.row] = _row(model, files[each.row], each, raw=raw)
+            rows[each.row] = _row(model, files[each.row], prompt, each, raw=raw)
     return rows
 
 
-def _row(model: RewardModel, file: Path, scored: Scored, *, raw: bool) -> dict[str, Any]:
-    row: dict[str, Any] = {"file": str(file), "scores": {}, "total": None, "error": ""}
-    if scored.error is not None or scored.reward is None:
-        return {**row, "error": "" if scored.error is None else scored.error.message}
-    values = dict(zip(model.dimensions, scored.reward.tolist(), strict=True))
-    if not raw:
-        values = {key: float(model.calibration.scores(key, value)) for key, value in values.items()}
+def _row(
+    model: RewardModel, file: Path, prompt: str, scored: Scored, *, raw: bool
+) -> dict[str, Any]:
+    record = record_of(model, (str(file), "", prompt), scored)
+    row: dict[str, Any] = {"file": str(file), "scores": {}, "total": None, "error": record.error}
+    if record.error:
+        return row
+    values = record.raw if raw else record.score
     row |= {"scores": values, "total": total(values)}
+    if record.std:
+        row["std"] = record.std
     return {**row, "slower_than_the_training": True} if scored.slow else row
 
 
