@@ -48,6 +48,7 @@ def card_of(card: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
         "evaluation": facts.evaluation or card["evaluation"],
         "probes": list(facts.probes),
         "limits": limits(card, facts),
+        "converted": card.get("converted", {}),
     }
 
 
@@ -70,11 +71,24 @@ def markdown(content: Mapping[str, Any]) -> str:
 
 def _summary(content: Mapping[str, Any]) -> str:
     settings, backbone = content["settings"], content["backbone"]
+    if content.get("converted"):
+        return _origin(content["converted"], backbone)
     snapshot = content["data"]["snapshot_sha256"]
     return (
         f"Backbone `{backbone['source']}` ({backbone['model_type']}), loss "
         f"{_loss(settings['loss'])}, {settings['steps']} steps of {settings['pairs_per_step']} "
         f"pairs of the snapshot `{snapshot}`."
+    )
+
+
+def _origin(converted: Mapping[str, Any], backbone: Mapping[str, Any]) -> str:
+    """Of a model that was trained elsewhere. How long, and on what, its files do not say."""
+    files = ", ".join(f"`{name}` {sha256[:16]}" for name, sha256 in converted["sha256"].items())
+    left_out = ", ".join(f"`{name}`: {why}" for name, why in converted["left_out"].items())
+    return (
+        f"Converted from {converted['from']}, `{converted['checkpoint']}`, which names the "
+        f"backbone `{converted['backbone']}`; here on `{backbone['source']}` "
+        f"({backbone['model_type']}). Files (sha256): {files}. Left out: {left_out or 'nothing'}."
     )
 
 
@@ -208,6 +222,8 @@ def _settings(content: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
         f"Scores are (reward - mean) / std with the values of the {calibration['source']} split "
         f"({calibration['clips']} clips)."
     )
+    if content.get("converted"):
+        source = f"Scores are (reward - mean) / std; the values are {calibration['source']}."
     lines = [
         (
             f"frames: {rule['fps']:g} per second, {rule['min_frames']} to {rule['max_frames']}, "

@@ -209,6 +209,10 @@ def test_the_card_says_what_a_score_of_the_release_means(source: Path, backbone:
     assert set(card.converted["sha256"]) == {"model_config.json", "model.pth"}
     assert list(card.converted["left_out"].values()) == ["the language head is not used"]
     assert not set(TOKENS) & set(tokenizer.get_vocab())
+    told = (source.parent / "model" / "README.md").read_text()
+    assert "Converted from VideoReward as released" in told
+    assert "`checkpoint-11352`, which names the backbone `Qwen/Qwen2-VL-2B-Instruct`" in told
+    assert "the values are released." in told
 
 
 def test_the_text_is_the_one_of_the_file_and_its_code_is_not_run(
