@@ -244,14 +244,16 @@ def test_a_gradient_that_is_not_finite_stops_before_the_step(
     make_run: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_run(steps=3, probe_pairs=0)
-    clipped = Trainer._clipped_norm
+    clipped, step = Trainer._clipped_norm, torch.optim.AdamW.step
     stepped: list[int] = []
-    step = torch.optim.AdamW.step
+
+    def count(self: Any, *args: Any) -> Any:
+        stepped.append(1)
+        return step(self, *args)
+
     monkeypatch.setattr(
         Trainer, "_clipped_norm", lambda self: clipped(self) if self.step < 2 else float("inf")
     )
-    monkeypatch.setattr(
-        torch.optim.AdamW, "step", lambda self, *a: (stepped.append(1), step(self, *a))[1]
-    )
+    monkeypatch.setattr(torch.optim.AdamW, "step", count)
     assert "gradient of step 2 is not a finite number" in refusal(run, ExitCode.NON_FINITE)
     assert len(stepped) == 1
