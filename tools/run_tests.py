@@ -15,11 +15,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
+
 from tools.services import postgres
 
 ROOT = Path(__file__).resolve().parent.parent
 ON_POSTGRES = ["tests/annotation", "tests/pipelines", "tests/loop/test_through_celery.py"]
-SQLITE = {"DATABASE_URL": "", "TIEBREAK_TEST_ENGINE": "sqlite"}
 REST = "not e2e and not gpu"
 NOTHING_TO_RUN = 5  # pytest's exit code
 MEMORY = Path("/dev/shm")  # noqa: S108, on purpose: what tests write is gone with them
@@ -40,11 +41,18 @@ def workers(*, more: int) -> str:
 def scratch() -> Iterator[str]:
     """Where tests write. Much is fsynced as in production, and on a busy disk tests wait for that
     two thirds of their time; where memory has the room, they wait for nothing."""
-    roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > _ROOM
     with tempfile.TemporaryDirectory(
-        prefix="tiebreak-", dir=MEMORY if roomy else None, ignore_cleanup_errors=True
+        prefix="tiebreak-", dir=MEMORY if _bears_tests(MEMORY) else None, ignore_cleanup_errors=True
     ) as folder:
+        Path(folder).chmod(0o711)  # PostgreSQL lies in it, and runs as somebody else
         yield folder
+
+
+def _bears_tests(folder: Path) -> bool:
+    """Room, and leave to start programs: the servers of the tests are copied there."""
+    if not folder.is_dir() or os.statvfs(folder).f_flag & os.ST_NOEXEC:
+        return False
+    return shutil.disk_usage(folder).free > _ROOM
 
 
 def run(
@@ -71,6 +79,35 @@ def run(
     return process.returncode, counts
 
 
+def migrated(url: str) -> None:
+    """All tables, for the workers to copy."""
+    environment = {**os.environ, "DATABASE_URL": url}
+    command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True)
+
+
+def on_sqlite() -> dict[str, str]:
+    template = Path(tempfile.gettempdir()) / "template.sqlite3"
+    migrated(f"sqlite:///{template}")
+    return {
+        "DATABASE_URL": "",
+        "TIEBREAK_TEST_ENGINE": "sqlite",
+        "TIEBREAK_TEST_TEMPLATE": str(template),
+    }
+
+
+def on_postgres(url: str) -> dict[str, str]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE template_of_tests")
+    migrated(f"{url.rpartition('/')[0]}/template_of_tests")
+    return {
+        "DATABASE_URL": url,
+        "TIEBREAK_TEST_POSTGRES_URL": url,
+        "TIEBREAK_TEST_ENGINE": "postgresql",
+        "TIEBREAK_TEST_TEMPLATE": "template_of_tests",
+    }
+
+
 def main() -> int:
     with scratch() as folder:
         tempfile.tempdir = os.environ["TMPDIR"] = folder
@@ -82,16 +119,12 @@ def run_all(given: list[str]) -> int:
     paths = [each for each in given if (ROOT / each.partition("::")[0]).exists()]
     passes: list[tuple[int, dict[str, int]]] = []
     # A broker belongs to production, and so to PostgreSQL; a browser needs one engine only.
-    passes.append(run("browser", ["-m", "e2e and not gpu", *given], SQLITE, more=0))
-    passes.append(run("SQLite", ["-m", REST, *given], SQLITE, more=1))
+    sqlite = on_sqlite()
+    passes.append(run("browser", ["-m", "e2e and not gpu", *given], sqlite, more=0))
+    passes.append(run("SQLite", ["-m", REST, *given], sqlite, more=1))
     with postgres() as url:
-        environment = {
-            "DATABASE_URL": url,
-            "TIEBREAK_TEST_POSTGRES_URL": url,
-            "TIEBREAK_TEST_ENGINE": "postgresql",
-        }
         folders = [] if paths else ON_POSTGRES
-        passes.append(run("PostgreSQL", ["-m", REST, *given, *folders], environment, more=1))
+        passes.append(run("PostgreSQL", ["-m", REST, *given, *folders], on_postgres(url), more=1))
     total: Counter[str] = Counter()
     for _, counts in passes:
         total.update(counts)
