@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from models_rm.benchmarks.published import published_figures
+
 _NOTHING = "–"
 
 
@@ -53,11 +55,8 @@ def _paper_form(result: Mapping[str, Any], names: Sequence[str]) -> str:
 
 
 def _printed(figures: Mapping[str, Any], column: Mapping[str, str]) -> str:
-    """A published figure; where one vote stands for a clip, it is that of TA, as in the paper."""
-    name = column["label"]
-    if name not in figures or (name == "vote" and column["dimension"] != "TA"):
-        return _NOTHING
-    return " / ".join(_percent(each) for each in figures[name])
+    found = published_figures(figures, column)
+    return _NOTHING if found is None else " / ".join(_percent(each) for each in found)
 
 
 def _both(figures: Mapping[str, Any]) -> str:

@@ -5,10 +5,11 @@ VideoReward is used by its TA score alone, at 2 frames per second and 256 x 256 
 that the paper does not print is None.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from models_rm.benchmarks.pairs import GENAI, REWARDBENCH
+from models_rm.benchmarks.pairs import GENAI, REWARDBENCH, VOTE
 
 SOURCE: Final = "arXiv 2501.13918"
 PAIRS: Final = {REWARDBENCH: 26_457, GENAI: 1_891}
@@ -66,3 +67,13 @@ _GENAI: Final = (
     _of("VideoReward", vote=(49.41, 72.89)),
 )
 PUBLISHED: Final = {REWARDBENCH: _REWARDBENCH, GENAI: _GENAI}
+
+
+def published_figures(
+    figures: Mapping[str, tuple[float | None, float | None]], column: Mapping[str, str]
+) -> tuple[float | None, float | None] | None:
+    """(with ties, without ties) of a column of our table. Where one vote stands for a clip, what is
+    published is that of TA, as the paper has it; other dimensions have nothing beside them."""
+    if column["label"] == VOTE and column["dimension"] != "TA":
+        return None
+    return figures.get(column["label"])

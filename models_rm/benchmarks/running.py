@@ -18,6 +18,7 @@ from formats.records import ScoreRecord
 from formats.supervised import Supervised
 from models_rm.benchmarks.markdown import table_of
 from models_rm.benchmarks.pairs import Benchmark, Clip, Key, located
+from models_rm.benchmarks.published import published_figures
 from models_rm.benchmarks.reading import read_benchmark
 from models_rm.benchmarks.results import Model, Resampling, results_of
 from models_rm.benchmarks.score_files import Scores, read_scores, write_scores
@@ -28,6 +29,7 @@ from models_rm.scoring_run import Pace, config_of, loaded, record_of
 from models_rm.streaming import Limits, Task, stream
 
 SCHEMA: Final = "reward_benchmark/1"
+_FIGURES: Final = ("accuracy_with_ties", "accuracy_without_ties")  # as they are published
 _NAMED: Final = 5  # clips that cannot be read are named, at most so many
 
 
@@ -106,30 +108,41 @@ def fill(folder: Path, found: Examined) -> None:
 
 
 def summary_of(result: Mapping[str, Any]) -> dict[str, Any]:
-    """The figures of the run page: what is reached with and without ties, beside chance."""
-    summary: dict[str, Any] = {
+    """The figures of the run page: with and without ties, chance and what is published beside."""
+    return {
         "benchmark": result["benchmark"],
         "pairs": result["pairs"],
         "clips": result["clips"],
+        **{name: _column_of_page(result, name) for name in _FIGURES},
     }
-    for name in ("accuracy_with_ties", "accuracy_without_ties"):
-        rows = {
-            model["name"]: {
-                column: figures[name]
-                for column, figures in model["columns"].items()
-                if figures["pairs"]
-            }
-            for model in result["models"]
+
+
+def _column_of_page(result: Mapping[str, Any], name: str) -> dict[str, dict[str, float]]:
+    """Model (or chance) -> column -> accuracy."""
+    rows = {
+        model["name"]: {
+            column: figures[name]
+            for column, figures in model["columns"].items()
+            if figures["pairs"]
         }
-        chance = {
-            column: each["random"] if name == "accuracy_with_ties" else 0.5
-            for column, each in result["baselines"].items()
-        }
-        summary[name] = {**rows, "random": chance}
-    summary["accuracy_with_ties"]["always a tie"] = {
-        column: each["always_tie"] for column, each in result["baselines"].items()
+        for model in result["models"]
     }
-    return summary
+    chance = result["baselines"]
+    if name == "accuracy_with_ties":
+        rows["random"] = {column: each["random"] for column, each in chance.items()}
+        rows["always a tie"] = {column: each["always_tie"] for column, each in chance.items()}
+    else:
+        rows["random"] = dict.fromkeys(chance, 0.5)
+    for each in result["published"]["models"]:
+        found = {
+            column["name"]: figures[_FIGURES.index(name)]
+            for column in result["columns"]
+            if (figures := published_figures(each["figures"], column)) is not None
+        }
+        shown = {column: value for column, value in found.items() if value is not None}
+        if shown:
+            rows[f"{each['model']} (published)"] = shown
+    return rows
 
 
 def _inside(media_root: Path, config: BenchmarkConfig) -> BenchmarkConfig:
