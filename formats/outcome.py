@@ -35,6 +35,7 @@ class OutputKind(StrEnum):
     EVALUATION = "evaluation"
     REPORT = "report"
     LEARNING_CURVE = "learning_curve"  # accuracy over amounts of votes
+    REWARD_EVALUATION = "reward_evaluation"  # a reward model against the votes of a snapshot
     BENCHMARK = "benchmark"  # a reward model against the votes of a published benchmark
     INGEST = "ingest"  # what became of each file of a media import
 

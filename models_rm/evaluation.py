@@ -1,6 +1,7 @@
 """A reward model against what people said: the numbers of the report, per dimension."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +12,12 @@ from formats.supervised import NonFiniteError
 from models_rm.collator import Collator
 from models_rm.data import Clips, Pairs, Row
 from models_rm.figures import Judged, Resampling, ceiling_figures, correlations, figures_of
-from models_rm.metrics import HumanCeiling, btt_log_probabilities
+from models_rm.metrics import (
+    HumanCeiling,
+    accuracy_without_ties,
+    btt_log_probabilities,
+    compare,
+)
 from models_rm.network import RewardNetwork
 
 Rewards = NDArray[np.float64]
@@ -99,6 +105,25 @@ def evaluate_pairs(
         ceiling = ceiling_figures((ceilings or {}).get(key))
         result[key] = {**found, **correlations(pairs, rewards, d), **ceiling}
     return result
+
+
+def compare_models(
+    pairs: Pairs, first: Rewards, second: Rewards, *, bootstrap: int = 1000, seed: int = 0
+) -> dict[str, dict[str, float]]:
+    """Two models on the same pairs: per dimension their accuracies without ties, the difference
+    first - second with its interval, and a p-value. A dimension without decided pairs is left out.
+    """
+    found = {}
+    for d, key in enumerate(pairs.keys):
+        valid = np.flatnonzero(pairs.valid[:, d])
+        human = pairs.preference[valid, d]
+        one, two = ((raw[pairs.a, d] - raw[pairs.b, d])[valid] for raw in (first, second))
+        prompts = [pairs.prompts[n] for n in valid]
+        between = compare(human, one, two, prompts, resamples=bootstrap, seed=seed)
+        if between is not None:
+            mine, theirs = accuracy_without_ties(human, one), accuracy_without_ties(human, two)
+            found[key] = {"first": mine, "second": theirs, **asdict(between)}
+    return found
 
 
 def pair_log_probabilities(

@@ -1,11 +1,12 @@
 """`python -m models_rm evaluate RUN_DIR`: a reward model against one split of a snapshot."""
 
 from collections.abc import Sequence
-from typing import Final
+from dataclasses import asdict
+from typing import Any, Final
 
 import numpy as np
 
-from formats.files import write_json
+from formats.files import sha256_of, write_json
 from formats.outcome import ExitCode, Outcome, Output, OutputKind
 from formats.snapshot import read_snapshot
 from formats.supervised import Supervised
@@ -13,8 +14,8 @@ from models_rm.card_facts import ceilings_of
 from models_rm.config import EvaluationConfig
 from models_rm.data import Pairs, pairs_of
 from models_rm.errors import CheckpointMismatchError
-from models_rm.evaluation import evaluate_pairs
-from models_rm.examining import probe
+from models_rm.evaluation import compare_models, evaluate_pairs
+from models_rm.examining import dimensions_of, probe
 from models_rm.figures import without_details
 from models_rm.probes import alarms
 from models_rm.scoring import RewardModel
@@ -25,18 +26,20 @@ SCHEMA: Final = "reward_evaluation/2"
 
 
 def evaluate(run: Supervised) -> Outcome:
+    """Figures with intervals, the human ceiling, the probes; against a second model where there is
+    an input `other`."""
     config = config_of(run, EvaluationConfig.from_json)
     model = loaded(run, config)
     snapshot = read_snapshot(run.dir.input("snapshot"))
-    _refuse_other_dimensions(model, snapshot.dimensions.keys)
     chosen = [record for record in snapshot.records if record.split == config.split]
+    _refuse_other_dimensions(model, snapshot.dimensions.keys)
     pairs = pairs_of(chosen, model.dimensions)
     rewards, deviations = _judged(run, model, pairs, Limits(batch_size=config.batch_size))
     result = evaluate_pairs(
         pairs,
         rewards,
         [model.theta[key] for key in model.dimensions],
-        log_variance=log_variance_of(deviations),
+        log_variance=model.calibration.log_variance(model.dimensions, log_variance_of(deviations)),
         thresholds=model.calibration.threshold,
         ceilings=ceilings_of(
             chosen, model.dimensions, resamples=config.bootstrap, seed=config.seed
@@ -45,25 +48,52 @@ def evaluate(run: Supervised) -> Outcome:
         seed=config.seed,
         details=True,
     )
-    probes = probe(
-        model,
-        pairs,
-        run.dir.media_root(),
-        limit=config.probe_pairs,
-        batch_size=config.batch_size,
-        check=run.check,
-    )
-    shared = {"split": config.split, "pairs": len(pairs), "probes": probes}
     content = {
-        **shared,
-        "keys": list(model.dimensions),
+        "split": config.split,
+        "pairs": len(pairs),
+        "probes": probe(
+            model,
+            pairs,
+            run.dir.media_root(),
+            limit=config.probe_pairs,
+            batch_size=config.batch_size,
+            check=run.check,
+        ),
+        "comparison": _comparison(run, config, pairs, rewards),
+        "dimensions": {"dimensions": [asdict(each) for each in dimensions_of(model)]},
         "calibration": model.calibration.to_json(),
         "evaluation": {config.split: result},
     }
     sha256 = write_json(run.dir.outputs / "evaluation.json", SCHEMA, content)
-    summary = {**shared, "alarms": alarms(probes), "dimensions": without_details(result)}
-    output = Output(OutputKind.EVALUATION, "outputs/evaluation.json", sha256, summary)
+    summary = {
+        **{key: content[key] for key in ("split", "pairs", "probes", "comparison")},
+        "alarms": alarms(content["probes"]),
+        "dimensions": without_details(result),
+    }
+    output = Output(OutputKind.REWARD_EVALUATION, "outputs/evaluation.json", sha256, summary)
     return Outcome(ExitCode.DONE, "done", f"examined {len(pairs)} pairs", (output,), summary)
+
+
+def _comparison(
+    run: Supervised, config: EvaluationConfig, pairs: Pairs, rewards: np.ndarray
+) -> dict[str, Any]:
+    """Paired bootstrap of the accuracies without ties; empty where there is no second model."""
+    if not run.dir.has_input("other"):
+        return {}
+    other = RewardModel.load(
+        run.dir.input("other"),
+        dtype=config.dtype,
+        accept_other_libraries=config.accept_other_libraries,
+    )
+    _refuse_other_dimensions(other, pairs.keys)
+    theirs, _ = _judged(run, other, pairs, Limits(batch_size=config.batch_size))
+    columns = [other.dimensions.index(key) for key in pairs.keys]
+    return {
+        "other": sha256_of(run.dir.input("other") / "manifest.json"),
+        "dimensions": compare_models(
+            pairs, rewards, theirs[:, columns], bootstrap=config.bootstrap, seed=config.seed
+        ),
+    }
 
 
 def log_variance_of(deviations: np.ndarray) -> np.ndarray | None:

@@ -203,6 +203,22 @@ register(
 )
 register(
     KindSpec(
+        "reward_evaluation",
+        "Hold a reward model against the votes of a snapshot",
+        trainer_configs.reward_evaluation,
+        command=trainer("models_rm", "evaluate"),
+        roles=(
+            Role("reward_model", (OutputKind.REWARD_MODEL,)),
+            replace(_VLM, required=False),
+            Role("snapshot", (OutputKind.SNAPSHOT,)),
+            Role("other", (OutputKind.REWARD_MODEL,), required=False),  # to be compared with
+        ),
+        output=OutputKind.REWARD_EVALUATION,
+        queue=QueueName.GPU,
+    )
+)
+register(
+    KindSpec(
         "reward_benchmark",
         "Examine a reward model on a published benchmark",
         benchmarking.check,

@@ -69,7 +69,7 @@ def read(artifact: Artifact) -> Examined | None:
     try:
         if artifact.kind == OutputKind.REWARD_MODEL:
             return _of(read_json(card_of(artifact), CARD))
-        if artifact.kind == OutputKind.EVALUATION and path_of(artifact).is_file():
+        if artifact.kind == OutputKind.REWARD_EVALUATION:
             return _of(read_json(path_of(artifact), EVALUATION))
     except FormatError:
         return None

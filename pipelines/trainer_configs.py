@@ -14,6 +14,7 @@ from models_align.latent_reward.config import LatentRewardConfig
 from models_rm.config import (
     BenchmarkConfig,
     CompositionConfig,
+    EvaluationConfig,
     GatheringConfig,
     RewardModelConfig,
     ScoringConfig,
@@ -43,6 +44,10 @@ def scoring(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def gathering(values: Mapping[str, Any]) -> dict[str, Any]:
     return checked(GatheringConfig.from_json, values)
+
+
+def reward_evaluation(values: Mapping[str, Any]) -> dict[str, Any]:
+    return checked(EvaluationConfig.from_json, values)
 
 
 def benchmark(values: Mapping[str, Any]) -> dict[str, Any]:

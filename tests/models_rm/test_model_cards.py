@@ -56,6 +56,7 @@ def told() -> dict[str, Any]:
         "snapshot_sha256": "cd" * 32,
         "evaluation": {},
         "libraries": {"torch": "2.13.0"},
+        "converted": {},
     }  # fmt: skip
 
 

@@ -163,7 +163,7 @@ def test_evaluate_compares_with_people(
     tmp_path: Path, model_folder: Path, media: Media, records: list[PreferenceRecord]
 ) -> None:
     outcome = ended(evaluate, evaluation_run(tmp_path, model_folder, media, records))
-    assert outcome.outputs[0].kind is OutputKind.EVALUATION
+    assert outcome.outputs[0].kind is OutputKind.REWARD_EVALUATION
     figures = read_json(tmp_path / "evaluation/outputs/evaluation.json", "reward_evaluation/2")
     assert (figures["split"], figures["pairs"]) == ("train", 8)
     assert figures["evaluation"]["train"]["VQ"]["threshold_fitted"] is not None
@@ -171,6 +171,19 @@ def test_evaluate_compares_with_people(
     assert "details" not in outcome.summary["dimensions"]["VQ"]
     asked = {each["name"]: each["status"] for each in figures["probes"]}
     assert asked["same_clip_twice"] == asked["swapped_sides"] == "passed"
+
+
+def test_evaluate_compares_two_models_on_the_same_pairs(
+    tmp_path: Path, model_folder: Path, media: Media, records: list[PreferenceRecord]
+) -> None:
+    run = evaluation_run(tmp_path, model_folder, media, records, other=model_folder)
+    outcome = ended(evaluate, run)
+    assert outcome.summary["comparison"]["other"] == sha256_of(model_folder / "manifest.json")
+    rows = outcome.summary["comparison"]["dimensions"]
+    assert set(rows) == {"VQ", "MQ", "TA"}
+    for row in rows.values():
+        assert row["first"] == row["second"]
+        assert (row["difference"], row["low"], row["high"], row["p_value"]) == (0, 0, 0, 1)
 
 
 def test_a_snapshot_of_other_dimensions_is_refused(
@@ -191,7 +204,12 @@ def test_a_snapshot_of_other_dimensions_is_refused(
 
 
 def evaluation_run(
-    tmp_path: Path, model_folder: Path, media: Media, records: list, dimensions: Any = None
+    tmp_path: Path,
+    model_folder: Path,
+    media: Media,
+    records: list,
+    dimensions: Any = None,
+    other: Path | None = None,
 ) -> RunDir:
     from formats.dimensions import VIDEOALIGN
 
@@ -202,6 +220,8 @@ def evaluation_run(
         "reward_model": Input(str(model_folder), sha256_of(model_folder / "manifest.json")),
         "snapshot": Input(str(snapshot), sha256),
     }
+    if other is not None:
+        inputs["other"] = Input(str(other), sha256_of(other / "manifest.json"))
     run.prepare({"split": "train", "bootstrap": 10}, inputs, media_root=media[0])
     return run
 

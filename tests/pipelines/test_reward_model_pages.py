@@ -5,10 +5,14 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from formats.files import write_json
+from formats.outcome import Outcome, Output, OutputKind
+from formats.run_dir import RunDir
 from pipelines.models import Artifact
 from pipelines.registry import path_of
 from pipelines.reward_panels import page_of
 from pipelines.reward_reading import Examined, examined
+from pipelines.starting import start_run
 from tests.pipelines.loop_world import play
 from tests.pipelines.reward_world import PROBES, TITLES, card, examined_runs
 
@@ -83,6 +87,27 @@ def test_a_model_of_the_same_snapshot_stands_beside(mia: Any, client: Client) ->
     # Its own id, the id of something else and nonsense are as none.
     for each in (btt.artifacts.get().pk, 999_999, "x"):
         assert page(client, btt, f"?beside={each}").count("<svg") == alone.count("<svg")
+
+
+def test_an_evaluation_shows_its_figures_and_the_model_it_beats(mia: Any, client: Client) -> None:
+    model = examined_runs(mia)[0].artifacts.get()
+    inputs = {"reward_model": model, "snapshot": Artifact.objects.get(kind="snapshot")}
+
+    def leave(_run: Any, folder: RunDir) -> Outcome:
+        row = {"first": 0.8, "second": 0.7, "difference": 0.1, "low": 0.02, "high": 0.18}
+        comparison = {"other": "ab", "dimensions": {"VQ": {**row, "p_value": 0.01}}}
+        body = {**card(), "comparison": comparison}
+        path = "outputs/evaluation.json"
+        sha256 = write_json(folder.root / path, "reward_evaluation/2", body)
+        return Outcome(0, outputs=(Output(OutputKind.REWARD_EVALUATION, path, sha256),))
+
+    run = play(start_run("reward_evaluation", {}, inputs, user=mia), leave=leave)
+    client.force_login(mia)
+    html = page(client, run)
+    assert "Is it better than the other model?" in html
+    assert "+0.100" in html
+    assert "p = 0.01; 0.800 against 0.700" in html
+    assert "/card.md" not in html
 
 
 def test_a_damaged_card_leaves_the_figures_of_the_summary(mia: Any, client: Client) -> None:
@@ -185,7 +210,6 @@ def test_probes_become_badges_and_the_failed_ones_alarms(found: Examined) -> Non
 
 def test_play_still_pretends_for_runs_without_a_worker_of_their_own(mia: Any) -> None:
     from pipelines.models import BaseModel
-    from pipelines.starting import start_run
 
     examined_runs(mia)
     inputs = {
