@@ -22,11 +22,12 @@ from demo.recipes import DIMENSIONS
 from demo.render import Planned, RenderConfig, compared, planned
 from demo.world import FPS, FRAMES
 from formats.dimensions import VIDEOALIGN
+from formats.errors import FormatError
 from formats.files import sha256_of
 from formats.labels import CLASSES, SIGN
 from formats.records import PreferenceRecord, VideoRef
 from formats.run_dir import Input
-from formats.snapshot import write_snapshot
+from formats.snapshot import read_snapshot, write_snapshot
 from pipelines.ceiling import ceilings
 
 LENIENCY: Final = 0.4  # standard deviation between people, in points of the 1-5 scale
@@ -55,12 +56,14 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """Where a world lies: `snapshot` is the input of a run, `media` its media root."""
+    """Where a world lies: `snapshot` is the input of a run, `media` its media root.
+
+    `ceilings`: what the true quality reaches against the votes on test pairs, per dimension.
+    """
 
     snapshot: Input
     media: Path
-    quality: dict[str, dict[str, float]]  # by the sha256 of a clip
-    ceilings: dict[str, float]  # of the test pairs, per dimension
+    ceilings: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,26 +76,43 @@ class _Compared:
 
 
 def make(folder: Path, world: World, processes: int = 1) -> Made:
-    """Draw the clips, let people vote and score, write the snapshot; files depend on the seed."""
+    """Draw the clips, let people vote and score, write the snapshot; a world that is there is read.
+
+    The same world, the same files.
+    """
     rng = np.random.default_rng([world.seed, 5])
     pairs = list(_pairs(world, rng))
     clips = {each.file: each for pair in pairs for each in (pair.a, pair.b)}
-    (folder / "clips").mkdir(parents=True)
-    with ProcessPoolExecutor(processes) as pool:
-        jobs = [(folder, each) for each in clips.values()]
-        sha256 = dict(zip(clips, pool.map(_drawn, jobs, chunksize=64), strict=True))
-    records = _records(world, pairs, sha256, rng)
     snapshot = folder / "snapshot"
-    address = write_snapshot(snapshot, VIDEOALIGN, records, {"world": asdict(world)})
-    quality = {sha256[name]: each.recipe.quality() for name, each in clips.items()}
-    held_out = [each for each in records if each.split == "test"]
-    found = ceilings(held_out, quality, DIMENSIONS)
+    if not snapshot.is_dir():
+        sha256 = _draw(folder, clips, processes)
+        records = _records(world, pairs, sha256, rng)
+        write_snapshot(snapshot, VIDEOALIGN, records, {"world": asdict(world)})
+    found = read_snapshot(snapshot)
+    if found.meta["world"] != asdict(world):
+        raise FormatError("holds another world", path=snapshot)
+    known = {
+        video.sha256: clips[video.path].recipe.quality()
+        for record in found.records
+        for video in (record.video_a, record.video_b)
+        if video is not None
+    }
+    held_out = [each for each in found.records if each.split == "test"]
     return Made(
-        snapshot=Input(str(snapshot), address),
+        snapshot=Input(str(snapshot), sha256_of(snapshot / "manifest.json")),
         media=folder,
-        quality=quality,
-        ceilings={key: each.accuracy for key, each in found.items()},
+        ceilings={
+            key: each.accuracy for key, each in ceilings(held_out, known, DIMENSIONS).items()
+        },
     )
+
+
+def _draw(folder: Path, clips: dict[str, Planned], processes: int) -> dict[str, str]:
+    """Write the files; give the sha256 of each."""
+    (folder / "clips").mkdir(parents=True, exist_ok=True)
+    jobs = [(folder, each) for each in clips.values()]
+    with ProcessPoolExecutor(processes) as pool:
+        return dict(zip(clips, pool.map(_drawn, jobs, chunksize=64), strict=True))
 
 
 def _pairs(world: World, rng: np.random.Generator) -> Iterator[_Compared]:
