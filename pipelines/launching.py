@@ -77,7 +77,7 @@ def resolve(row: RunInput) -> Input:
     if row.file:
         return Input(str(run_dir(row.run).root / row.file), row.sha256)
     if row.base_model is not None and row.base_model.artifact is None:
-        return Input(row.base_model.source, row.base_model.sha256)
+        return Input(row.base_model.place, row.base_model.sha256)
     artifact = row.artifact if row.base_model is None else row.base_model.artifact
     if artifact is None:
         raise ArtifactMissing(f"the {row.role} of run {row.run_id} is not there yet")

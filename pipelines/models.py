@@ -207,6 +207,12 @@ class BaseModel(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def place(self) -> str:
+        """What a trainer loads: the folder, or the public id at its pinned commit."""
+        public = self.revision and not self.source.startswith("/")
+        return f"{self.source}@{self.revision}" if public else self.source
+
 
 class RunInput(models.Model):
     """What plays a role in a run: an artifact, a base model, a file, or what a run will leave.

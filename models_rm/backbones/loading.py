@@ -12,15 +12,18 @@ from models_rm.errors import BackboneMissingError
 
 
 def load_backbone(source: str, dtype: str) -> tuple[Any, Any]:
-    """(backbone without language head, tokenizer) from a folder or a hub id; safetensors only.
+    """(backbone without language head, tokenizer) from a folder, or from a hub id (`org/name` or
+    `org/name@revision`); safetensors only.
 
     BackboneMissingError where there is none, where a file is damaged, and where a tensor is missing
     or of another shape: the library would fill it with chance and say so only in its log.
     """
+    name, revision = _pinned(source)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source)
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
         model, loaded = AutoModelForImageTextToText.from_pretrained(
-            source,
+            name,
+            revision=revision,
             dtype=getattr(torch, dtype),
             use_safetensors=True,
             output_loading_info=True,
@@ -50,3 +53,11 @@ def empty_backbone(folder: Path, dtype: str) -> Any:
     config = AutoConfig.from_pretrained(folder)
     model = AutoModelForImageTextToText.from_config(config, dtype=getattr(torch, dtype))
     return model.model
+
+
+def _pinned(source: str) -> tuple[str, str]:
+    """(folder or hub id, revision). A folder may have any character in its name."""
+    if Path(source).is_dir() or Path(source).is_absolute():
+        return source, "main"
+    name, _, revision = source.partition("@")
+    return name, revision or "main"

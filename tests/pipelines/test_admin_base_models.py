@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from pipelines.models import BaseModel
+from pipelines.launching import resolve
+from pipelines.models import BaseModel, RunInput
 
 pytestmark = pytest.mark.django_db
 COMMIT = "0123456789abcdef" * 2 + "01234567"
@@ -21,6 +22,18 @@ def test_a_public_id_is_pinned_to_a_commit() -> None:
     _register("Qwen/Qwen2-VL-2B-Instruct", COMMIT)
     model = BaseModel.objects.get()
     assert (model.source, model.revision) == ("Qwen/Qwen2-VL-2B-Instruct", COMMIT)
+
+
+def test_trainers_are_told_the_commit_of_a_public_id_and_the_path_of_a_folder(
+    tmp_path: Path,
+) -> None:
+    _register("Qwen/Qwen2-VL-2B-Instruct", COMMIT)
+    row = RunInput(role="backbone", base_model=BaseModel.objects.get())
+    assert resolve(row).path == f"Qwen/Qwen2-VL-2B-Instruct@{COMMIT}"
+    BaseModel.objects.all().delete()
+    _register(str(tmp_path), COMMIT)
+    row = RunInput(role="backbone", base_model=BaseModel.objects.get())
+    assert resolve(row).path == str(tmp_path)
 
 
 def test_a_folder_carries_the_hash_of_its_manifest(tmp_path: Path) -> None:
