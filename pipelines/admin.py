@@ -5,14 +5,14 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.html import format_html
 
 from annotation.permissions import is_lead, is_ml_engineer
 from pipelines import kinds
-from pipelines.errors import PipelineError
+from pipelines.errors import InvalidRunConfig, PipelineError
 from pipelines.forms import StartLoopForm, StartRunForm, default_config, initial_of
 from pipelines.loop import start_loop
 from pipelines.loop_configs import first_config
@@ -157,12 +157,12 @@ class RunAdmin(RecordAdmin):
         spec = kinds.get(kind)
         if not (spec.for_leads or self.has_steer_permission(request)):
             raise PermissionDenied
-        initial = initial_of(like) if like else {"config": pretty(default_config(spec))}
+        initial = initial_of(like) if like else _first_values(request, spec)
         form = StartRunForm(spec, request.POST or None, request.FILES or None, initial=initial)
         if form.is_valid() and (run := self._start(request, spec, form)) is not None:
             return redirect("pipelines:run", run.pk)
         return self._page(
-            request, "start.html", title=spec.title, form=form, button="Start this run"
+            request, "start.html", title=spec.title, form=form, button="Start this run", spec=spec
         )
 
     def _start(self, request: HttpRequest, spec: kinds.KindSpec, form: StartRunForm) -> Run | None:
@@ -190,6 +190,13 @@ def _frame(model_admin: admin.ModelAdmin, request: HttpRequest, context: Any) ->
 def _id(request: HttpRequest, name: str) -> int | None:
     text = request.GET.get(name, "")
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
+
+
+def _first_values(request: HttpRequest, spec: kinds.KindSpec) -> dict[str, Any]:
+    try:
+        return {"config": pretty(default_config(spec, request.GET.get("preset", "")))}
+    except InvalidRunConfig as error:
+        raise Http404(str(error)) from error
 
 
 def _kinds() -> list[tuple[str, str]]:

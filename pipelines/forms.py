@@ -168,8 +168,13 @@ def _suffix(row: Source) -> str:
     return f"reward-{maker}"
 
 
-def default_config(spec: kinds.KindSpec) -> dict[str, Any]:
-    """The config of this kind with all its defaults, as a start for the person who edits it."""
+def default_config(spec: kinds.KindSpec, preset: str = "") -> dict[str, Any]:
+    """The config of this kind with all its defaults, as a start for the person who edits it.
+
+    InvalidRunConfig for a preset that the kind does not have.
+    """
+    if preset:
+        return spec.check(spec.preset(preset))
     if spec.name == "snapshot":
         newest = Campaign.objects.order_by("-pk").first()
         return {"campaign": newest.name if newest else "", "split": Split().to_json()}

@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from formats.errors import FormatError
 from formats.records import PromptRecord
+from pipelines import kinds
 from pipelines.errors import PipelineError
 from pipelines.models import Artifact, BaseModel, Run, RunState
 from pipelines.starting import Source, start_run
@@ -22,7 +23,10 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("kind")
-        parser.add_argument("--config", type=Path, required=True, help="a JSON file")
+        parser.add_argument("--config", type=Path, help="a JSON file")
+        parser.add_argument(
+            "--preset", help="a named config of the kind; entries of --config go before it"
+        )
         parser.add_argument("--name", default="")
         parser.add_argument(
             "--input",
@@ -38,7 +42,7 @@ class Command(BaseCommand):
             inputs = [_split(text) for text in options["input"]]
             run = start_run(
                 options["kind"],
-                _config(options["config"]),
+                _config_of(options),
                 {role: _source(text) for role, text in inputs if not text.startswith("prompts:")},
                 files={
                     role: PromptRecord.read(Path(text.removeprefix("prompts:")))
@@ -66,6 +70,27 @@ class Command(BaseCommand):
         if run.state != RunState.SUCCEEDED:
             raise CommandError(f"run {run.pk} {run.state}: {run.message}")
         self.stdout.write(f"run {run.pk} succeeded")
+
+
+def _config_of(options: dict[str, Any]) -> Any:
+    file, preset = options["config"], options["preset"]
+    if file is None and preset is None:
+        raise CommandError("the config is missing: name a file with --config, or a --preset")
+    start = kinds.get(options["kind"]).preset(preset) if preset else {}
+    given = _config(file) if file else {}
+    if not start or not isinstance(given, dict):
+        return given
+    return _over(start, given)
+
+
+def _over(start: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Entries that are given, over those of a preset; entries of one level deeper likewise."""
+    deeper = {
+        key: {**start[key], **value}
+        for key, value in given.items()
+        if isinstance(value, dict) and isinstance(start.get(key), dict)
+    }
+    return {**start, **given, **deeper}
 
 
 def _config(file: Path) -> Any:
