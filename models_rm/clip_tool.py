@@ -22,7 +22,12 @@ def main(words: Sequence[str]) -> int:
     arguments = _parser().parse_args(list(words))
     # What transformers has to say about its processors is not for the person who scores a clip.
     warnings.simplefilter("ignore", FutureWarning)
-    model = RewardModel.load(arguments.model, backbone=arguments.backbone, dtype=arguments.dtype)
+    model = RewardModel.load(
+        arguments.model,
+        backbone=arguments.backbone,
+        dtype=arguments.dtype,
+        accept_other_libraries=arguments.accept_other_libraries,
+    )
     rows = score_files(model, arguments.files, arguments.prompt, raw=arguments.raw)
     print(json.dumps(rows, ensure_ascii=False, indent=1) if arguments.json else _table(model, rows))
     return ExitCode.BAD_DATA if any(row["error"] for row in rows) else ExitCode.DONE
@@ -42,6 +47,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="one JSON list instead of a table")
     parser.add_argument("--backbone", type=Path, help="where the backbone lies, if it has moved")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument(
+        "--accept-other-libraries",
+        action="store_true",
+        help="than the model was made with, though scores may differ",
+    )
     return parser
 
 
