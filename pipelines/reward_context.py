@@ -9,6 +9,7 @@ from django.urls import reverse
 from formats.outcome import OutputKind
 from pipelines.models import Artifact, Run
 from pipelines.reward_learning import learning_panel
+from pipelines.reward_over_t import over_t_panel
 from pipelines.reward_panels import RewardPage, page_of
 from pipelines.reward_reading import card_of, curve_of, examined, others_of, read
 
@@ -29,7 +30,7 @@ def of_run(run: Run, outputs: list[Artifact], *, beside: int | None) -> dict[str
     """
     found = examined(run, outputs)
     if found is None:
-        return _of_curve(outputs)
+        return _of_noise(run, outputs) or _of_curve(outputs)
     model = next((each for each in outputs if each.kind == OutputKind.REWARD_MODEL), None)
     others = others_of(model) if model is not None else []
     other = next((each for each in others if each.pk == beside), None)
@@ -44,6 +45,14 @@ def of_run(run: Run, outputs: list[Artifact], *, beside: int | None) -> dict[str
         "others": [Other(each.pk, _title(each)) for each in others],
         "beside_id": other.pk if other is not None else None,
     }
+
+
+def _of_noise(run: Run, outputs: list[Artifact]) -> dict[str, Any]:
+    """A run that trained a latent reward model."""
+    if not any(each.kind == OutputKind.LATENT_REWARD_MODEL for each in outputs):
+        return {}
+    panel = over_t_panel(run.summary)
+    return {} if panel is None else {"reward": RewardPage((), (panel,), ())}
 
 
 def _of_curve(outputs: list[Artifact]) -> dict[str, Any]:

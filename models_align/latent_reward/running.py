@@ -16,7 +16,7 @@ from models_align.latent_reward.checkpoints import (
     library_versions,
 )
 from models_align.latent_reward.config import LatentRewardConfig
-from models_align.latent_reward.evaluation import Curve
+from models_align.latent_reward.evaluation import Curve, mean_over_t
 from models_align.latent_reward.judgements import SPLITS
 from models_align.latent_reward.training import Trainer, set_up
 
@@ -89,12 +89,11 @@ def _leave(run: Supervised, trainer: Trainer) -> Outcome:
 
 
 def _headline(curve: dict[str, Curve]) -> dict[str, float]:
+    """One point per dimension: the whole curve stands in the summary and on the card."""
     return {
-        f"{split}/accuracy/{key}/t={row['t']:g}": row["accuracy_without_ties"]
+        f"{split}/accuracy/{key}": value
         for split, of_split in curve.items()
-        for key, rows in of_split.items()
-        for row in rows
-        if row.get("accuracy_without_ties") is not None
+        for key, value in mean_over_t(of_split, "accuracy_without_ties").items()
     }
 
 

@@ -53,9 +53,10 @@ class Trainer:
         self.source = generator.source
         torch.manual_seed(config.seed)
         trunk = generator.trunk(config.blocks)
-        self.network = build_network(trunk, splits["train"].keys, config).to(generator.device)
+        device = generator.device  # before it leaves the accelerator
+        self.network = build_network(trunk, splits["train"].keys, config).to(device)
         prepare_for_training(self.network, config, generator.lora_targets)
-        self.data = LatentPairs(_encoded(run, config, splits, generator), config, generator.device)
+        self.data = LatentPairs(_encoded(run, config, splits, generator), config, device)
         self.theta = theta_of(config, self.network.keys)
         self.learning = learning(self.network)
         self.optimizer = _optimizer(self.learning, config)

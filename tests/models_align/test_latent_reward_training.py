@@ -113,7 +113,7 @@ def test_it_learns_which_square_people_like_also_through_noise(latent_reward_run
     card = (run.outputs / MODEL / "README.md").read_text()
     assert "| red | 0.5 | 2 | 1.000 | 1.000 to 1.000 | 1.000 | 0.000 |" in card
     last = [line.values for line in run.metrics_from(0)[0] if line.stage == "examined"][-1]
-    assert last["test/accuracy/red/t=0.5"] == 1.0
+    assert last["test/accuracy/red"] == 1.0
 
 
 @pytest.mark.parametrize("extra", [{}, {"trunk": "lora", "lora": {"r": 2, "dropout": 0.2}}])

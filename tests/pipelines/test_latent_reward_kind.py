@@ -3,9 +3,11 @@
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
 
 from formats.outcome import OutputKind
 from formats.records import PromptRecord
+from pipelines import reward_context
 from pipelines.errors import InvalidRunConfig
 from pipelines.models import Artifact, BaseModel, Run, RunState
 from pipelines.starting import start_run
@@ -71,3 +73,32 @@ def test_a_generation_may_follow_it_and_nothing_else(left, generator):
             {"generator": generator, "latent_reward_model": left(OutputKind.REWARD_MODEL)},
             user=None, files=prompts,
         )  # fmt: skip
+
+
+def at(t: float, value: float | None) -> dict[str, Any]:
+    row = {"t": t, "pairs": 40 if value else 0, "accuracy_without_ties": value}
+    return row | {"accuracy_without_ties_interval": [value - 0.1, value + 0.1] if value else None}
+
+
+def test_the_page_shows_accuracy_over_the_noise(db: None, client: Any) -> None:
+    curve = {"VQ": [at(0.2, 0.9), at(0.8, 0.6)], "odd": [at(0.2, None), at(0.8, None)]}
+    run = Run.objects.create(
+        kind="latent_reward", state=RunState.SUCCEEDED, config={},
+        summary={"noise": "shared", "curve": {"test": curve, "train": curve}},
+    )  # fmt: skip
+    Artifact.objects.create(
+        run=run, kind=OutputKind.LATENT_REWARD_MODEL, path=f"{run.pk}/x", sha256="0" * 64
+    )
+    found = reward_context.of_run(run, list(run.artifacts.all()), beside=None)
+    (panel,) = found["reward"].panels
+    assert panel.about == "40 test pairs, the same noise on both clips"
+    first, second = panel.parts
+    assert (first.key, first.number) == ("VQ", "0.750")
+    (_, drawn) = first.charts[0]
+    assert [curve.name for curve in drawn.curves] == ["test", "trained on"]
+    assert not second.charts  # nobody judged it
+    assert panel.tables[0].rows[1] == ("t = 0.8", ["40", "–", "0.600 (0.500 – 0.700)", *["–"] * 3])
+    client.force_login(get_user_model().objects.create_superuser("mia"))
+    html = client.get(f"/runs/{run.pk}/").content.decode()
+    assert "Through how much noise is it right?" in html
+    assert "t = 0.8: 0.600" in html
