@@ -36,7 +36,6 @@ class Pairs:
     posterior: NDArray[
         np.float32
     ]  # [N, D, 3]: P(A), P(tie), P(B); one-hot where only a label is there
-    soft_valid: NDArray[np.bool_]  # [N, D]: valid, or without a majority but with a posterior
     votes: NDArray[np.float32]  # [N, D, 3]: weights of the annotators who said A, tie, B
     score_a: NDArray[np.float32]  # [N, D], 1 to 5, NaN where nobody gave one
     score_b: NDArray[np.float32]  # [N, D]
@@ -91,7 +90,6 @@ def pairs_of(
         preference=preference,
         valid=valid,
         posterior=posterior,
-        soft_valid=posterior.sum(-1) > 0,
         votes=votes,
         score_a=scores[0],
         score_b=scores[1],

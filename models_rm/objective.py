@@ -10,16 +10,10 @@ from numpy.typing import NDArray
 from models_rm.config import RewardModelConfig
 from models_rm.data import Pairs
 from models_rm.losses import bt_class_nll, btt_class_nll, regression_error
-from models_rm.metrics import accuracy_without_ties
 from models_rm.network import RewardNetwork, Rewards
-from models_rm.targets import Targets, entry_weights, valid_entries
+from models_rm.targets import Targets
 from models_rm.thetas import Thetas
 from models_rm.uncertainty import gaussian_nll, scale_of
-
-__all__ = [
-    "entry_losses", "entry_weights", "optimizer_for", "per_dimension", "rate_factor",
-    "valid_entries",
-]  # fmt: skip
 
 
 def entry_losses(
@@ -125,22 +119,3 @@ def rate_factor(step: int, config: RewardModelConfig) -> float:
     if config.schedule == "constant":
         return rise
     return rise * (0.5 + 0.5 * math.cos(math.pi * step / config.steps))
-
-
-def per_dimension(
-    pairs: Pairs,
-    part: NDArray[np.int64],
-    losses: torch.Tensor,
-    gaps: NDArray[np.float64],  # [n, D] reward differences
-    config: RewardModelConfig,
-) -> dict[str, float]:
-    report: dict[str, float] = {}
-    weights = entry_weights(pairs, part, config)
-    for d, key in enumerate(pairs.keys):
-        if weights[:, d].any():
-            report[f"loss/{key}"] = losses[:, d].sum().item() / float(weights[:, d].sum())
-        judged = pairs.valid[part, d]
-        accuracy = accuracy_without_ties(pairs.preference[part, d][judged], gaps[judged, d])
-        if accuracy is not None:
-            report[f"accuracy/{key}"] = accuracy
-    return report

@@ -83,13 +83,6 @@ def entry_weights(pairs: Pairs, part: Part, config: RewardModelConfig) -> Floats
     return result
 
 
-def valid_entries(
-    pairs: Pairs, part: Part, config: RewardModelConfig
-) -> NDArray[np.bool_]:  # [n, D]
-    """What enters the loss: never an `invalid`, and what else the loss cannot use."""
-    return entry_weights(pairs, part, config) > 0
-
-
 def tie_rates(pairs: Pairs, config: RewardModelConfig) -> list[float]:  # [D]
     """Share of ties per dimension, with one made-up vote per class: few votes say little."""
     everything = np.arange(len(pairs))

@@ -26,9 +26,10 @@ from models_rm.errors import CheckpointMismatchError
 from models_rm.evaluation import RowRewards, evaluate_pairs, outputs_of, refuse_not_finite
 from models_rm.materials import Materials, rebuilt
 from models_rm.network import RewardNetwork
-from models_rm.objective import entry_losses, entry_weights, optimizer_for, rate_factor
+from models_rm.objective import entry_losses, optimizer_for, rate_factor
 from models_rm.state import Progress
 from models_rm.step_report import StepSums
+from models_rm.targets import entry_weights
 
 Raw = NDArray[np.float64]
 
@@ -94,9 +95,14 @@ class Trainer:
                 f"the loss or the gradient of step {step + 1} is not a finite number"
             )
         self.optimizer.step()
-        self._reports.append(
-            {**report, "grad_norm": norm, "learning_rate": self._rates[0] * factor}
-        )
+        rates = {"grad_norm": norm, "learning_rate": self._rates[0] * factor}
+        self._reports.append({**report, **rates, **self._moving_thetas()})
+
+    def _moving_thetas(self) -> dict[str, float]:
+        if not self.network.thetas.learned:
+            return {}
+        pairs = zip(self.network.keys, self.theta, strict=True)
+        return {f"theta/{key}": value for key, value in pairs}
 
     def _backward(self, step: int, weight: float) -> StepSums:
         """Gradients of the loss over `weight`, part by part; gives this process's sums."""

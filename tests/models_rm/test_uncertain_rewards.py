@@ -93,7 +93,7 @@ def judged(truth: np.ndarray, seed: int, count: int) -> Pairs:
     return Pairs(
         keys=("VQ",), rows=tuple(Row(clip(str(n)), "x") for n in range(len(truth))), a=a, b=b,
         preference=said[:, None], valid=np.ones((count, 1), bool), posterior=classes,
-        soft_valid=np.ones((count, 1), bool), votes=classes, score_a=nothing, score_b=nothing,
+        votes=classes, score_a=nothing, score_b=nothing,
         prompts=("x",) * count,
     )  # fmt: skip
 

@@ -90,6 +90,10 @@ def test_a_learned_theta_moves_and_stands_in_the_card_and_the_weights(make_run: 
     theta = outcome.outputs[0].meta["theta"]
     start = (1 + 3 / 11) / (1 - 3 / 11)  # eight training pairs, two of them ties
     assert all(abs(value - start) > 1e-3 for value in theta.values())
+    lines, _ = run.metrics_from(0)
+    logged = [line.values["theta/VQ"] for line in lines if "theta/VQ" in line.values]
+    assert len(logged) == 6
+    assert logged[-1] == pytest.approx(theta["VQ"])
     card = read_card(run.outputs / "reward_model")
     assert card.theta == theta
     assert outcome.summary["evaluation"]["test"]["VQ"]["theta"] == theta["VQ"]
