@@ -13,6 +13,7 @@ from annotation.media import signed_url
 from annotation.models import Video
 from formats.errors import FormatError
 from formats.outcome import OutputKind
+from pipelines import kinds
 from pipelines.generations import shown_clips
 from pipelines.models import Artifact, Metric, Run, RunInput
 from pipelines.registry import source_of
@@ -94,6 +95,14 @@ def _address(row: RunInput) -> str:
     if row.artifact is not None:
         return row.artifact.sha256
     return row.base_model.sha256 if row.base_model is not None else row.sha256
+
+
+def processes_of(run: Run) -> int:
+    """How many processes share the work of this run, as its config says."""
+    if run.kind not in kinds.names():
+        return 1
+    asked = kinds.get(run.kind).processes(run.config)
+    return asked if isinstance(asked, int) else 1
 
 
 # Curves.

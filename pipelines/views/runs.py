@@ -70,6 +70,7 @@ def run_page(request: HttpRequest, run_id: int) -> HttpResponse:
         "outputs": outputs,
         "events": list(run.events.all()),
         "config": run_pages.pretty(run.config),
+        "processes": run_pages.processes_of(run),
         "figures": figures[:shown],
         "more_figures": figures[shown:],
         "clips": run_pages.sample_clips(run, user),

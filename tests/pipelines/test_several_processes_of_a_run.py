@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from pipelines import launching
 from pipelines.models import Run, RunState
@@ -35,12 +36,14 @@ def alive(pid: int) -> bool:
 
 
 def test_a_worker_runs_several_processes_and_registers_what_the_first_says(
-    queue_count: Queue,
+    queue_count: Queue, client: Client, mia: Any
 ) -> None:
     run = worked(queue_count(kind="together", processes=2))
     assert (run.state, run.message) == (RunState.SUCCEEDED, "2 processes")
     assert run.summary == {"processes": 2, "writer": 0}
     assert len(set(pids(run))) == 2
+    client.force_login(mia)
+    assert "· 2 processes" in client.get(f"/runs/{run.pk}/").content.decode()
     assert launching.leftovers(run) == []
 
 
