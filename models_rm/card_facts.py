@@ -101,7 +101,7 @@ def limits(card: Mapping[str, Any], facts: Facts) -> list[str]:
         )
     for key, row in facts.evaluation.get("test", {}).items():
         found += _limits_of(key, row)
-    return [*found, *(f"Alarm: {sentence}" for sentence in alarms(list(map(dict, facts.probes))))]
+    return [*found, *(f"Alarm: {sentence}" for sentence in alarms(facts.probes))]
 
 
 def _limits_of(key: str, row: Mapping[str, Any]) -> list[str]:

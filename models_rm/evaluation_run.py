@@ -48,17 +48,18 @@ def evaluate(run: Supervised) -> Outcome:
         seed=config.seed,
         details=True,
     )
+    probes = probe(
+        model,
+        pairs,
+        run.dir.media_root(),
+        limit=config.probe_pairs,
+        batch_size=config.batch_size,
+        check=run.check,
+    )
     content = {
         "split": config.split,
         "pairs": len(pairs),
-        "probes": probe(
-            model,
-            pairs,
-            run.dir.media_root(),
-            limit=config.probe_pairs,
-            batch_size=config.batch_size,
-            check=run.check,
-        ),
+        "probes": probes,
         "comparison": _comparison(run, config, pairs, rewards),
         "dimensions": {"dimensions": [asdict(each) for each in dimensions_of(model)]},
         "calibration": model.calibration.to_json(),
@@ -67,7 +68,7 @@ def evaluate(run: Supervised) -> Outcome:
     sha256 = write_json(run.dir.outputs / "evaluation.json", SCHEMA, content)
     summary = {
         **{key: content[key] for key in ("split", "pairs", "probes", "comparison")},
-        "alarms": alarms(content["probes"]),
+        "alarms": alarms(probes),
         "dimensions": without_details(result),
     }
     output = Output(OutputKind.REWARD_EVALUATION, "outputs/evaluation.json", sha256, summary)

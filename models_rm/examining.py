@@ -1,6 +1,6 @@
 """A reward model held against a snapshot and against the probes: figures, ceiling, alarms."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -12,7 +12,7 @@ from formats.dimensions import Dimension
 from models_rm.data import Pairs
 from models_rm.members import Seen
 from models_rm.probes import run_probes
-from models_rm.probing import Subject
+from models_rm.probing import Subject, Video
 from models_rm.scoring import RewardModel
 from models_rm.video import read_clip
 
@@ -30,13 +30,20 @@ def probe(
     check: Callable[[], None],
 ) -> list[dict[str, Any]]:
     """Ask a model all probes about pairs whose clips lie below `root`."""
-    subject = subject_of(model, batch_size=batch_size, check=check)
+    known = {root / row.video.path: row.video.sha256 for row in pairs.rows}
+    subject = subject_of(model, known, batch_size=batch_size, check=check)
     return run_probes(subject, pairs, root, limit=limit)
 
 
-def subject_of(model: RewardModel, *, batch_size: int, check: Callable[[], None]) -> Subject:
-    """A reward model, of one network or composed, as the probes see it."""
+def subject_of(
+    model: RewardModel, known: Mapping[Path, str], *, batch_size: int, check: Callable[[], None]
+) -> Subject:
+    """A reward model, of one network or composed, as the probes see it. `known`: the sha256 of
+    files, by which its cache finds their frames."""
     rules = model.frame_rules
+
+    def read(video: Video) -> Seen:
+        return model.read(video, sha256=known.get(video, "") if isinstance(video, Path) else "")
 
     def read_at(path: Path, fps: float) -> Seen:
         return Seen(tuple(read_clip(path, replace(rule, fps=fps)) for rule in rules))
@@ -49,7 +56,7 @@ def subject_of(model: RewardModel, *, batch_size: int, check: Callable[[], None]
         dimensions=dimensions_of(model),
         theta=[model.theta[key] for key in model.dimensions],
         fps=rules[0].fps,
-        read=model.read,
+        read=read,
         read_at=read_at,
         frames=frames,
         rewards=lambda seen, prompts: model.judge(seen, prompts).reward,

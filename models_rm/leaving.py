@@ -81,8 +81,10 @@ def _probes(trainer: Trainer, card: ModelCard) -> list[dict[str, Any]]:
     """About held-out pairs, where there are any."""
     held_out = [split for split in ("test", "validation", "train") if len(trainer.splits[split])]
     member = Member("", trainer.network.eval(), trainer.collator, card, trainer.network.keys)
+    model = RewardModel([member])
+    model.cache = trainer.clips.cache
     return probe(
-        RewardModel([member]),
+        model,
         trainer.splits[held_out[0]],
         trainer.run.dir.media_root(),
         limit=trainer.config.probe_pairs,

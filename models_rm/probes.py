@@ -6,7 +6,7 @@ that is fine. A probe that cannot be asked, for want of pairs or prompts, is `no
 without a right answer is `information`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,7 +51,7 @@ def run_probes(
     return [_answer(probe, examined).to_json() for probe in PROBES]
 
 
-def alarms(probes: Sequence[dict[str, Any]]) -> list[str]:
+def alarms(probes: Sequence[Mapping[str, Any]]) -> list[str]:
     """The sentences of the probes that failed."""
     return [each["sentence"] for each in probes if each["status"] == Status.FAILED]
 
