@@ -296,7 +296,7 @@ class ScoringConfig(_Config):
     chunks: int = 1
     chunk: int | None = None
     batch_size: int = 32  # clips in one forward, at most
-    batch_tokens: int = 16384  # and so many visual tokens, at most
+    batch_tokens: int = 8192  # and so many visual tokens, at most
     readers: int = 2  # threads that decode while the network computes
     part_clips: int = 256  # so many scores at most are lost when the process is killed
     part_seconds: float = 30.0  # or those of so much time
@@ -351,7 +351,7 @@ class BenchmarkConfig(_Config):
     bootstrap: int = 1000
     seed: int = 0
     batch_size: int = 32
-    batch_tokens: int = 16384
+    batch_tokens: int = 8192
     readers: int = 2
     part_clips: int = 256
     part_seconds: float = 30.0

@@ -48,7 +48,7 @@ class Limits:
     """How much at a time. A batch holds one clip at least, however large."""
 
     batch_size: int = 32
-    batch_tokens: int = 16384
+    batch_tokens: int = 8192
     readers: int = 2
 
     @property
@@ -76,16 +76,20 @@ class _Read:
 def stream(model: Judge, tasks: Sequence[Task], limits: Limits) -> Iterator[list[Scored]]:
     """Every task exactly once, in batches as they are ready; the order is not that of the tasks."""
     window: list[_Read] = []
-    held = 0
+    tokens = held = 0
     for index, found in _decoded(model, tasks, limits):
         if isinstance(found, ClipUnreadableError):
             yield [Scored(index, None, None, found)]
             continue
         window.append(_Read(index, found, model.tokens(found)))
+        tokens += window[-1].tokens
         held += found.nbytes
-        if len(window) >= limits.window or held >= HELD_BYTES // 2:
+        # Short clips wait for others of their length; of long ones the next batch is enough, and
+        # the network works while more are decoded.
+        full = len(window) >= limits.window or tokens >= limits.batch_tokens
+        if full or held >= HELD_BYTES // 2:
             yield from _scored(model, tasks, window, limits)
-            window, held = [], 0
+            window, tokens, held = [], 0, 0
     yield from _scored(model, tasks, window, limits)
 
 
