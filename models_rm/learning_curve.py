@@ -53,6 +53,8 @@ def in_words(value: Mapping[str, Any], key: str) -> str:
         if found["high"] is not None
         else f"at least {rounded(found['low'])}; these points allow no upper limit"
     )
+    if len(value["seeds"]) == 1:
+        likely += "; one seed, so the scatter between trainings is not in it"
     return f"{gain} for about {rounded(found['more'])} more {unit} ({likely})"
 
 

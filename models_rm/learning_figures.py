@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from formats.errors import FormatError
 from models_rm.learning_cells import CellResult
-from models_rm.learning_law import FARTHEST, Forecast, band, fit_law, forecast
+from models_rm.learning_law import FARTHEST, FEWEST_PROMPTS, Forecast, band, fit_law, forecast
 
 Array = NDArray[np.float64]
 
@@ -46,10 +46,11 @@ def figures(cells: Sequence[CellResult], *, gain: float, bootstrap: int) -> dict
     values, draws = _accuracies(ordered, seeds, bootstrap)  # [F, S, D+1], [B, F, S, D+1]
     tied, tied_draws = _accuracies(ordered, seeds, bootstrap, ties=True)
     forecasts, laws = {}, {}
+    deciding = _deciding_prompts(ordered[0])
     x = np.repeat(sizes, seeds)
     for d, key in enumerate(keys):
         y, resampled = values[..., d].ravel(), _known(draws[..., d].reshape(len(draws), -1))
-        forecasts[key] = _forecast(x, y, resampled, gain)
+        forecasts[key] = _forecast(x, y, resampled, gain, deciding[d])
         laws[key] = _law(x, y, resampled)
     return {
         "dimensions": list(ordered[0].keys),
@@ -147,9 +148,20 @@ def _figure(by_seed: Array, means: Array) -> dict[str, Any] | None:
     return {"value": float(by_seed.mean()), "interval": [low, high], "by_seed": by_seed.tolist()}
 
 
-def _forecast(sizes: Array, values: Array, draws: Array, gain: float) -> Forecast:
+def _deciding_prompts(cell: CellResult) -> list[int]:  # [D+1]
+    """Test prompts with a winner per dimension; for the mean, those of the poorest one."""
+    found = [
+        len({prompt for prompt, row in zip(cell.clusters, cell.said, strict=True) if row[d]})
+        for d, _ in enumerate(cell.keys)
+    ]
+    return [*found, min(found)]
+
+
+def _forecast(sizes: Array, values: Array, draws: Array, gain: float, prompts: int) -> Forecast:
     if not np.isfinite(values).all() or not len(draws):
         return Forecast(gain, refusal="no_decisions")
+    if prompts < FEWEST_PROMPTS:
+        return Forecast(gain, refusal="few_prompts")
     return forecast(sizes, values, draws, gain=gain)
 
 

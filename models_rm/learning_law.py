@@ -20,6 +20,7 @@ Array = NDArray[np.float64]
 _EXPONENTS: Final = np.geomspace(0.1, 2.0, 25)
 _FEWEST_SIZES: Final = 3  # as many as the law has numbers
 FARTHEST: Final = 10.0  # times the largest size: what lies beyond is a guess
+FEWEST_PROMPTS: Final = 20  # of the test split; resampling fewer shows too little of the scatter
 _LEVEL: Final = 0.95
 
 # Why no number is given.
@@ -29,6 +30,7 @@ REFUSALS: Final = {
     "levels_off": "the curve that fits best levels off before that",
     "too_far": f"it lies beyond {FARTHEST:.0f} times what is there, which is a guess",
     "no_decisions": "no test pair has a winner",
+    "few_prompts": f"fewer than {FEWEST_PROMPTS} test prompts tell how good a model is",
 }
 
 

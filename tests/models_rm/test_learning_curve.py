@@ -15,13 +15,13 @@ from formats.outcome import ExitCode, OutputKind
 from formats.records import PreferenceRecord
 from formats.run_dir import RunDir
 from formats.supervised import supervise
-from models_rm import learning_cells
 from models_rm.config import ConfigError
 from models_rm.curve_config import LearningCurveConfig
 from models_rm.learning_cells import CellResult, Plan
 from models_rm.learning_curve import SCHEMA, in_words, learning_curve
 from models_rm.learning_figures import figures
 from models_rm.materials import part_of_training
+from models_rm.training import trained
 
 Make = Callable[..., RunDir]
 
@@ -77,6 +77,23 @@ def test_a_curve_says_how_accurate_each_amount_is_and_what_the_next_point_costs(
     assert value["points"][0]["accuracy_with_ties"]["TA"]["value"] == 1.0
 
 
+def test_few_test_prompts_allow_no_forecast() -> None:
+    # 19 prompts of four pairs; the accuracies alone would look like a clear curve.
+    shares = {0.25: 0.5, 0.5: 0.75, 1.0: 0.875}
+    few = figures([result(s, 0, r, count=76) for s, r in shares.items()], gain=0.01, bootstrap=100)
+    assert few["forecasts"]["VQ"]["refusal"] == "few_prompts"
+    more = figures([result(s, 0, r, count=80) for s, r in shares.items()], gain=0.01, bootstrap=100)
+    assert more["forecasts"]["VQ"]["refusal"] != "few_prompts"
+    value = {
+        **more,
+        "forecasts": {"VQ": {"more": 123.4, "low": 61.0, "high": 300.0, "refusal": ""}},
+    }
+    assert in_words(value, "VQ") == (
+        "1 more point of accuracy for about 120 more votes (likely 61 to 300; one seed, so the "
+        "scatter between trainings is not in it)"
+    )
+
+
 def test_cells_of_other_test_pairs_make_no_curve() -> None:
     cells = [result(0.5, 0, 0.7), result(1.0, 0, 0.8, count=200)]
     with pytest.raises(FormatError, match="different test pairs"):
@@ -101,7 +118,7 @@ def test_a_stopped_curve_keeps_its_finished_cells(
 ) -> None:
     whole, stopped = make_curve("whole"), make_curve("stopped")
     assert supervise(learning_curve, whole) == 0
-    trained, done = learning_cells.trained, []
+    done: list[float] = []
 
     def counted(run: Any, config: Any, world: Any, **more: Any) -> Any:
         done.append(config.data_fraction)
@@ -109,7 +126,7 @@ def test_a_stopped_curve_keeps_its_finished_cells(
             stopped.write_want("pause")
         return trained(run, config, world, **more)
 
-    monkeypatch.setattr(learning_cells, "trained", counted)
+    monkeypatch.setattr("models_rm.learning_cells.trained", counted)
     assert supervise(learning_curve, stopped) == ExitCode.RUN_ME_AGAIN
     assert [path.parent.name for path in stopped.root.glob("cells/*/result.json")] == ["0.25-0"]
     stopped.want_file.unlink()

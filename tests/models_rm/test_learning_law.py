@@ -87,4 +87,6 @@ def test_the_band_widens_beyond_the_data() -> None:
 
 
 def test_every_refusal_has_words() -> None:
-    assert set(REFUSALS) == {"few_sizes", "no_rise", "levels_off", "too_far", "no_decisions"}
+    assert set(REFUSALS) == {
+        "few_sizes", "no_rise", "levels_off", "too_far", "no_decisions", "few_prompts"
+    }  # fmt: skip
