@@ -117,8 +117,9 @@ def _accuracies(content: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
     if parts:
         parts.append(
             "Intervals draw whole prompts anew. *human*: one annotator against the consensus of "
-            "the others; a model that has learned from many may stand above it. The best threshold is fitted on the same pairs, as papers do, and so too "
-            "good; the threshold of validation is not. Without ties, chance is 0.5."
+            "the others; a model that has learned from many may stand above it. The best "
+            "threshold is fitted on the same pairs, as papers do, and so too good; the threshold "
+            "of validation is not. Without ties, chance is 0.5."
         )
     return parts
 

@@ -38,8 +38,9 @@ def accuracy_panel(found: Examined, rows: Mapping[str, Figures]) -> Panel | None
         parts=tuple(_accuracy_part(found, key, row) for key, row in rows.items()),
         note=(
             "Intervals draw whole prompts anew, 95 %. One annotator: against the consensus of the "
-            "others; a model that has learned from many may stand above it. The best threshold is fitted on these very pairs, as papers do, and is too "
-            "good; that of validation is not. The dashed line is what no information reaches."
+            "others; a model that has learned from many may stand above it. The best threshold is "
+            "fitted on these very pairs, as papers do, and is too good; that of validation is "
+            "not. The dashed line is what no information reaches."
         ),
         tables=(
             *tuple(
