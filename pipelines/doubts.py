@@ -4,15 +4,17 @@ The rules are `annotation.doubting`; here the scores are read, their clips found
 theta taken from the reward model that gave them.
 """
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
 from annotation.designs import Proposal, Wish, propose_doubtful
-from annotation.doubting import ClipBeliefs
+from annotation.doubting import ClipBeliefs, foreseen
 from annotation.errors import AnnotationError
-from annotation.models import Campaign
+from annotation.models import Campaign, Video
 from formats.outcome import OutputKind
 from formats.records import ScoreRecord
 from pipelines.errors import PipelineError
@@ -22,6 +24,27 @@ from pipelines.registry import path_of
 from pipelines.scoring import read_scores
 
 _AT_ONCE: Final = 500  # clips of one SQL statement
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """One dimension of a pair: the difference of the rewards, how sure it is, what is expected."""
+
+    key: str
+    difference: float
+    deviation: float
+    chances: tuple[float, float, float]  # of A, tie, B
+
+
+@dataclass(frozen=True, slots=True)
+class DoubtfulPair:
+    """A pair as the model saw it before any of the plan was asked; `gain` in nats."""
+
+    prompt: str
+    a: Video
+    b: Video
+    gain: float
+    doubts: tuple[Doubt, ...]
 
 
 def propose_from_scores(campaign: Campaign, scores: Artifact, wish: Wish) -> Proposal:
@@ -34,6 +57,38 @@ def propose_from_scores(campaign: Campaign, scores: Artifact, wish: Wish) -> Pro
         return propose_doubtful(campaign, wish, beliefs_from(campaign, scores))
     except AnnotationError as error:
         raise PipelineError(error.message) from error
+
+
+def first_of(
+    proposal: Proposal, campaign: Campaign, scores: Artifact, limit: int
+) -> list[DoubtfulPair]:
+    """The first pairs of a plan, to look at."""
+    beliefs = beliefs_from(campaign, scores)
+    picks = proposal.picks[:limit]
+    wanted = {each.clip for pick in picks for each in pick}
+    videos = {
+        str(video.pk): video
+        for video in Video.objects.filter(pk__in=wanted).select_related("prompt", "generator")
+    }
+    clips = [(pick[0].clip, pick[1].clip) for pick in picks]
+    gains: list[float] = beliefs.gains(clips).tolist() if clips else []
+    return [
+        DoubtfulPair(videos[a].prompt.text, videos[a], videos[b], gain, _doubts(beliefs, a, b))
+        for (a, b), gain in zip(clips, gains, strict=True)
+    ]
+
+
+def _doubts(beliefs: ClipBeliefs, a: str, b: str) -> tuple[Doubt, ...]:
+    one, other = beliefs.place[a], beliefs.place[b]
+    difference = beliefs.mean[one] - beliefs.mean[other]
+    variance = beliefs.variance[one] + beliefs.variance[other]
+    return tuple(
+        Doubt(key, gap, math.sqrt(spread), foreseen(gap, spread, theta))
+        for key, gap, spread, theta in zip(
+            beliefs.keys, difference.tolist(), variance.tolist(), beliefs.theta.tolist(),
+            strict=True,
+        )
+    )  # fmt: skip
 
 
 def beliefs_from(campaign: Campaign, scores: Artifact) -> ClipBeliefs:
@@ -51,6 +106,7 @@ def beliefs_from(campaign: Campaign, scores: Artifact) -> ClipBeliefs:
         _matrix([record.raw for record in found.values()], keys),
         _matrix([record.std for record in found.values()], keys),
         [float(theta[key]) for key in keys],
+        keys,
     )
 
 

@@ -1,6 +1,6 @@
 from django.urls import URLPattern, URLResolver, path
 
-from pipelines.views import api, artifacts, doubts_api, loops, reports, runs
+from pipelines.views import api, artifacts, doubts, doubts_api, loops, reports, runs
 
 app_name = "pipelines"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -18,6 +18,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("artifacts/<int:artifact_id>/card.json", artifacts.card_json, name="card-json"),
     path("artifacts/<int:artifact_id>/card.md", artifacts.card_markdown, name="card-md"),
     path("artifacts/<int:artifact_id>/ingest.json", artifacts.ingest_json, name="ingest-json"),
+    path("artifacts/<int:artifact_id>/pairs/", doubts.doubtful_pairs, name="doubtful-pairs"),
     path(
         "api/scores/<int:artifact_id>/pairs",
         doubts_api.DoubtfulPairsView.as_view(),

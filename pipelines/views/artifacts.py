@@ -4,6 +4,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
+from annotation.permissions import is_lead
 from formats.outcome import OutputKind
 from pipelines import registry, run_pages
 from pipelines.models import Artifact
@@ -53,8 +54,10 @@ def _card(artifact_id: int, name: str, content_type: str) -> HttpResponse:
 def artifact_page(request: HttpRequest, artifact_id: int) -> HttpResponse:
     artifact = get_object_or_404(Artifact.objects.select_related("run"), pk=artifact_id)
     is_clips = artifact.kind == OutputKind.GENERATIONS
+    of_a_model = artifact.kind == OutputKind.SCORES and "reward_model" in artifact.meta
     context = {
         "artifact": artifact,
+        "may_ask": of_a_model and is_lead(person(request)),
         "figures": run_pages.figures(artifact.meta),
         "meta": run_pages.pretty(artifact.meta),
         "used_by": artifact.used_by.select_related("run").order_by("-run"),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from annotation.doubting import ClipBeliefs, most_doubtful
+from annotation.doubting import ClipBeliefs, foreseen, most_doubtful
 from annotation.errors import CampaignError
 from annotation.gaining import probabilities
 from annotation.strategies import Asked, Candidate
@@ -87,6 +87,16 @@ def test_equal_input_gives_equal_pairs_and_the_seed_decides_among_equals():
 
     assert plan(1) == plan(1)
     assert plan(1) != plan(2)
+
+
+def test_what_people_will_say_is_foreseen_with_the_uncertainty_in_it():
+    certain = foreseen(1.0, 0.0, 5.0)
+    assert certain == pytest.approx([0.352187, 0.579279, 0.068533], abs=1e-6)
+    unsure = foreseen(1.0, 25.0, 5.0)
+    assert sum(unsure) == pytest.approx(1)
+    assert unsure[1] < 0.3  # what nobody knows is no tie
+    gaps = 1.0 + 5.0 * NODES
+    assert np.allclose(unsure, WEIGHTS @ probabilities(gaps, 5.0) / WEIGHTS.sum(), atol=0.03)
 
 
 def test_a_vote_makes_both_clips_surer():

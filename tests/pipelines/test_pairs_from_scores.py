@@ -161,6 +161,45 @@ def test_the_door_plans_and_creates_for_leads_alone(
     assert "is generations, not scores" in unsure.json()["error"]
 
 
+def test_the_page_shows_the_plan_first_and_then_asks(
+    campaign: Any, scored: Callable[..., Any], client: Any, django_user_model: Any
+) -> None:
+    from django.contrib.auth.models import Group
+
+    from annotation.permissions import LEAD, ML_ENGINEER
+
+    scores = scored()
+    page = f"/artifacts/{scores.pk}/pairs/"
+    user = django_user_model.objects.create_user("lead")
+    user.groups.add(Group.objects.get_or_create(name=ML_ENGINEER)[0])
+    client.force_login(user)
+    assert client.get(page).status_code == 403
+    user.groups.add(Group.objects.get_or_create(name=LEAD)[0])
+    scores.meta = {"reward_model": "0" * 64}
+    scores.save()
+    assert page in client.get(f"/artifacts/{scores.pk}/").content.decode()
+    assert "New votes" in client.get(page).content.decode()
+    given = {"campaign": campaign.pk, "budget": 1, "seed": 0}
+    planned = client.get(page, given)
+    pair = planned.context["pairs"][0]
+    assert {pair.a.seed, pair.b.seed} == {0, 1}
+    assert [doubt.key for doubt in pair.doubts] == list(KEYS)
+    assert abs(pair.doubts[0].difference) == pytest.approx(0.3)
+    assert pair.doubts[0].deviation == pytest.approx(1.5 * 2**0.5)
+    assert sum(pair.doubts[0].chances) == pytest.approx(1)
+    assert "Ask about 1 pair in New votes" in planned.content.decode()
+    assert not campaign.triplets.exists()
+    answer = client.post(page, given)
+    assert (answer.status_code, answer["Location"]) == (302, f"/campaigns/{campaign.pk}/plan/")
+    assert campaign.triplets.count() == 1
+    for bad in ({"budget": 0}, {"campaign": 10**8}, {"budget": "many"}):
+        assert "notice-bad" in client.get(page, {**given, **bad}).content.decode()
+    assert client.post(page, {**given, "budget": ""}).status_code == 302
+    assert campaign.triplets.count() == 1
+    model = scores.run.inputs.get(role="reward_model").artifact
+    assert client.get(f"/artifacts/{model.pk}/pairs/").status_code == 404
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
