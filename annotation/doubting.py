@@ -21,7 +21,7 @@ from annotation.errors import CampaignError
 from annotation.gaining import Floats, expected_gain, information, probabilities
 from annotation.strategies import MOST, Asked, Candidate, Pick
 
-_NOTHING: Final = 1e-9  # nats
+LEAST: Final = 0.01  # nats: below this a vote is a waste of somebody's time
 
 
 @dataclass(slots=True)
@@ -105,7 +105,8 @@ def most_doubtful(
 
     The gain of a pair is divided by 1 + how often its prompt was asked about, and each pair that is
     drawn makes its clips surer, by as many votes as a pair gets: so no clip and no prompt takes
-    all. `asked` is read and grows with what is drawn; a lot decides between equals.
+    all. A pair of which a vote tells less than `LEAST` is not asked at all. `asked` is read and
+    grows with what is drawn; a lot decides between equals.
     """
     if not 1 <= budget <= MOST:
         raise CampaignError(f"a budget must be from 1 to {MOST} pairs, got {budget}")
@@ -121,8 +122,8 @@ def most_doubtful(
             heapq.heapreplace(heap, (now, lot, pick))
             continue
         heapq.heappop(heap)
-        if -now < _NOTHING:
-            break  # of none of the rest a vote would tell anything
+        if -now * (1 + done.prompts[pick[0].prompt]) < LEAST:
+            continue
         drawn.append(pick)
         done.note(pick)
         beliefs.learn((pick[0].clip, pick[1].clip), votes)
