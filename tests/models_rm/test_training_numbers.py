@@ -15,10 +15,11 @@ from formats.outcome import ExitCode, Outcome
 from formats.records import PreferenceRecord
 from formats.run_dir import RunDir
 from formats.supervised import Supervised, supervise
-from models_rm import objective, trainer
+from models_rm import objective
 from models_rm.config import RewardModelConfig
 from models_rm.distributed import World
 from models_rm.materials import gather
+from models_rm.step_report import StepSums
 from models_rm.trainer import Trainer
 from models_rm.training import train
 
@@ -95,18 +96,14 @@ def test_rewards_and_losses_are_float32_behind_a_bfloat16_backbone(
         seen.update((first.mean.dtype, second.mean.dtype, losses.dtype))
         return losses, weights
 
-    monkeypatch.setattr(trainer, "entry_losses", look)
-    run = make_run(**QUICK, dtype="bfloat16")
-    dtypes = []
-    forward = Trainer._losses
-    monkeypatch.setattr(
-        Trainer,
-        "_losses",
-        lambda self, *a: (dtypes.append(self.network.heads.dtype), forward(self, *a))[1],
-    )
+    monkeypatch.setattr("models_rm.trainer.entry_losses", look)
+    run = make_run(**QUICK, dtype="bfloat16", language="frozen", vision="frozen")
     assert finished(run).exit_code == 0
     assert seen == {torch.float32}
-    assert set(dtypes) == {torch.float32}
+    learned = load_file(run.outputs / "reward_model/weights.safetensors")
+    assert {name: each.dtype for name, each in learned.items()} == {
+        "heads": torch.float32, "tokens": torch.float32,
+    }  # fmt: skip
 
 
 def test_gradient_checkpointing_changes_no_gradient(
@@ -161,7 +158,7 @@ def test_a_mean_of_the_means_of_parts_would_be_another_gradient(
     """As the released code: `loss * mask`, then the mean of what each part has."""
 
     def mean_of_means(self: Trainer, step: int, weight: float) -> Any:
-        pairs, sums = self.splits["train"], trainer.StepSums.nothing(self.network.keys)
+        pairs, sums = self.splits["train"], StepSums.nothing(self.network.keys)
         for part in np.split(self.order.step(step, 8), 8):
             losses, weights, gaps = self._losses(pairs, part)
             if float(weights.sum()):
