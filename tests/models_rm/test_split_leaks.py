@@ -22,7 +22,7 @@ def test_splits_that_share_nothing_pass(records: list[PreferenceRecord]) -> None
 @pytest.mark.parametrize("prompt", ["prompt 0", "  Prompt   0 "])
 def test_a_shared_prompt_is_named(records: list[PreferenceRecord], prompt: str) -> None:
     moved = [*records[:10], replace(records[10], prompt=prompt)]
-    with pytest.raises(FormatError, match="the prompt .* stands in the splits train and test"):
+    with pytest.raises(FormatError, match=r"the prompt .* stands in the splits train and test"):
         refuse_leaks(moved)
 
 
@@ -31,7 +31,7 @@ def test_a_shared_file_is_named_by_its_content_and_not_by_its_name(
 ) -> None:
     copy = replace(records[10].video_a, sha256=records[0].video_b.sha256, path="other/name.mp4")
     moved = [*records[:10], replace(records[10], video_a=copy)]
-    with pytest.raises(FormatError, match="other/name.mp4 .* in the splits train and test"):
+    with pytest.raises(FormatError, match=r"other/name.mp4 .* in the splits train and test"):
         refuse_leaks(moved)
 
 
