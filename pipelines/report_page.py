@@ -16,6 +16,7 @@ from pipelines.run_pages import Clip, cell, playable
 from pipelines.splitting import SPLITS
 
 _WORDS: Final = ("A", "tie", "B", "invalid", "none")
+_PEOPLE: Final = "human_ceiling_without_ties"  # one annotator against the others
 _VERDICTS: Final = {"better": "badge-ok", "worse": "badge-bad", "undecided": "badge-warn"}
 
 
@@ -83,6 +84,7 @@ class AccuracyRow:
     interval: str
     ceiling: str
     share: str
+    people: str
     with_ties: str
     always_tie: str
     pairs: str
@@ -93,6 +95,8 @@ class ModelPart:
     name: str
     run_url: str
     knows_ceiling: bool
+    knows_people: bool
+    alarms: list[str]
     rows: list[AccuracyRow]
 
 
@@ -238,6 +242,8 @@ def models(report: Mapping[str, Any]) -> list[ModelPart]:
             name=each["name"],
             run_url=reverse("pipelines:run", args=[each["run"]]),
             knows_ceiling=any(row["ceiling"] for row in each["dimensions"].values()),
+            knows_people=any(row.get(_PEOPLE) for row in each["dimensions"].values()),
+            alarms=each.get("alarms", []),
             rows=[
                 _accuracy_row(key, each["dimensions"][key])
                 for key in in_order(each["dimensions"], report)
@@ -254,6 +260,7 @@ def _accuracy_row(key: str, row: Mapping[str, Any]) -> AccuracyRow:
         interval=cell(row.get("accuracy_without_ties_interval")),
         ceiling=cell(row["ceiling"]["accuracy"] if row["ceiling"] else None),
         share=cell(row["share_of_ceiling"]),
+        people=cell(row.get(_PEOPLE)),
         with_ties=cell(row.get("accuracy_with_ties")),
         always_tie=cell(row.get("baseline_always_tie")),
         pairs=cell(row.get("decisive")),

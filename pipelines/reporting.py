@@ -147,7 +147,13 @@ def _reward_model(step: Step, steps: Sequence[Step], config: ReportConfig) -> di
         for row in other.inputs
         if row.role == "reward_model"
     )
-    return {**_summary(step), "summary": {}, "dimensions": dimensions, "used": used}
+    return {
+        **_summary(step),
+        "summary": {},
+        "dimensions": dimensions,
+        "used": used,
+        "alarms": step.run.summary.get("alarms", []),  # of the probes
+    }
 
 
 def _ceilings(step: Step, config: ReportConfig) -> dict[str, dict[str, Any]]:

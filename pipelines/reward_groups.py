@@ -36,13 +36,14 @@ def _generator_part(
     found: Examined, key: str, pairs: Sequence[Mapping[str, Any]], names: Sequence[str]
 ) -> Part:
     known = [each for each in pairs if each["accuracy"] is not None]
-    worst = min(known, key=lambda each: each["accuracy"], default=None)
+    # The one that is bad beyond chance, not the one with the fewest pairs.
+    worst = min(known, key=lambda each: each["high"], default=None)
     by_names = {frozenset((each["first"], each["second"])): each for each in known}
     rows = tuple(
         charts.HeatRow(one, tuple(_heat_cell(one, two, by_names) for two in names)) for one in names
     )
     heat = charts.Heat(f"{found.title(key)}: accuracy", "heat", tuple(names), rows)
-    note = "" if worst is None else f"worst: {worst['first']} and {worst['second']}"
+    note = "" if worst is None else f"lowest: {worst['first']} and {worst['second']}"
     number = cell(worst["accuracy"]) if worst else _DASH
     interval = "" if worst is None else interval_text([worst["low"], worst["high"]])
     return Part(key, found.title(key), number, interval, note, (("", heat),))

@@ -196,11 +196,13 @@ def _reward_model(run: Any, folder: RunDir) -> Outcome:
             "accuracy_without_ties_interval": [accuracy - 0.06, accuracy + 0.05],
             "accuracy_with_ties": accuracy - 0.15,
             "baseline_always_tie": 0.38,
+            "human_ceiling_without_ties": 0.901,
         }
         for key, accuracy in zip(DIMENSIONS, (0.88, 0.84, 0.71), strict=True)
     }
     output = Output(OutputKind.REWARD_MODEL, "outputs/model", sha)
-    return Outcome(0, outputs=(output,), summary={"steps": 30, "evaluation": {"test": test}})
+    summary = {"steps": 30, "evaluation": {"test": test}, "alarms": ["A black clip is liked."]}
+    return Outcome(0, outputs=(output,), summary=summary)
 
 
 def _touch(path: Path, content: object) -> None:

@@ -220,6 +220,9 @@ def test_the_report_page_says_what_it_found(mia: Any, played: LoopGroup) -> None
     assert "Take Flow-DPO: it beats the base by the judge truth" in html
     assert "the candidate was trained on this reward" in html
     assert "0.6931472" in html
+    assert "A black clip is liked." in html  # an alarm of the reward model
+    assert "one annotator" in html
+    assert "0.901" in html
     assert html.count("<video") >= 12
     for run in played.runs.exclude(kind="report"):
         assert f"/runs/{run.pk}/" in html
