@@ -28,7 +28,9 @@ def over_t_panel(summary: Mapping[str, Any]) -> Panel | None:
     split = next((each for each in _SHOWN if each in curves), None)
     if split is None:
         return None
-    shown = curves[split]
+    # JSON files have sorted keys; people expect the order of the dimension set.
+    keys = [key for key in summary["dimensions"] if key in curves[split]]
+    shown = {key: curves[split][key] for key in keys}
     pairs = max((row["pairs"] for rows in shown.values() for row in rows), default=0)
     return Panel(
         name="over_t",

@@ -81,10 +81,10 @@ def at(t: float, value: float | None) -> dict[str, Any]:
 
 
 def test_the_page_shows_accuracy_over_the_noise(db: None, client: Any) -> None:
-    curve = {"VQ": [at(0.2, 0.9), at(0.8, 0.6)], "odd": [at(0.2, None), at(0.8, None)]}
+    curve = {"MQ": [at(0.2, None), at(0.8, None)], "VQ": [at(0.2, 0.9), at(0.8, 0.6)]}
     run = Run.objects.create(
         kind="latent_reward", state=RunState.SUCCEEDED, config={},
-        summary={"noise": "shared", "curve": {"test": curve, "train": curve}},
+        summary={"dimensions": ["VQ", "MQ"], "curve": {"test": curve, "train": curve}},
     )  # fmt: skip
     Artifact.objects.create(
         run=run, kind=OutputKind.LATENT_REWARD_MODEL, path=f"{run.pk}/x", sha256="0" * 64
