@@ -2,8 +2,8 @@
 
 What is kept for the backward pass is counted layer by layer, in multiples of the widths. The counts
 are those of `batching` and `lean` (packed rows), and a test compares them with what autograd really
-keeps for small networks of each family; `FACTOR` is what the test allows. Not counted: the memory
-of the libraries themselves (a CUDA context is about half a gigabyte) and what the allocator wastes.
+keeps for small networks of each family; the factors are what the test allows. Not counted: the
+memory of the libraries themselves (a CUDA context, kernels) and what the allocator wastes.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,10 @@ from torch import nn
 from models_rm.config import RewardModelConfig
 from models_rm.network import RewardNetwork
 
-FACTOR: Final = 1.2  # estimate and measurement of activations differ by less, either way
+# Estimate and measurement differ by less, either way: of activations, and of the peak of a step.
+FACTOR: Final = 1.2
+# With checkpoints the peak may be this much lower: layers that are done free their inputs.
+FACTOR_OF_CHECKPOINTS: Final = 1.4
 _PIXELS: Final = 3  # colours
 
 
@@ -55,29 +58,33 @@ def training_memory(network: RewardNetwork, config: RewardModelConfig, work: Wor
     learned = [each for each in network.parameters() if each.requires_grad]
     numbers = sum(each.numel() for each in learned)
     size = 2 if config.dtype == "bfloat16" else 4
+    again = config.gradient_checkpointing
     layers = _decoder_layers(network, config, work, size)
     blocks = _vision_blocks(network, work, size)
+    of_clips = _kept(blocks, again=again) + _ends_of_vision(network, work, size)
+    of_text = _kept(layers, again=again) + _last_layer(network, config, work, size)
+    # Under autocast each weight that learns has a copy in bfloat16.
+    copies = 2 * numbers if size == 2 else 0
+    text_working, clip_working = _gradients_inside(network, work, size)
+    # The decoder goes back first, and what it kept is gone when the tower does.
+    at_text = of_clips + of_text + _widest(layers, again=again) + text_working
+    at_clips = of_clips + _widest(blocks, again=again) + clip_working
     return Memory(
         weights=sum(each.numel() * each.element_size() for each in network.parameters()),
         gradients=4 * numbers,
         optimizer=8 * numbers,
-        activations=_kept(layers, blocks, checkpointing=config.gradient_checkpointing)
-        + _last_layer(network, config, work, size)
-        + _ends_of_vision(network, work, size)
-        # Under autocast each weight that learns has a copy in bfloat16.
-        + (2 * numbers if size == 2 else 0),
-        working=_working(network, work, size)
-        # A checkpoint is computed again, one layer after the other.
-        + (_widest(layers, blocks) if config.gradient_checkpointing else 0),
+        activations=of_clips + of_text + copies,
+        working=max(at_text, at_clips) - of_clips - of_text,
     )
 
 
-def _kept(layers: list[_Kept], blocks: list[_Kept], *, checkpointing: bool) -> int:
-    return sum(each.input if checkpointing else each.whole for each in [*layers, *blocks])
+def _kept(layers: list[_Kept], *, again: bool) -> int:
+    """With checkpoints (`again`) only the inputs, and each layer is computed again."""
+    return sum(each.input if again else each.whole for each in layers)
 
 
-def _widest(layers: list[_Kept], blocks: list[_Kept]) -> int:
-    return max((each.whole for each in [*layers, *blocks]), default=0)
+def _widest(layers: list[_Kept], *, again: bool) -> int:
+    return max((each.whole for each in layers), default=0) if again else 0
 
 
 def _decoder_layers(
@@ -132,13 +139,22 @@ def _vision_blocks(network: RewardNetwork, work: Work, size: int) -> list[_Kept]
             return []
         width = block.attn.qkv.in_features
         adapters = [each for each in block.modules() if hasattr(each, "lora_A")]
-        # Input of both norms and of qkv and fc1, q, k and v in one, and the result of attention;
-        # outside of full precision the library's own ways, which turn copies of q and k.
-        numbers = (8 if size == 4 else 10) * width
+        numbers = _around(block, size, adapted=bool(adapters)) * width
         numbers += _rise_of(block.mlp) * _inside(block.mlp, size, adapted=bool(adapters))
         numbers += sum(each.r["default"] for each in adapters)
         kept.append(_Kept(numbers * work.patches * size, width * work.patches * size))
     return kept
+
+
+def _around(block: Any, size: int, *, adapted: bool) -> int:
+    """How many tensors of its own width a block of the tower keeps.
+
+    In full precision q, k and v in one and the result of attention, the input of both norms, and
+    their results where they are not made again; else the library's ways turn copies of q and k.
+    """
+    if size == 2:
+        return 10
+    return 6 if isinstance(block.norm1, nn.LayerNorm) and not adapted else 8
 
 
 def _inside(mlp: Any, size: int, *, adapted: bool) -> int:
@@ -166,15 +182,14 @@ def _ends_of_vision(network: RewardNetwork, work: Work, size: int) -> int:
     return total
 
 
-def _working(network: RewardNetwork, work: Work, size: int) -> int:
-    """Gradients inside the widest feed-forward, of which three are there at once."""
+def _gradients_inside(network: RewardNetwork, work: Work, size: int) -> tuple[int, int]:
+    """In a feed-forward of the decoder and of the tower, three of its width are there at once."""
     vision = network.adapter.vision_of(network.backbone)
     language = network.adapter.language_of(network.backbone)
-    of_text = _Widths.of(language.layers[0]).rise * work.tokens
-    of_clips = _rise_of(vision.blocks[0].mlp) * work.patches
+    of_text = 3 * _Widths.of(language.layers[0]).rise * work.tokens * size
     if not _learns(vision, but=_mergers(network)):
-        of_clips = 0
-    return 3 * max(of_text, of_clips) * size
+        return of_text, 0
+    return of_text, 3 * _rise_of(vision.blocks[0].mlp) * work.patches * size
 
 
 def _mergers(network: RewardNetwork) -> tuple[nn.Module, ...]:
