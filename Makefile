@@ -65,6 +65,7 @@ bench-reward: set-up-test ## reward models of the demo world: what ten minutes t
 	@$(VENV)/python -m bench.reward_world --json docs/benchmarks/reward_world.json
 	@$(VENV)/python -m bench.reward_ablation --json docs/benchmarks/reward_ablation.json
 	@$(VENV)/python -m bench.reward_plot
+	@$(VENV)/python -m bench.latent_reward --json docs/benchmarks/latent_reward.json
 	@$(VENV)/python -m bench.tables
 
 demo-report: set-up ## the figures of the newest report of the demo
