@@ -8,16 +8,19 @@ import numpy as np
 import pytest
 import torch
 
-from formats.run_dir import RunDir
+from formats.records import GenerationRecord, ScoreRecord
+from formats.run_dir import Input, RunDir
 from formats.supervised import supervise
 from models_rm.calibration import Calibration, calibrate, fit_uncertainty
 from models_rm.checkpoints import build_network, read_card
 from models_rm.config import RewardModelConfig
 from models_rm.data import Pairs, Row
+from models_rm.evaluation_run import evaluate
 from models_rm.losses import btt_class_nll, btt_probabilities
 from models_rm.metrics import btt_log_probabilities
 from models_rm.network import Rewards
 from models_rm.objective import entry_losses
+from models_rm.scoring_run import score
 from models_rm.thetas import Thetas
 from models_rm.training import train
 from models_rm.uncertainty import bounded, probit_scale, uncertain_probabilities
@@ -221,3 +224,40 @@ def test_a_run_with_uncertainty_leaves_calibrated_deviations(
     doubled = {key: 2 * value for key, value in card.calibration.uncertainty.items()}
     model.members[0].card.calibration.uncertainty.update(doubled)
     assert np.allclose(model.judge(seen, ["x", "x"]).std, 2 * found.std)
+
+
+def test_scores_and_figures_say_how_sure_the_model_is(
+    make_run: Callable[..., RunDir], media: tuple[Path, Any], tmp_path: Path
+) -> None:
+    """A model of two of the three dimensions, scored and held against the whole snapshot."""
+    run = make_run(uncertainty=True, embed_backbone=True)
+    inputs = {role: Input(str(run.input(role))) for role in ("snapshot", "backbone")}
+    run.prepare({**run.config(), "dimensions": ["VQ", "TA"]}, inputs, media_root=media[0])
+    assert supervise(train, run) == 0
+    generations = media[0] / "generations.jsonl"
+    clips = [GenerationRecord("p", "a cat", "test", clip) for clip in media[1][:3]]
+    GenerationRecord.write(generations, clips)
+    scoring = RunDir(tmp_path / "scoring")
+    model = Input(str(run.outputs / "reward_model"))
+    scoring.prepare({}, {"reward_model": model, "generations": Input(str(generations))})
+    assert supervise(score, scoring) == 0
+    records = ScoreRecord.read(scoring.outputs / "scores.jsonl")
+    assert [sorted(each.std) for each in records] == [["TA", "VQ"]] * 3
+    factor = read_card(run.outputs / "reward_model").calibration.uncertainty["VQ"]
+    # The head has hardly moved from exp(-1.96 / 2).
+    assert records[0].std["VQ"] == pytest.approx(factor * np.exp(-0.98), rel=0.2)
+    examination = RunDir(tmp_path / "examination")
+    examination.prepare(
+        {"split": "train", "bootstrap": 0}, {"reward_model": model, "snapshot": inputs["snapshot"]},
+        media_root=media[0],
+    )  # fmt: skip
+    assert supervise(evaluate, examination) == 0
+    outcome, trained = examination.outcome(), run.outcome()
+    assert outcome is not None
+    assert trained is not None
+    found = outcome.summary["dimensions"]
+    assert sorted(found) == ["TA", "VQ"]
+    # The same as at the end of the training: the variances are in the probabilities of both.
+    assert found["VQ"]["nll"] == pytest.approx(
+        trained.summary["evaluation"]["train"]["VQ"]["nll"], abs=1e-4
+    )

@@ -202,6 +202,21 @@ def test_a_careless_annotator_without_weight_changes_nothing(
     assert not torch.equal(one["heads"], other["heads"])
 
 
+def test_an_all_tie_campaign_trains_to_a_model_without_an_order(
+    make_run: Make, records: list[PreferenceRecord]
+) -> None:
+    ties = [replace(row, labels=dict.fromkeys(row.labels, Label.TIE)) for row in records]
+    run = make_run(rows=ties, learn_theta=True, uncertainty=True, theta_learning_rate=0.1)
+    outcome = finished(run)
+    assert outcome.exit_code == 0
+    figures = outcome.summary["evaluation"]["test"]["VQ"]
+    assert (figures["decisive"], figures["accuracy_without_ties"]) == (0, None)
+    assert figures["accuracy_with_ties"] == figures["baseline_always_tie"] == 1.0
+    assert np.isfinite(figures["nll"])
+    assert all(theta > 2 for theta in outcome.outputs[0].meta["theta"].values())
+    assert all(torch.isfinite(each).all() for each in weights(run).values())
+
+
 def test_one_annotator_is_enough(make_run: Make, records: list[PreferenceRecord]) -> None:
     rows = [replace(r, judgements=said(("x", "VQ", r.labels["VQ"].value))) for r in records]
     run = run_of_votes(make_run, rows, {"x": {"VQ": 1.0}}, "one")
