@@ -105,6 +105,8 @@ def limits(card: Mapping[str, Any], facts: Facts) -> list[str]:
 
 
 def _limits_of(key: str, row: Mapping[str, Any]) -> list[str]:
+    if not row.get("pairs") and row.get("scored_clips"):
+        return []
     if not row.get("pairs"):
         return [f"{key}: nobody judged a test pair, so nothing is known."]
     found = []

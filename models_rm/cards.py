@@ -144,7 +144,8 @@ def _accuracy_row(key: str, row: Mapping[str, Any]) -> list[str]:
 
 def _quality(content: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
     rows = content["evaluation"].get("test", {})
-    shown = [key for key in keys if rows.get(key, {}).get("pairs")]
+    said = ("pairs", "scored_clips")
+    shown = [key for key in keys if any(rows.get(key, {}).get(name) for name in said)]
     if not shown:
         return []
     names = {

@@ -45,10 +45,10 @@ def accuracy_panel(found: Examined, rows: Mapping[str, Figures]) -> Panel | None
         tables=(
             *tuple(
                 figures_table(
-                    f"Accuracy, {split} prompts", found.rows(split), _ACCURACIES | _COUNTS
+                    f"Accuracy, {split} prompts", found.judged(split), _ACCURACIES | _COUNTS
                 )
                 for split in SPLITS
-                if found.rows(split)
+                if found.judged(split)
             ),
             figures_table("Tie thresholds", rows, _THRESHOLDS),
         ),

@@ -47,14 +47,14 @@ def page_of(
     card_urls: Mapping[str, str] | None = None,
 ) -> RewardPage:
     """`other` is a second model on the same snapshot, named `beside`."""
-    rows = found.rows(found.split)
+    rows = found.judged(found.split)
     panels = [
         accuracy_panel(found, rows),
         compared_panel(found),
         differences_panel(found, rows, other, beside),
         reliability_panel(found, rows),
         generators_panel(found, rows),
-        correlations_panel(found, rows),
+        correlations_panel(found, found.rows(found.split)),
     ]
     return RewardPage(
         alarms=tuple(each["sentence"] for each in found.probes if each["status"] == "failed"),

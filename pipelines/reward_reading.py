@@ -31,14 +31,20 @@ class Examined:
 
     @property
     def split(self) -> str:
-        """The first split in which anybody judged a pair; nothing where there is none."""
+        """The first split in which anybody said anything; nothing where there is none."""
         return next((each for each in SPLITS if self.rows(each)), "")
 
     def rows(self, split: str) -> dict[str, Figures]:
+        """Dimensions of which people judged pairs, or scored single clips."""
         found = self.evaluation.get(split, {})
         # A file has its keys by name; people have dimensions in an order.
         order = [*(key for key in self.titles if key in found), *found]
-        return {key: found[key] for key in dict.fromkeys(order) if found[key].get("pairs")}
+        rows = {key: found[key] for key in dict.fromkeys(order)}
+        return {key: row for key, row in rows.items() if row["pairs"] or row.get("scored_clips")}
+
+    def judged(self, split: str) -> dict[str, Figures]:
+        """Dimensions of which people judged pairs."""
+        return {key: row for key, row in self.rows(split).items() if row["pairs"]}
 
     def title(self, key: str) -> str:
         return self.titles.get(key, key)

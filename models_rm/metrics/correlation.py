@@ -49,8 +49,10 @@ class WithinGroups:
 def within_groups(x: Any, y: Any, groups: Sequence[Any], correlation: Correlation) -> WithinGroups:
     """A correlation in each group (prompt) by itself, each group counting the same."""
     a, b = _paired(x, y)
-    names = np.asarray([str(each) for each in groups])
-    found = [correlation(a[names == name], b[names == name]) for name in np.unique(names)]
+    _, group = np.unique(np.asarray([str(each) for each in groups]), return_inverse=True)
+    order = np.argsort(group, kind="stable")
+    ends = np.flatnonzero(np.diff(group[order])) + 1
+    found = [correlation(a[rows], b[rows]) for rows in np.split(order, ends)]
     defined = [value for value in found if value is not None]
     return WithinGroups(float(np.mean(defined)) if defined else None, len(defined))
 

@@ -143,6 +143,15 @@ def test_limits_say_where_a_figure_proves_nothing(told: dict[str, Any]) -> None:
     assert "Kling, Sora" in words
 
 
+def test_single_clips_that_people_scored_have_correlations_alone(told: dict[str, Any]) -> None:
+    scored = {"pairs": 0, "scored_clips": 30, "spearman": 0.8}
+    facts = Facts(evaluation={"test": dict.fromkeys(KEYS, scored)})
+    text = markdown(card_of(told, facts))
+    assert "| dimension | Spearman |" in text
+    assert "| MQ | 0.8 |" in text
+    assert "nothing is known" not in text
+
+
 def test_a_model_that_nobody_examined_has_a_card_too(told: dict[str, Any]) -> None:
     content = card_of(told, Facts())
     text = markdown(content)

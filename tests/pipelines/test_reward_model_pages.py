@@ -171,6 +171,15 @@ def test_a_model_without_details_or_people_says_what_it_has() -> None:
     ]  # fmt: skip
 
 
+def test_single_clips_that_people_scored_have_correlations_alone() -> None:
+    row = {"pairs": 0, "scored_clips": 30, "spearman": 0.8, "kendall_tau_b": 0.6, "pearson": None}
+    (panel,) = page_of(Examined({"test": {"VQ": row}}, [], {}, {})).panels
+    assert (panel.name, panel.parts[0].number) == ("correlations", "0.800")
+    assert [each.label for each in panel.parts[0].charts[0][1].rows] == [
+        "Spearman", "Kendall tau-b",
+    ]  # fmt: skip
+
+
 def test_bt_spreads_ties_and_btt_does_not_in_the_number_without_a_unit(found: Examined) -> None:
     bt = Examined(card(spread=3.0)["evaluation"], [], {}, {})
     panel = next(p for p in page_of(found, other=bt, beside="BT").panels if p.name == "differences")
