@@ -176,6 +176,7 @@ def _stored_dtypes(network: RewardNetwork, card: ModelCard) -> dict[str, torch.d
 
 
 def read_card(folder: Path) -> ModelCard:
+    _refuse_released(folder)
     verify_folder(folder)
     path = folder / "model.json"
     try:
@@ -192,6 +193,16 @@ def read_card(folder: Path) -> ModelCard:
         )
     _refuse_contradictions(card, text, path)
     return card
+
+
+def _refuse_released(folder: Path) -> None:
+    places = (folder, folder.parent) if folder.name.startswith("checkpoint-") else (folder,)
+    if any((each / "model_config.json").is_file() for each in places):
+        raise CheckpointMismatchError(
+            "this is a checkpoint of VideoReward as it was released; "
+            "`python -m models_rm convert` makes a reward model of it",
+            path=folder,
+        )
 
 
 def _refuse_contradictions(card: ModelCard, text: RatingTemplate, path: Path) -> None:

@@ -22,6 +22,7 @@ from models_rm.families import QWEN2_VL
 from models_rm.patches import normalised
 from models_rm.prompts import PromptSlot, RewardToken
 from models_rm.released.converting import convert
+from models_rm.scoring import RewardModel
 from models_rm.video import Clip
 
 KEYS = ("VQ", "MQ", "TA")
@@ -237,6 +238,12 @@ def test_the_command_says_what_it_did(
     assert "left out: base_model.model.lm_head.weight (the language head is not used)" in told
     assert door.main([*words, "--template", "/no/such/file.py"]) == ExitCode.BAD_DATA
     assert "/no/such/file.py: cannot be read" in capsys.readouterr().err
+
+
+def test_a_release_that_was_not_converted_says_what_to_do(source: Path) -> None:
+    for folder in (source, source / "checkpoint-11352"):
+        with pytest.raises(CheckpointMismatchError, match="`python -m models_rm convert` makes a"):
+            RewardModel.load(folder)
 
 
 class Bomb:
