@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from formats.checkpoints import commit_checkpoint, newest_verified
+from formats.errors import FormatError
 from formats.files import read_json, write_json
 from formats.supervised import BadConfigError, NonFiniteError, Supervised
 from models_align.checked import ConfigError
@@ -198,6 +199,12 @@ def set_up(run: Supervised, config: LatentRewardConfig, generator: Generator) ->
         run.dir.input(role) if run.dir.has_input(role) else None for role in ("snapshot", "pairs")
     )
     splits = judgements_of(snapshot, pairs, config.dimensions)
+    if config.loss == "bt" and not splits["train"].preference.any():
+        raise FormatError(
+            "every label of the split 'train' is a tie, from which the loss bt learns nothing; "
+            "the loss btt does",
+            path=snapshot or pairs,
+        )
     splits["validation_while_training"] = splits["validation"].some(config.eval_pairs)
     if config.patience and not len(splits["validation"]):
         raise BadConfigError("patience needs validation prompts, and the labels have none")

@@ -13,7 +13,7 @@ from formats.run_dir import MetricLine, RunDir
 from formats.supervised import BadConfigError, NonFiniteError, Supervised
 from models_align.chance import indices_of_step
 from models_align.generators.wan import load_wan
-from models_align.latent_reward import training
+from models_align.latent_reward import judgements, training
 from models_align.latent_reward.config import LatentRewardConfig
 from models_align.latent_reward.running import train_latent_reward
 from models_align.latent_reward.scoring import LatentRewardModel
@@ -192,6 +192,14 @@ def test_a_dimension_without_any_label_is_refused(latent_reward_run):
         train_latent_reward(Supervised(latent_reward_run("run", {"dimensions": ["odd"]})))
     with pytest.raises(BadConfigError, match="no dimension 'VQ' in the labels; there are: red"):
         train_latent_reward(Supervised(latent_reward_run("two", {"dimensions": ["VQ"]})))
+
+
+def test_ties_alone_teach_bt_nothing_and_btt_something(latent_reward_run, monkeypatch):
+    signs = dict.fromkeys(judgements.SIGN, 0)
+    monkeypatch.setattr(judgements, "SIGN", signs)
+    with pytest.raises(FormatError, match="is a tie, from which the loss bt learns nothing"):
+        train_latent_reward(Supervised(latent_reward_run("bt", {})))
+    train_latent_reward(Supervised(latent_reward_run("btt", {"loss": "btt", "steps": 2})))
 
 
 def test_preference_pairs_are_labels_of_one_dimension(latent_reward_run, write_pairs):
