@@ -1,5 +1,7 @@
 """Bootstrap over prompts: the fast way equals the plain one, and two models share resamples."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -119,6 +121,18 @@ def test_on_the_same_pairs_a_small_difference_shows_that_two_intervals_hide() ->
     assert between.p_value < 0.05
     first, second = (clustered_interval(human, each, prompts) for each in (gap, worse))
     assert first.low < second.high
+
+
+def test_ten_thousand_pairs_a_thousand_times_take_seconds() -> None:
+    rng = np.random.default_rng(0)
+    human = rng.choice([-1, 0, 1], 10_000)
+    gap = human + rng.normal(size=10_000)
+    prompts = rng.integers(0, 2000, 10_000)
+    start = time.process_time()
+    found = clustered_interval(human, gap, prompts, statistic=resampled_accuracy_with_ties)
+    # About a quarter of a second; a loop over resamples takes half a minute.
+    assert time.process_time() - start < 5
+    assert found.high - found.low < 0.03
 
 
 def test_clusters_of_another_length_are_refused() -> None:
