@@ -26,6 +26,9 @@ def leave(run: Supervised, trainer: Trainer) -> Outcome:
     for split in SPLITS:
         trainer.log(stage=f"examining the {split} pairs")
         outputs[split] = trainer.outputs(trainer.splits[split])
+    if not trainer.world.leads:
+        return Outcome(ExitCode.DONE)  # The first process says what the run came to.
+    run.agree = int  # Alone from here on: nobody else would answer.
     # Constants come from validation prompts; a snapshot without any can only offer its own.
     source = "validation" if len(trainer.splits["validation"]) else "train"
     calibration = _calibration(trainer, source, outputs[source])
@@ -38,8 +41,6 @@ def leave(run: Supervised, trainer: Trainer) -> Outcome:
         evaluation=evaluation,
         probes=_probes(trainer, card),
     )
-    if not trainer.world.leads:
-        return Outcome(ExitCode.DONE)  # The first process says what the run came to.
     sha256 = commit_folder(
         run.dir.outputs / "reward_model",
         lambda folder: checkpoints.fill_folder(

@@ -69,6 +69,9 @@ def test_two_processes_with_a_sharded_model_equal_one(make_run: Make) -> None:
     a, b = weights(one), weights(two)
     assert a.keys() == b.keys()
     assert max(float((a[name] - b[name]).abs().max()) for name in a) < 2e-4
+    # Two there were: a state of each one's random generator.
+    newest = checkpoints(two.checkpoints)[0].path
+    assert "rng.cpu.1" in load_file(newest / "state.safetensors")
     first, second = (run.outcome() for run in (one, two))
     assert first is not None
     assert second is not None

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from pipelines import launching
+from pipelines import kinds, launching
 from pipelines.models import Run, RunState
 from pipelines.starting import cancel_run
 from pipelines.worker import Worker
@@ -64,6 +64,22 @@ def test_a_process_that_dies_takes_the_others_with_it(queue_count: Queue, settin
     assert (run.state, run.reason) == (RunState.FAILED, "killed")
     assert "SIGKILL" in run.message
     assert not any(map(alive, pids(run)))
+
+
+def test_processes_end_with_the_torchrun_that_started_them(queue_count: Queue) -> None:
+    run = queue_count(kind="together", processes=2, fault="wait")
+    launching.prepare(run)
+    child = launching.start(kinds.get("together"), run, slots=1)
+    deadline = time.monotonic() + 30
+    while len(pids(run)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    started = pids(run)
+    assert all(map(alive, started))
+    child.kill()
+    child.wait(10)
+    while any(map(alive, started)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(alive, started))
 
 
 def test_a_cancelled_run_leaves_none_of_its_processes(queue_count: Queue, mia: Any) -> None:
