@@ -104,7 +104,8 @@ def convert(
     text = read_rating_text(template, source.config.keys)
     _refuse_another_order(dimensions, text, template)
     tensors = read_tensors(source.files)
-    body, tokenizer = load_backbone(backbone, "float32")
+    # What was frozen is compared, and perhaps stored, in the type that the release has.
+    body, tokenizer = load_backbone(backbone, _dtype(tensors))
     config = _config(source, tensors, adapter_of(body.config), embed_backbone=embed_backbone)
     network, _ = build_network(body, dimensions, config, text)
     filling = Filling(network, tensors, source, embed_backbone=embed_backbone)
@@ -178,7 +179,6 @@ def _config(
             "the checkpoint has no LoRA weights of the language part", path=source.files[0]
         )
     whole = any(name.startswith(in_tower) for name in names)
-    halves = {tensor.dtype for tensor in names.values()} == {torch.bfloat16}
     return RewardModelConfig(
         loss="btt",
         theta=THETA,
@@ -197,9 +197,14 @@ def _config(
         min_pixels=MIN_PIXELS,
         max_pixels=released.max_pixels,
         rope_mode="flat",
-        dtype="bfloat16" if halves else "float32",
+        dtype=_dtype(tensors),
         embed_backbone=embed_backbone,
     )
+
+
+def _dtype(tensors: SourceTensors) -> str:
+    kinds = {tensor.dtype for tensor in tensors.backbone.values()}
+    return "bfloat16" if kinds == {torch.bfloat16} else "float32"
 
 
 def _card(

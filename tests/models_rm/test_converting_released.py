@@ -352,6 +352,31 @@ def test_a_vocabulary_that_was_trained_can_be_kept_whole(source: Path, backbone:
     assert "backbone.language_model.norm.weight" in load_file(target / "weights.safetensors")
 
 
+@pytest.mark.parametrize("embed", [False, True])
+def test_a_release_in_half_precision_keeps_its_values_to_the_bit(
+    source: Path, backbone: Path, embed: bool
+) -> None:
+    def halve(state: dict[str, torch.Tensor]) -> None:
+        state.update({name: tensor.bfloat16() for name, tensor in state.items()})
+
+    edit(source, halve)
+    target = converted(source, backbone, embed_backbone=embed)
+    stored = load_file(target / "weights.safetensors")
+    state = torch.load(source / "checkpoint-11352/model.pth", weights_only=True)
+    tower = "visual.blocks.0.attn.qkv.weight"
+    assert torch.equal(stored[f"backbone.{tower}"], state[f"base_model.model.{tower}"].float())
+    assert torch.equal(stored["heads"], state["base_model.model.rm_head.weight"].float())
+    assert stored["tokens"].dtype is torch.float32
+    name = "layers.0.mlp.up_proj.base_layer.weight"
+    if embed:
+        kept = stored[f"backbone.language_model.{name}"]
+        assert torch.equal(kept, state[f"base_model.model.model.{name}"])
+    for dtype in ("float32", "bfloat16"):
+        network, _, card = load_folder(target, dtype=dtype)
+        assert card.config.dtype == "bfloat16"
+        assert torch.equal(network.heads, stored["heads"])
+
+
 @pytest.mark.parametrize(
     ("part", "change", "sentence"),
     [
