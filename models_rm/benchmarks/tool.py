@@ -28,7 +28,10 @@ def main(words: Sequence[str]) -> int:
     model = None
     if arguments.model is not None:
         model = RewardModel.load(
-            arguments.model, backbone=arguments.backbone, dtype=arguments.dtype
+            arguments.model,
+            backbone=arguments.backbone,
+            dtype=arguments.dtype,
+            accept_other_libraries=arguments.accept_other_libraries,
         )
     if arguments.out:
         _claim(arguments.out, arguments, config)
@@ -52,6 +55,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--videos", type=Path, help="the folder that its paths begin in")
     parser.add_argument("--model", type=Path, metavar="MODEL_FOLDER")
     parser.add_argument("--backbone", type=Path, help="where the backbone lies, if it has moved")
+    parser.add_argument(
+        "--accept-other-libraries",
+        action="store_true",
+        help="than the model was made with, though scores may differ",
+    )
     parser.add_argument(
         "--scores",
         action="append",
