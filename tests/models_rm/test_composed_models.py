@@ -258,3 +258,21 @@ def test_the_six_dimensions_of_anime_are_six_members(
     assert model.dimensions == ANIME.keys
     scores = model.score(["a girl runs"], [media[0] / media[1][0].path])
     assert all(np.isfinite(scores[key]).all() for key in ANIME.keys)
+
+
+def test_only_a_member_that_says_how_sure_it_is_has_a_deviation(
+    tmp_path: Path, members: Folders, media: Media, backbone_folder: Callable[[str], Path]
+) -> None:
+    sure = ready_model(tmp_path / "sure", backbone_folder(), only("VQ"), seed=4, uncertainty=True)
+    compose_folder(tmp_path / "m", {"sure": sure, "text": members["text"]}, CompositionConfig())
+    folder, clips = media
+    file = folder / "for-deviations.jsonl"
+    sha256 = GenerationRecord.write(file, [GenerationRecord("p", "x", "test", clips[0])])
+    run = RunDir(tmp_path / "scoring")
+    judge = Input(str(tmp_path / "m"), sha256_of(tmp_path / "m/manifest.json"))
+    run.prepare({}, {"reward_model": judge, "generations": Input(str(file), sha256)})
+    assert supervise(score, run) == 0
+    (row,) = ScoreRecord.read(run.outputs / "scores.jsonl")
+    assert set(row.std) == {"VQ"}
+    assert row.std["VQ"] > 0
+    assert set(row.score) == {"VQ", "TA"}

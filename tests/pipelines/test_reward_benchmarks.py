@@ -122,3 +122,38 @@ def test_the_admin_has_a_form_for_each_of_the_new_kinds(mia: Any, client: Any) -
         page = client.get(reverse("admin:pipelines_run_add"), {"kind": kind})
         assert page.status_code == 200
         assert kinds.get(kind).title in page.content.decode()
+
+
+def test_the_pages_of_a_composed_model_name_its_members(
+    judge: Artifact, mia: Any, client: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary = {
+        "dimensions": ["VQ", "TA"],
+        "members": {
+            "looks": {"dimensions": ["VQ"], "loss": "btt", "backbone": "tiny", "fps": 2.0},
+            "text": {"dimensions": ["TA"], "loss": "regression", "backbone": "x/y", "fps": 8.0},
+        },
+    }
+
+    def composed(_run: Run, files: Any) -> Outcome:
+        sha256 = loop_world.commit_folder(
+            files.outputs / "reward_model",
+            lambda into: (into / "README.md").write_text("# Composed of looks and text\n"),
+        )
+        output = Output(OutputKind.REWARD_MODEL, "outputs/reward_model", sha256, summary)
+        return Outcome(0, outputs=(output,), summary=summary)
+
+    monkeypatch.setitem(loop_world.PRETEND, "composition", composed)
+    model = Path(settings.RUNS_ROOT) / judge.path
+    judge.sha256 = loop_world.commit_folder(model, lambda into: loop_world._touch(into / "x", 1))
+    judge.save()
+    run = start_run("composition", {}, {f"reward_model:{n}": judge for n in "ab"}, user=None)
+    run = loop_world.play(run)
+    client.force_login(mia)
+    page = client.get(reverse("pipelines:run", args=[run.pk])).content.decode()
+    for text in ("looks", "regression", "x/y"):
+        assert text in page
+    artifact = run.artifacts.get()
+    assert client.get(reverse("pipelines:artifact", args=[artifact.pk])).status_code == 200
+    card = client.get(reverse("pipelines:card-md", args=[artifact.pk]))
+    assert card.content.decode() == "# Composed of looks and text\n"
