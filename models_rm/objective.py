@@ -93,7 +93,7 @@ def _column(values: torch.Tensor | None, d: int) -> torch.Tensor | None:
 
 def optimizer_for(network: RewardNetwork, config: RewardModelConfig) -> torch.optim.AdamW:
     """AdamW with a rate for the language model, one for vision, one for what is ours, one for a
-    learned theta, which no weight decay draws anywhere."""
+    learned theta. No weight decay draws theta or the usual uncertainty anywhere."""
     groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if not parameter.requires_grad:
@@ -102,7 +102,9 @@ def optimizer_for(network: RewardNetwork, config: RewardModelConfig) -> torch.op
         if name.startswith("thetas."):
             group = (config.theta_learning_rate, 0.0)
         elif not name.startswith("backbone."):
-            group = (config.head_learning_rate, config.weight_decay)
+            # A weight decay on how sure a model is in general would make it say 1 for no reason.
+            decay = 0.0 if name == "spread_biases" else config.weight_decay
+            group = (config.head_learning_rate, decay)
         elif name.startswith("backbone.visual."):
             group = (config.vision_learning_rate, config.weight_decay)
         groups.setdefault(group, []).append(parameter)
