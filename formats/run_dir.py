@@ -6,6 +6,7 @@ lease.json      fence and deadline                  renewed by the supervisor
 want            run | pause | cancel                written by the supervisor
 metrics.jsonl   one line per log                    appended by the trainer
 log.txt         what the trainer printed            appended
+parts/          scores that are safe                appended by a scoring run, whole files
 checkpoints/    ckpt-<step>-<fence>/manifest.json   committed by rename
 outputs/        results
 outcome.json    how it ended                        written last

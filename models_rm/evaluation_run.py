@@ -19,7 +19,7 @@ from models_rm.examining import dimensions_of, probe
 from models_rm.figures import without_details
 from models_rm.probes import alarms
 from models_rm.scoring import RewardModel
-from models_rm.scoring_run import config_of, loaded
+from models_rm.scoring_run import config_of, loaded, shared_cache
 from models_rm.streaming import Limits, Task, stream
 
 SCHEMA: Final = "reward_evaluation/2"
@@ -30,6 +30,8 @@ def evaluate(run: Supervised) -> Outcome:
     an input `other`."""
     config = config_of(run, EvaluationConfig.from_json)
     model = loaded(run, config)
+    # The clips of a snapshot were decoded when its model was trained.
+    model.cache = shared_cache(model.members[0].card.config.cache_megabytes)
     snapshot = read_snapshot(run.dir.input("snapshot"))
     chosen = [record for record in snapshot.records if record.split == config.split]
     _refuse_other_dimensions(model, snapshot.dimensions.keys)

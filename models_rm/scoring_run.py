@@ -4,6 +4,7 @@ A run may be one chunk of several; then it takes the clips that a hash gives it.
 is written part by part, so that a killed run goes on behind the last one.
 """
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,7 @@ from formats.outcome import ExitCode, Outcome, Output, OutputKind
 from formats.records import GenerationRecord, ScoreRecord
 from formats.supervised import BadConfigError, NonFiniteError, Supervised
 from models_rm.config import BenchmarkConfig, ConfigError, EvaluationConfig, ScoringConfig
+from models_rm.frame_cache import FrameCache
 from models_rm.parts import FOLDER, Key, Parts
 from models_rm.scoring import RewardModel
 from models_rm.streaming import Limits, Scored, Task, stream
@@ -148,6 +150,13 @@ def loaded(
         dtype=config.dtype,
         accept_other_libraries=config.accept_other_libraries,
     )
+
+
+def shared_cache(megabytes: int) -> FrameCache | None:
+    """The frames that runs of a site share; none where there is no such place: what is decoded
+    once needs no cache of its own."""
+    folder = os.environ.get("TIEBREAK_FRAME_CACHE")
+    return FrameCache(Path(folder), megabytes) if folder else None
 
 
 def generations_of(run: Supervised) -> tuple[Path, dict[Key, GenerationRecord]]:
