@@ -1,6 +1,6 @@
 """A reward model held against a snapshot and against the probes: figures, ceiling, alarms."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -75,8 +75,10 @@ def dimensions_of(model: RewardModel) -> tuple[Dimension, ...]:
 
 
 def _tolerance(model: RewardModel) -> float:
-    names: Sequence[str] = [
-        str(next(member.network.backbone.parameters()).dtype).removeprefix("torch.")
+    # What learns is float32 in every backbone, so one parameter does not tell.
+    found = {
+        str(parameter.dtype).removeprefix("torch.")
         for member in model.members
-    ]
-    return max(_TOLERANCE.get(name, 1e-3) for name in names)
+        for parameter in member.network.backbone.parameters()
+    }
+    return max(_TOLERANCE.get(name, _TOLERANCE["float32"]) for name in found)

@@ -77,7 +77,7 @@ def probe_prompt_swap(examined: Examined) -> Probe:
     change = np.abs(moved - examined.base)[:, blind].max(axis=0)
     keys = [examined.keys[d] for d in blind]
     worst = float((change / examined.spread[blind]).max())
-    how = "bit for bit" if worst == 0 else f"within {worst:.1e} standard deviations"
+    how = "bit for bit" if worst == 0 else f"within {worst:.2g} standard deviations"
     names = ", ".join(keys)
     passed = worst <= examined.subject.tolerance
     sentence = (
@@ -128,8 +128,8 @@ def probe_same_clip_twice(examined: Examined) -> Probe:
     worst = float((np.abs(gap) / examined.spread).max())
     passed = worst <= examined.subject.tolerance
     sentence = (
-        f"A clip against itself differs by {worst:.1e} standard deviations; "
-        f"P(tie) is {off:.1e} off the formula."
+        f"A clip against itself differs by {worst:.2g} standard deviations; "
+        f"P(tie) is {off:.2g} off the formula."
     )
     return Probe(
         name, expected, f"{worst:.3g}", status(passed), sentence, {"difference": worst, "off": off}
@@ -146,7 +146,7 @@ def probe_swapped_sides(examined: Examined) -> Probe:
     total = (first[0::2] - first[1::2]) + (second[0::2] - second[1::2])
     worst = float((np.abs(total) / examined.spread).max())
     passed = worst <= examined.subject.tolerance
-    sentence = f"d(A, B) + d(B, A) is at most {worst:.1e} standard deviations."
+    sentence = f"d(A, B) + d(B, A) is at most {worst:.2g} standard deviations."
     return Probe(name, expected, f"{worst:.3g}", status(passed), sentence, {"sum": worst})
 
 
@@ -158,7 +158,8 @@ def probe_black_clip(examined: Examined) -> Probe:
     sentence = (
         "A black clip stands below the median in every dimension."
         if not high
-        else f"A black clip is not below the median in {', '.join(high)}."
+        else f"A black clip is not below the median in {', '.join(high)}; it has more reward than "
+        f"{told_places(places)} of real clips."
     )
     return Probe(name, expected, told_places(places), status(not high), sentence, places)
 

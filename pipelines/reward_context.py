@@ -38,7 +38,7 @@ def of_run(run: Run, outputs: list[Artifact], *, beside: int | None) -> dict[str
         found,
         other=read(other) if other is not None else None,
         beside=_title(other) if other is not None else "",
-        card_urls=_card_urls(model),
+        card_urls=card_urls(model),
     )
     return {
         "reward": page,
@@ -72,8 +72,9 @@ def _title(artifact: Artifact) -> str:
     return f"{artifact.run.name or artifact.run.kind} ({told}, run {artifact.run_id})"
 
 
-def _card_urls(model: Artifact | None) -> Mapping[str, str]:
-    if model is None or not card_of(model).is_file():
+def card_urls(model: Artifact | None) -> Mapping[str, str]:
+    """Where the card of a reward model is had from; empty where it has none."""
+    if model is None or model.kind != OutputKind.REWARD_MODEL or not card_of(model).is_file():
         return {}
     return {
         "Markdown": reverse("pipelines:card-md", args=[model.pk]),

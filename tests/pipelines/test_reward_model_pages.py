@@ -67,6 +67,10 @@ def test_the_page_shows_numbers_charts_tables_alarms_and_the_card(
         assert "attachment" in answer["Content-Disposition"]
         assert answer.content.startswith(start)
         assert f"/artifacts/{model.pk}/{name}" in html
+        assert (
+            f"/artifacts/{model.pk}/{name}"
+            in client.get(f"/artifacts/{model.pk}/").content.decode()
+        )
 
 
 def test_annotators_get_no_card(alice: Any, mia: Any, client: Client) -> None:
