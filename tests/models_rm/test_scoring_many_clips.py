@@ -381,6 +381,23 @@ def test_a_file_that_is_slower_than_the_training_is_told(
         model.score(["x"], [tmp_path / "slow.mp4"])
 
 
+def test_frames_come_from_a_cache_that_the_site_shares(
+    ready_folder: Path, media: Media, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert scoring_run.shared_cache(64) is None
+    monkeypatch.setenv("TIEBREAK_FRAME_CACHE", str(tmp_path / "frames"))
+    model = RewardModel.load(ready_folder)
+    model.cache = cache = scoring_run.shared_cache(64)
+    assert cache is not None
+    clip = media[1][0]
+    first = model.read(media[0] / clip.path, sha256=clip.sha256)
+    again = model.read(media[0] / clip.path, sha256=clip.sha256)
+    assert (cache.misses, cache.hits) == (1, 1)
+    assert bool((first.clips[0].frames == again.clips[0].frames).all())
+    with pytest.raises(ClipUnreadableError):
+        model.read(media[0] / clip.path, sha256="0" * 64)  # another file than the record says
+
+
 def test_the_total_is_a_mean_with_equal_weights_unless_others_are_given() -> None:
     assert total({"VQ": 1.0, "MQ": 2.0, "TA": 6.0}) == 3.0
     assert total({"VQ": 1.0, "MQ": 2.0, "TA": 6.0}, {"TA": 3, "VQ": 1}) == pytest.approx(4.75)
