@@ -180,6 +180,8 @@ def default_config(spec: kinds.KindSpec, preset: str = "") -> dict[str, Any]:
         return {"campaign": newest.name if newest else "", "split": Split().to_json()}
     if spec.name == "ingest":
         return {each.name: each.default for each in dataclasses.fields(IngestConfig)}
+    if spec.name == "reward_benchmark":
+        return {"folder": "", "file": "", "format": "auto", "scores": {}, "bootstrap": 1000}
     try:
         return spec.check({})
     except InvalidRunConfig:

@@ -8,7 +8,7 @@ import difflib
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, transaction
@@ -25,6 +25,7 @@ from pipelines.errors import InvalidRunConfig, WrongState
 from pipelines.models import Artifact, BaseModel, LoopGroup, Run, RunInput, RunState
 
 Source = Artifact | BaseModel | Run
+_LONGEST_ROLE: Final = 60  # of RunInput.role
 Record = PromptRecord | PreferenceRecord | GenerationRecord | ScoreRecord | PairRecord
 
 
@@ -101,6 +102,10 @@ def _input(spec: kinds.KindSpec, role: str, source: Source) -> RunInput:
     wanted = spec.role(role)
     if wanted is None:
         raise InvalidRunConfig(_unknown_role(spec, role))
+    if len(role) > _LONGEST_ROLE:
+        raise InvalidRunConfig(
+            f"the name of an input has at most {_LONGEST_ROLE} characters, got {len(role)}"
+        )
     expected = " or ".join(
         [*wanted.artifacts, *([f"base model ({wanted.base_model})"] if wanted.base_model else [])]
     )
