@@ -226,6 +226,7 @@ def _settings(content: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
     )
     if content.get("converted"):
         source = f"Scores are (reward - mean) / std; the values are {calibration['source']}."
+    source += _uncertainty(calibration.get("uncertainty", {}))
     lines = [
         (
             f"frames: {rule['fps']:g} per second, {rule['min_frames']} to {rule['max_frames']}, "
@@ -240,6 +241,17 @@ def _settings(content: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
         f"libraries: {versions or 'not recorded'}",
     ]
     return ["## Scores", source, table, "## What it sees", _list(lines)]
+
+
+def _uncertainty(factors: Mapping[str, float]) -> str:
+    """What was done to the deviations of a model that says how sure it is."""
+    if not factors:
+        return ""
+    told = ", ".join(f"{_figure(value)} for {key}" for key, value in factors.items())
+    return (
+        " The model says how sure each reward is; its deviations are multiplied by "
+        f"{told}, so that they fit those labels."
+    )
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
