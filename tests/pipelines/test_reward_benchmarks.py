@@ -112,6 +112,8 @@ def test_models_are_composed_by_name_and_the_result_judges_like_any_other(judge:
     inputs = {"reward_model": run, "generations": generations}
     scoring = start_run("scoring", {}, inputs, user=None)
     assert scoring.inputs.get(role="reward_model").producer == run
+    with pytest.raises(InvalidRunConfig, match="the name of an input has at most 60 characters"):
+        start_run("composition", {}, {"reward_model:" + "x" * 50: judge}, user=None)
     with pytest.raises(InvalidRunConfig, match="needs an input 'reward_model'"):
         start_run("composition", {}, {}, user=None)
 
@@ -122,6 +124,7 @@ def test_the_admin_has_a_form_for_each_of_the_new_kinds(mia: Any, client: Any) -
         page = client.get(reverse("admin:pipelines_run_add"), {"kind": kind})
         assert page.status_code == 200
         assert kinds.get(kind).title in page.content.decode()
+    assert "&quot;scores&quot;: {}" in page.content.decode()
 
 
 def test_the_pages_of_a_composed_model_name_its_members(
