@@ -20,6 +20,14 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def below(folder: Path, name: str) -> Path:
+    """A file or folder below another, wherever links would lead; FormatError for one elsewhere."""
+    found = (folder / name).resolve() if "\0" not in name else None
+    if found is None or not found.is_relative_to(folder.resolve()):
+        raise FormatError(f"{name!r} leads out of the folder {folder.name}")
+    return found
+
+
 def fsync_folder(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:

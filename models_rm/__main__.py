@@ -34,6 +34,7 @@ TRAINERS: Final = {
     "score": Command("models_rm.scoring_run:score", "score the clips of a generation set"),
     "gather": Command("models_rm.gathering:gather", "make one score set of its chunks"),
     "benchmark": Command("models_rm.benchmarks.running:benchmark", "examine on a benchmark"),
+    "conversion": Command("models_rm.released.running:conversion", "convert a release, as a run"),
     "compose": Command("models_rm.composing:compose", "make one reward model of several"),
     "evaluate": Command("models_rm.evaluation_run:evaluate", "compare a reward model with people"),
 }

@@ -403,6 +403,28 @@ class CompositionConfig(_Config):
 
 
 @dataclass(frozen=True, slots=True)
+class ConversionConfig(_Config):
+    """A run of kind `conversion`: a released VideoReward checkpoint becomes a reward model.
+
+    `folder` holds the release and the file with its rating text; on a site it is below
+    MEDIA_ROOT/incoming.
+    """
+
+    folder: str = ""
+    template: str = "prompt_template.py"
+    step: int | None = None  # which checkpoint, if there are several
+    embed_backbone: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("folder", "template"):
+            value = getattr(self, name)
+            if not isinstance(value, str) or not value:
+                raise ConfigError(f"{name} must be a name, got {value!r}")
+        _optional_whole(self, 0, "step")
+        _flags(self, "embed_backbone")
+
+
+@dataclass(frozen=True, slots=True)
 class EvaluationConfig(_Config):
     """`models_rm evaluate`: a reward model against the human labels of one split of a snapshot."""
 

@@ -15,6 +15,7 @@ from formats.supervised import Supervised
 from pipelines import (
     benchmarking,
     chunking,
+    conversions,
     evaluation,
     generations,
     ingesting,
@@ -97,20 +98,20 @@ class KindSpec:
     def role(self, name: str) -> Role | None:
         return next((each for each in self.roles if each.names(name)), None)
 
-    def preset(self, name: str) -> dict[str, Any]:
-        """The entries of a named config. InvalidRunConfig with the names for one that is not."""
-        for each in self.presets:
-            if each.name == name:
-                return dict(each.values)
-        there = ", ".join(each.name for each in self.presets) or "none"
-        raise InvalidRunConfig(
-            f"a {self.name} run has no preset {name!r}; there are: {there}"
-        )
+    def preset(self, name: str, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """A named config with the entries of `given` over it, one level deep.
 
-
-def trainer(package: str, word: str) -> tuple[str, ...]:
-    """`python -I -m PACKAGE WORD RUN_DIR`: fixed words, nothing that a person typed."""
-    return ("-I", "-m", package, word)
+        InvalidRunConfig with the names for one that is not there.
+        """
+        found = next((each.values for each in self.presets if each.name == name), None)
+        if found is None:
+            there = ", ".join(each.name for each in self.presets) or "none"
+            raise InvalidRunConfig(f"a {self.name} run has no preset {name!r}; there are: {there}")
+        result = dict(found)
+        for key, value in (given or {}).items():
+            both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+            result[key] = {**result[key], **value} if both else value
+        return result
 
 
 _REGISTRY: Final[dict[str, KindSpec]] = {}
@@ -238,6 +239,16 @@ register(
         trainer_configs.composition,
         command=trainer("models_rm", "compose"),
         roles=(Role("reward_model", (OutputKind.REWARD_MODEL,), many=True),),
+        output=OutputKind.REWARD_MODEL,
+    )
+)
+register(
+    KindSpec(
+        "conversion",
+        "Convert a released VideoReward",
+        conversions.check,
+        command=trainer("models_rm", "conversion"),
+        roles=(_VLM,),
         output=OutputKind.REWARD_MODEL,
     )
 )

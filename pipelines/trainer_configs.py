@@ -14,6 +14,7 @@ from models_align.latent_reward.config import LatentRewardConfig
 from models_rm.config import (
     BenchmarkConfig,
     CompositionConfig,
+    ConversionConfig,
     EvaluationConfig,
     GatheringConfig,
     RewardModelConfig,
@@ -56,6 +57,10 @@ def benchmark(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def composition(values: Mapping[str, Any]) -> dict[str, Any]:
     return checked(CompositionConfig.from_json, values)
+
+
+def conversion(values: Mapping[str, Any]) -> dict[str, Any]:
+    return checked(ConversionConfig.from_json, values)
 
 
 def alignment(values: Mapping[str, Any]) -> dict[str, Any]:

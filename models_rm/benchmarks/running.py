@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from formats.checkpoints import commit_folder
 from formats.errors import FormatError
-from formats.files import sha256_of, write_atomically, write_json
+from formats.files import below, sha256_of, write_atomically, write_json
 from formats.outcome import ExitCode, Outcome, Output, OutputKind
 from formats.records import ScoreRecord
 from formats.supervised import Supervised
@@ -147,21 +147,13 @@ def _column_of_page(result: Mapping[str, Any], name: str) -> dict[str, dict[str,
 
 def _inside(media_root: Path, config: BenchmarkConfig) -> BenchmarkConfig:
     """The config of a run with absolute paths: nothing outside the folder for imports is read."""
-    folder = _below(media_root / "incoming", config.folder)
+    folder = below(media_root / "incoming", config.folder)
     return replace(
         config,
         folder=str(folder),
-        file=str(_below(folder, config.file)),
-        scores={name: str(_below(folder, file)) for name, file in config.scores.items()},
+        file=str(below(folder, config.file)),
+        scores={name: str(below(folder, file)) for name, file in config.scores.items()},
     )
-
-
-def _below(folder: Path, name: str) -> Path:
-    """A file or folder below another, wherever links would lead."""
-    found = (folder / name).resolve()
-    if not found.is_relative_to(folder.resolve()):
-        raise FormatError(f"{name!r} leads out of the folder {folder.name}")
-    return found
 
 
 def _with_pixels(model: RewardModel, config: BenchmarkConfig) -> RewardModel:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
@@ -13,7 +14,10 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoTokenizer, Qwen2VLForConditionalGeneration
 
-from formats.outcome import ExitCode
+from formats.files import sha256_of
+from formats.outcome import ExitCode, OutputKind
+from formats.run_dir import Input, RunDir
+from formats.supervised import supervise
 from models_rm import __main__ as door
 from models_rm.checkpoints import load_folder
 from models_rm.collator import Batch, Collator, opening_of
@@ -22,6 +26,7 @@ from models_rm.families import QWEN2_VL
 from models_rm.patches import normalised
 from models_rm.prompts import PromptSlot, RewardToken
 from models_rm.released.converting import convert
+from models_rm.released.running import conversion
 from models_rm.scoring import RewardModel
 from models_rm.video import Clip
 
@@ -442,6 +447,56 @@ def test_a_tokenizer_that_numbers_the_tokens_differently_is_refused(
     (folder / "added_tokens.json").write_text(json.dumps({TOKENS[0]: 7}))
     with pytest.raises(CheckpointMismatchError, match=r"<\|VQ_reward\|> has the id 7"):
         converted(source, backbone)
+
+
+@pytest.fixture
+def conversion_run(tmp_path: Path, look: LookAlike, backbone: Path) -> Callable[..., RunDir]:
+    def make(**config: Any) -> RunDir:
+        write(tmp_path / "media" / "incoming" / "videoreward", look)
+        run = RunDir(tmp_path / "run")
+        run.prepare(
+            {"folder": "videoreward", **config},
+            {"backbone": Input(str(backbone))},
+            media_root=tmp_path / "media",
+        )
+        return run
+
+    return make
+
+
+def test_a_run_converts_what_lies_in_the_folder_for_imports(
+    conversion_run: Callable[..., RunDir],
+) -> None:
+    run = conversion_run(step=11352)
+    assert supervise(conversion, run) == ExitCode.DONE
+    outcome = run.outcome()
+    assert outcome is not None
+    assert outcome.message.startswith("converted checkpoint-11352: ")
+    (output,) = outcome.outputs
+    assert output.kind is OutputKind.REWARD_MODEL
+    assert output.sha256 == sha256_of(run.outputs / "reward_model" / "manifest.json")
+    assert output.meta["calibration"]["mean"]["TA"] == 2.8105
+    frames = np.full((4, 336, 336, 3), 90, dtype=np.uint8)
+    assert set(RewardModel.load(run.outputs / "reward_model").score(["a"], [frames])) == set(KEYS)
+
+
+@pytest.mark.parametrize(
+    ("config", "code", "sentence"),
+    [
+        ({"folder": "../.."}, ExitCode.BAD_DATA, "leads out of the folder incoming"),
+        ({"template": "../../x.py"}, ExitCode.BAD_DATA, "leads out of the folder videoreward"),
+        ({"step": 3}, ExitCode.BAD_DATA, "there is no checkpoint of step 3; found 11352"),
+        ({"folder": ""}, ExitCode.BAD_CONFIG, "folder must be a name, got ''"),
+    ],
+)
+def test_a_run_that_cannot_convert_says_why(
+    conversion_run: Callable[..., RunDir], config: dict[str, Any], code: ExitCode, sentence: str
+) -> None:
+    run = conversion_run(**config)
+    assert supervise(conversion, run) == code
+    outcome = run.outcome()
+    assert outcome is not None
+    assert sentence in outcome.message
 
 
 def test_nothing_is_written_over_a_folder_that_is_there(source: Path, backbone: Path) -> None:

@@ -41,6 +41,7 @@ TRAINERS = {
     "scoring": ("models_rm", "score"),
     "scores_gathered": ("models_rm", "gather"),
     "composition": ("models_rm", "compose"),
+    "conversion": ("models_rm", "conversion"),
     "reward_evaluation": ("models_rm", "evaluate"),
     "reward_benchmark": ("models_rm", "benchmark"),
     "generation": ("models_align", "sample"),
