@@ -114,6 +114,11 @@ class KindSpec:
         return result
 
 
+def trainer(package: str, word: str) -> tuple[str, ...]:
+    """`python -I -m PACKAGE WORD RUN_DIR`: fixed words, nothing that a person typed."""
+    return ("-I", "-m", package, word)
+
+
 _REGISTRY: Final[dict[str, KindSpec]] = {}
 
 

@@ -12,6 +12,7 @@ from rest_framework.views import APIView, exception_handler
 
 from annotation.permissions import is_lead, is_ml_engineer
 from formats.errors import FormatError
+from pipelines import kinds
 from pipelines.errors import InvalidRunConfig, NotAllowed, PipelineError, WrongState
 from pipelines.models import Artifact, BaseModel, Run, Suite
 from pipelines.run_cards import cards
@@ -90,7 +91,8 @@ class RunsView(Door):
         summary="Start a run",
         description=(
             '`{"kind", "config", "name", "nonce", "inputs": {role: {"artifact"|"base_model"|"run": '
-            'id}}, "prompts": {"suite": name}}`. The same nonce twice gives the same run.'
+            'id}}, "prompts": {"suite": name}, "preset": name}`. The same nonce twice gives the '
+            "same run; entries of the config go before those of a preset."
         ),
         request=_OBJECT,
         responses=_OBJECT,
@@ -101,7 +103,7 @@ class RunsView(Door):
         prompts = body.get("prompts")
         run = start_run(
             _text(body, "kind"),
-            _object(body, "config"),
+            _config(body),
             {role: source(role, named) for role, named in _object(body, "inputs").items()},
             user=user,
             name=_text(body, "name"),
@@ -115,6 +117,11 @@ def _body(request: Request) -> dict[str, Any]:
     if not isinstance(request.data, dict):
         raise InvalidRunConfig("the request body must be a JSON object")
     return request.data
+
+
+def _config(body: dict[str, Any]) -> dict[str, Any]:
+    given, preset = _object(body, "config"), _text(body, "preset")
+    return kinds.get(_text(body, "kind")).preset(preset, given) if preset else given
 
 
 def _text(body: dict[str, Any], key: str) -> str:

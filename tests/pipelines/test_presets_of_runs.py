@@ -105,3 +105,22 @@ def test_the_command_wants_a_config_or_a_preset(inputs: list[str]) -> None:
         call_command("start_run", "reward_model", *inputs)
     with pytest.raises(CommandError, match="has no preset 'x'; there are: videoreward-2b"):
         call_command("start_run", "reward_model", "--preset", "x", *inputs)
+
+
+def test_rest_starts_a_preset_too(inputs: list[str], mia: Any) -> None:
+    snapshot, backbone = Run.objects.latest("pk"), BaseModel.objects.get(name="a vlm")
+    client = Client()
+    client.force_login(mia)
+    body = {
+        "kind": "learning_curve",
+        "preset": "tiny",
+        "config": {"model": {"theta": 4.0}},
+        "inputs": {"snapshot": {"run": snapshot.pk}, "backbone": {"base_model": backbone.pk}},
+    }
+    answer = client.post("/api/runs", body, content_type="application/json")
+    assert answer.status_code == 201
+    model = Run.objects.latest("pk").config["model"]
+    assert (model["theta"], model["template"]) == (4.0, "brief")
+    refused = client.post("/api/runs", {**body, "preset": "x"}, content_type="application/json")
+    assert (refused.status_code, refused.json()["code"]) == (422, "InvalidRunConfig")
+    assert "has no preset 'x'" in refused.json()["error"]

@@ -76,21 +76,10 @@ def _config_of(options: dict[str, Any]) -> Any:
     file, preset = options["config"], options["preset"]
     if file is None and preset is None:
         raise CommandError("the config is missing: name a file with --config, or a --preset")
-    start = kinds.get(options["kind"]).preset(preset) if preset else {}
     given = _config(file) if file else {}
-    if not start or not isinstance(given, dict):
+    if preset is None or not isinstance(given, dict):
         return given
-    return _over(start, given)
-
-
-def _over(start: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Entries that are given, over those of a preset; entries of one level deeper likewise."""
-    deeper = {
-        key: {**start[key], **value}
-        for key, value in given.items()
-        if isinstance(value, dict) and isinstance(start.get(key), dict)
-    }
-    return {**start, **given, **deeper}
+    return kinds.get(options["kind"]).preset(preset, given)
 
 
 def _config(file: Path) -> Any:
