@@ -3,7 +3,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command 
 VENV := .venv/bin
 export PYTHONDONTWRITEBYTECODE ?= 1
 
-.PHONY: help set-up set-up-test run test test-fast lint format types faults bench bench-annotation bench-careless bench-playback bench-truth bench-ingest bench-reward demo-report messages screenshot migrate clean distclean
+.PHONY: help set-up set-up-test run test test-fast lint format types faults bench bench-annotation bench-careless bench-playback bench-truth bench-ingest bench-reward bench-reward-speed demo-report messages screenshot migrate clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -61,11 +61,16 @@ bench-ingest: set-up-test ## clips per second of the media import, beside plain 
 	@$(VENV)/python -m bench.ingest --json docs/benchmarks/ingest.json
 	@$(VENV)/python -m bench.tables
 
-bench-reward: set-up-test ## reward models of the demo world: what ten minutes teach, what each part of the recipe is worth
+bench-reward-speed: set-up-test ## seconds per pair and clip beside a plain loop; TIEBREAK_SHARED names the clips, ARGS="--peer-venv DIR --peer-code DIR" runs the released code
+	@$(VENV)/python -m bench.reward_speed --json docs/benchmarks/reward_speed.json $(ARGS)
+	@$(VENV)/python -m bench.tables
+
+bench-reward: set-up-test ## reward models: what ten minutes teach on the demo world, what each part of the recipe is worth, speed
 	@$(VENV)/python -m bench.reward_world --json docs/benchmarks/reward_world.json
 	@$(VENV)/python -m bench.reward_ablation --json docs/benchmarks/reward_ablation.json
 	@$(VENV)/python -m bench.reward_plot
 	@$(VENV)/python -m bench.latent_reward --json docs/benchmarks/latent_reward.json
+	@$(VENV)/python -m bench.reward_speed --json docs/benchmarks/reward_speed.json $(ARGS)
 	@$(VENV)/python -m bench.tables
 
 demo-report: set-up ## the figures of the newest report of the demo

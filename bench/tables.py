@@ -12,6 +12,7 @@ from typing import Any
 
 from bench.annotation_tables import annotation
 from bench.latent_tables import latent_reward
+from bench.reward_speed_tables import reward_speed
 from bench.reward_tables import reward_ablation, reward_world
 
 FOLDER = Path("docs/benchmarks")
@@ -194,6 +195,7 @@ def main() -> None:
     if engines := {each.stem.partition("-")[2]: json.loads(each.read_text()) for each in paths}:
         parts.append(promises(engines))
     parts += [playback(figures) for figures in read("playback.json")]
+    parts += [reward_speed(figures, table) for figures in read("reward_speed.json")]
     parts += [reward_world(figures, table) for figures in read("reward_world.json")]
     parts += [reward_ablation(figures, table) for figures in read("reward_ablation.json")]
     parts += [latent_reward(figures, table) for figures in read("latent_reward.json")]
