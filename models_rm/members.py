@@ -1,6 +1,5 @@
 """One network with all that it needs to judge clips. A reward model has one, or several."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -8,7 +7,7 @@ import numpy as np
 import torch
 
 from models_rm.checkpoints import ModelCard
-from models_rm.collator import Collator
+from models_rm.collator import Batch, Collator
 from models_rm.network import RewardNetwork
 from models_rm.video import Clip
 
@@ -35,6 +34,14 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class Prepared:
+    """Clips under their prompts, ready for the networks: one batch per member."""
+
+    prompts: tuple[str, ...]
+    batches: tuple[Batch, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
     """A network, its card, its collator, and the dimensions that are taken from it."""
 
@@ -49,9 +56,9 @@ class Member:
         return [self.network.keys.index(key) for key in self.keys]
 
     @torch.inference_mode()
-    def judge(self, clips: Sequence[Clip], prompts: Sequence[str]) -> Judged:
-        batch = self.collator(clips, prompts).to(self.network.tokens.device)
-        rewards = self.network(batch)
+    def judge(self, batch: Batch) -> Judged:
+        """What the network says of a batch that `collator` made."""
+        rewards = self.network(batch.to(self.network.tokens.device))
         mean: np.ndarray = rewards.mean.double().cpu().numpy()[:, self.columns]
         if rewards.log_variance is None:
             return Judged(mean, None)

@@ -14,7 +14,7 @@ from models_rm.checkpoints import ModelCard
 from models_rm.collator import Collator
 from models_rm.composing import load_members
 from models_rm.errors import FrameRateError
-from models_rm.members import Judged, Member, Seen
+from models_rm.members import Judged, Member, Prepared, Seen
 from models_rm.network import RewardNetwork
 from models_rm.streaming import Limits, Task, Video, stream
 from models_rm.video import Clip, FrameRule, clip_of_array, read_clip
@@ -166,10 +166,22 @@ class RewardModel:
 
     def judge(self, seen: Sequence[Seen], prompts: Sequence[str]) -> Judged:
         """Raw rewards [N, D] in the order of `dimensions`, with deviations where they are known."""
-        found = []
+        return self.run(self.prepare(seen, prompts))
+
+    def prepare(self, seen: Sequence[Seen], prompts: Sequence[str]) -> Prepared:
+        """What the networks will see; may be made in another thread while they work."""
+        batches = []
         for member in self.members:
             which = self.frame_rules.index(member.card.frame_rule)
-            found.append(member.judge([each.clips[which] for each in seen], prompts))
+            batches.append(member.collator([each.clips[which] for each in seen], prompts))
+        return Prepared(tuple(prompts), tuple(batches))
+
+    def run(self, prepared: Prepared) -> Judged:
+        """As `judge`, of what was prepared."""
+        found = [
+            member.judge(batch)
+            for member, batch in zip(self.members, prepared.batches, strict=True)
+        ]
         return Judged(np.concatenate([each.reward for each in found], axis=1), _deviations(found))
 
     def rewards(self, seen: Sequence[Seen], prompts: Sequence[str]) -> np.ndarray:

@@ -1,22 +1,24 @@
 """Many clips through a reward model: decoded ahead by threads, batched with clips of their length.
 
-While the network computes, the next clips are decoded; within a window clips of one size stand
-together, so that a batch carries little padding. What comes out carries the number of its row.
+While the network computes, one thread prepares the next batch and others decode what comes after
+it; within a window clips of one size stand together, so that a batch carries little padding. What
+comes out carries the number of its row.
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
 from models_rm.errors import ClipUnreadableError
-from models_rm.members import Judged, Seen
+from models_rm.members import Judged, Prepared, Seen
 
+T = TypeVar("T")
 Video = Path | str | np.ndarray
 
 # Decoded clips that wait, at most: a window being scored and one being read.
@@ -27,7 +29,8 @@ class Judge(Protocol):
     """What can be asked for rewards: a reward model."""
 
     def read(self, video: Video, *, sha256: str = "", fps: float | None = None) -> Seen: ...
-    def judge(self, seen: Sequence[Seen], prompts: Sequence[str]) -> Judged: ...
+    def prepare(self, seen: Sequence[Seen], prompts: Sequence[str]) -> Prepared: ...
+    def run(self, prepared: Prepared) -> Judged: ...
     def tokens(self, seen: Seen) -> int: ...
     def is_slow(self, seen: Seen) -> bool: ...
 
@@ -73,13 +76,52 @@ class _Read:
     tokens: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A batch for the network, and which clips stand in it."""
+
+    clips: list[_Read]
+    prepared: Prepared
+
+
 def stream(model: Judge, tasks: Sequence[Task], limits: Limits) -> Iterator[list[Scored]]:
     """Every task exactly once, in batches as they are ready; the order is not that of the tasks."""
+    for each in one_ahead(_ready(model, tasks, limits)):
+        if isinstance(each, Scored):
+            yield [each]
+            continue
+        judged = model.run(each.prepared)
+        yield [
+            Scored(
+                clip.index,
+                judged.reward[row],
+                None if judged.std is None else judged.std[row],
+                slow=model.is_slow(clip.seen),
+            )
+            for row, clip in enumerate(each.clips)
+        ]
+
+
+def one_ahead(items: Generator[T]) -> Iterator[T]:
+    """The same items, the next of them made by another thread while one is used."""
+    pool = ThreadPoolExecutor(1, thread_name_prefix="preparer")
+    try:
+        coming = pool.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = pool.submit(next, items, None)
+            yield item
+    finally:
+        pool.shutdown()
+        items.close()
+
+
+def _ready(model: Judge, tasks: Sequence[Task], limits: Limits) -> Generator[_Ready | Scored]:
+    """Batches for the network, and the clips that cannot be read."""
     window: list[_Read] = []
     tokens = held = 0
     for index, found in _decoded(model, tasks, limits):
         if isinstance(found, ClipUnreadableError):
-            yield [Scored(index, None, None, found)]
+            yield Scored(index, None, None, found)
             continue
         window.append(_Read(index, found, model.tokens(found)))
         tokens += window[-1].tokens
@@ -88,9 +130,17 @@ def stream(model: Judge, tasks: Sequence[Task], limits: Limits) -> Iterator[list
         # the network works while more are decoded.
         full = len(window) >= limits.window or tokens >= limits.batch_tokens
         if full or held >= HELD_BYTES // 2:
-            yield from _scored(model, tasks, window, limits)
+            yield from _prepared(model, tasks, window, limits)
             window, tokens, held = [], 0, 0
-    yield from _scored(model, tasks, window, limits)
+    yield from _prepared(model, tasks, window, limits)
+
+
+def _prepared(
+    model: Judge, tasks: Sequence[Task], window: Sequence[_Read], limits: Limits
+) -> Iterator[_Ready]:
+    for batch in _batches(sorted(window, key=lambda each: (each.tokens, each.index)), limits):
+        prompts = [tasks[each.index].prompt for each in batch]
+        yield _Ready(batch, model.prepare([each.seen for each in batch], prompts))
 
 
 def _decoded(
@@ -99,11 +149,13 @@ def _decoded(
     """The clips in order, or why one cannot be read; threads are some clips ahead."""
     waiting: deque[tuple[int, Future[Seen | ClipUnreadableError]]] = deque()
     left = iter(enumerate(tasks))
-    largest = 1
+    largest = 0
     pool = ThreadPoolExecutor(limits.readers, thread_name_prefix="reader")
     try:
         while True:
-            ahead = max(limits.readers, min(limits.window, HELD_BYTES // 2 // largest))
+            # Until one clip is there, nobody knows how large they are.
+            room = HELD_BYTES // 2 // largest if largest else 2 * limits.readers
+            ahead = max(limits.readers, min(limits.window, room))
             for index, task in islice(left, max(0, ahead - len(waiting))):
                 waiting.append((index, pool.submit(_read, model, task)))
             if not waiting:
@@ -122,24 +174,6 @@ def _read(model: Judge, task: Task) -> Seen | ClipUnreadableError:
         return model.read(task.video, sha256=task.sha256, fps=task.fps)
     except ClipUnreadableError as error:
         return error
-
-
-def _scored(
-    model: Judge, tasks: Sequence[Task], window: Sequence[_Read], limits: Limits
-) -> Iterator[list[Scored]]:
-    for batch in _batches(sorted(window, key=lambda each: (each.tokens, each.index)), limits):
-        judged = model.judge(
-            [each.seen for each in batch], [tasks[each.index].prompt for each in batch]
-        )
-        yield [
-            Scored(
-                each.index,
-                judged.reward[row],
-                None if judged.std is None else judged.std[row],
-                slow=model.is_slow(each.seen),
-            )
-            for row, each in enumerate(batch)
-        ]
 
 
 def _batches(ordered: Sequence[_Read], limits: Limits) -> Iterator[list[_Read]]:

@@ -17,7 +17,7 @@ from formats.run_dir import Input, RunDir
 from formats.supervised import Supervised, supervise
 from models_rm import __main__ as door
 from models_rm.benchmarks.running import benchmark
-from models_rm.members import Judged, Seen
+from models_rm.members import Judged, Prepared, Seen
 from models_rm.scoring import RewardModel
 
 Media = tuple[Path, list[VideoRef]]
@@ -93,11 +93,11 @@ def test_each_clip_and_prompt_is_scored_once_also_by_a_killed_run(
     tmp_path: Path, ready_folder: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []
-    judge = RewardModel.judge
+    forward = RewardModel.run
 
-    def counting(self: RewardModel, clips: Sequence[Seen], prompts: Sequence[str]) -> Judged:
-        seen.extend(prompts)
-        return judge(self, clips, prompts)
+    def counting(self: RewardModel, prepared: Prepared) -> Judged:
+        seen.extend(prepared.prompts)
+        return forward(self, prepared)
 
     class Killed(BaseException):
         pass
@@ -106,7 +106,7 @@ def test_each_clip_and_prompt_is_scored_once_also_by_a_killed_run(
         if len(seen) >= 6:
             raise Killed
 
-    monkeypatch.setattr(RewardModel, "judge", counting)
+    monkeypatch.setattr(RewardModel, "run", counting)
     run = prepared(tmp_path, ready_folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Supervised, "check", die)
@@ -178,14 +178,14 @@ def test_frames_of_another_size_are_another_look(
 ) -> None:
     """The paper runs GenAI-Bench at 256 x 256, whatever the model was trained with."""
     sizes: set[tuple[int, ...]] = set()
-    judge = RewardModel.judge
+    prepare = RewardModel.prepare
 
-    def noting(self: RewardModel, clips: Sequence[Seen], prompts: Sequence[str]) -> Judged:
+    def noting(self: RewardModel, clips: Sequence[Seen], prompts: Sequence[str]) -> Prepared:
         sizes.update(tuple(each.clips[0].frames.shape[-2:]) for each in clips)
-        return judge(self, clips, prompts)
+        return prepare(self, clips, prompts)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(RewardModel, "judge", noting)
+        patch.setattr(RewardModel, "prepare", noting)
         run = prepared(tmp_path, ready_folder, min_pixels=84 * 84, max_pixels=84 * 84)
         assert ended(run).exit_code == 0
     assert sizes == {(84, 84)}

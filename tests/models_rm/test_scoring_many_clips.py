@@ -21,7 +21,7 @@ from formats.run_dir import Input, RunDir
 from formats.supervised import Supervised, supervise
 from models_rm import scoring_run
 from models_rm.errors import ClipUnreadableError, FrameRateError
-from models_rm.members import Judged, Seen
+from models_rm.members import Judged, Prepared, Seen
 from models_rm.parts import Parts
 from models_rm.scoring import FrameRateWarning, RewardModel, total
 from models_rm.streaming import Limits, Task, stream
@@ -34,10 +34,9 @@ Media = tuple[Path, list[VideoRef]]
 class FakeModel:
     """Rewards from the name of a clip; notes what it was asked. A name `bad…` cannot be read."""
 
-    def __init__(self, kill_after: int = 10**9):
+    def __init__(self) -> None:
         self.batches: list[list[str]] = []
         self.reading: set[str] = set()
-        self.kill_after = kill_after
 
     def read(self, video: Any, *, sha256: str = "", fps: float | None = None) -> Seen:
         self.reading.add(threading.current_thread().name)
@@ -47,9 +46,10 @@ class FakeModel:
         frames = np.full((length, 1, 1, 1), int(str(video).partition("-")[0]), dtype=np.uint8)
         return Seen((Clip(frames, 8.0),))  # type: ignore[arg-type]
 
-    def judge(self, seen: Sequence[Seen], prompts: Sequence[str]) -> Judged:
-        if sum(map(len, self.batches)) >= self.kill_after:
-            raise KeyboardInterrupt
+    def prepare(self, seen: Sequence[Seen], prompts: Sequence[str]) -> Any:
+        return seen
+
+    def run(self, seen: Any) -> Judged:
         self.batches.append([str(len(each.clips[0].frames)) for each in seen])
         values = [[float(each.clips[0].frames[0, 0, 0, 0])] for each in seen]
         return Judged(np.array(values), None)
@@ -96,26 +96,31 @@ def test_nothing_is_nothing() -> None:
     assert scored(FakeModel(), []) == {}
 
 
-def test_clips_are_decoded_while_the_network_computes() -> None:
-    """The first forward ends only when a further clip was decoded, which waits for no forward."""
-    started, further = threading.Event(), threading.Event()
-    readable = threading.Semaphore(2)  # the two clips of the first window
+def test_clips_are_decoded_and_prepared_while_the_network_computes() -> None:
+    """A forward ends only when further clips were decoded and the next batch was prepared."""
+    started, decoded, prepared = threading.Event(), threading.Event(), threading.Event()
 
     class Waiting(FakeModel):
         def read(self, video: Any, **rest: Any) -> Seen:
-            readable.acquire()
-            if started.is_set():
-                further.set()
+            if str(video).startswith("2"):  # behind the first window, which has two clips
+                assert started.wait(10), "the first forward waits for clips behind its window"
+                decoded.set()
             return super().read(video, **rest)
 
-        def judge(self, seen: Sequence[Seen], prompts: Sequence[str]) -> Judged:
+        def prepare(self, seen: Sequence[Seen], prompts: Sequence[str]) -> Any:
+            if str(seen[0].clips[0].frames[0, 0, 0, 0]) == "1":
+                prepared.set()  # the second batch
+            return super().prepare(seen, prompts)
+
+        def run(self, seen: Any) -> Judged:
             started.set()
-            readable.release(100)
-            assert further.wait(10), "nothing was decoded during the forward"
-            return super().judge(seen, prompts)
+            assert decoded.wait(10), "nothing was decoded during the forward"
+            assert prepared.wait(10), "nothing was prepared during the forward"
+            return super().run(seen)
 
     model = Waiting()
-    assert len(scored(model, [f"{n}-1" for n in range(9)], batch_size=1, readers=1)) == 9
+    names = [f"{n}-1" for n in range(10)]
+    assert len(scored(model, names, batch_size=1, readers=1)) == 10
     assert all(name.startswith("reader") for name in model.reading)
 
 
@@ -201,13 +206,13 @@ def scoring(tmp_path: Path, ready_folder: Path, media: Media) -> Callable[..., R
 def judged(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often each prompt went through the network, over all attempts of a test."""
     counts: Counter[str] = Counter()
-    judge = RewardModel.judge
+    run = RewardModel.run
 
-    def counting(self: RewardModel, seen: Sequence[Seen], prompts: Sequence[str]) -> Judged:
-        counts.update(prompts)
-        return judge(self, seen, prompts)
+    def counting(self: RewardModel, prepared: Prepared) -> Judged:
+        counts.update(prepared.prompts)
+        return run(self, prepared)
 
-    monkeypatch.setattr(RewardModel, "judge", counting)
+    monkeypatch.setattr(RewardModel, "run", counting)
     return counts
 
 
