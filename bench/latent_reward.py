@@ -138,7 +138,11 @@ def one_seed(folder: Path, seed: int, base: Path, config: Mapping[str, Any]) -> 
     noised, clean = (
         LatentRewardModel.load(folder / name / "outputs" / FOLDER) for name in ("noised", "clean")
     )
-    models = {"noised": noised, "clean": clean, "predicted": PredictedClean(clean, generator)}
+    models: dict[str, DifferentiableReward] = {
+        "noised": noised,
+        "clean": clean,
+        "predicted": PredictedClean(clean, generator),
+    }
     tasks = held_out(made)
     plain = qualities(generator, tasks, None)
     rows = []
