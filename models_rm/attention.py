@@ -45,7 +45,7 @@ def attend_in_runs(
 ) -> list[torch.Tensor]:
     """Attention of each piece to itself: [s, heads, d] for each run of pieces of one length."""
     how: dict[str, Any] = {"dropout_p": dropout, "scale": scaling}
-    runs = [(length, len(list(run))) for length, run in groupby(borders.diff().tolist())]
+    runs = _runs_of(borders)
     sizes = [length * count for length, count in runs]
     results = [
         F.scaled_dot_product_attention(*(_stacked(part, length) for part in parts), **how)
@@ -54,6 +54,17 @@ def attend_in_runs(
         )
     ]
     return [each.transpose(1, 2).reshape(-1, *query.shape[1::2]) for each in results]
+
+
+def _runs_of(borders: torch.Tensor) -> list[tuple[int, int]]:
+    """(length, how many follow each other). All blocks of a tower get the same tensor; on a GPU
+    each look at its numbers would wait for all work before it, so they are looked at once."""
+    runs: list[tuple[int, int]] | None = getattr(borders, "tiebreak_runs", None)
+    if runs is None:
+        lengths = groupby(borders.diff().tolist())
+        runs = [(length, len(list(run))) for length, run in lengths]
+        borders.tiebreak_runs = runs
+    return runs
 
 
 def _stacked(tensor: torch.Tensor, length: int) -> torch.Tensor:

@@ -89,3 +89,63 @@ def test_packed_is_padded_in_rewards_and_gradients(
     for name, gradient in gradients.items():
         scale = float(expected[name].abs().max()) + 1e-6
         assert float((gradient - expected[name]).abs().max()) < 1e-5 * scale, name
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_behind_the_last_attention_only_reward_tokens_are_computed(
+    tokenizer: Any, family: str
+) -> None:
+    """Trap 20: the released code projects every position with every head, then throws away."""
+    network = network_of(tokenizer, family, language="full")
+    batch = batch_of(network, tokenizer, [2, 3])
+    seen: dict[str, int] = {}
+
+    def count(name: str) -> Any:
+        def hook(_module: Any, inputs: Any) -> None:
+            seen[name] = inputs[0].shape[:-1].numel()
+
+        return hook
+
+    language = network.adapter.language_of(network.backbone)
+    language.norm.register_forward_pre_hook(count("norm"))
+    for index, layer in enumerate(language.layers):
+        layer.mlp.gate_proj.register_forward_pre_hook(count(f"gate {index}"))
+        layer.self_attn.k_proj.register_forward_pre_hook(count(f"keys {index}"))
+    network(batch)
+    tokens, rewards, last = int(batch.attention_mask.sum()), 2 * 3, len(language.layers) - 1
+    assert seen["norm"] == seen[f"gate {last}"] == rewards
+    assert seen["gate 0"] == seen[f"keys {last}"] == tokens > rewards
+
+
+def test_rows_of_one_length_and_single_rows_are_packed_too(tokenizer: Any) -> None:
+    for sides in ([2], [2, 2]):
+        found = []
+        for batching in ("packed", "padded"):
+            network = network_of(tokenizer, "qwen2_vl", batching=batching)
+            batch = batch_of(network, tokenizer, sides)
+            found.append(network(batch).mean)
+        assert torch.allclose(*found, atol=1e-6)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_under_autocast_packed_is_padded_within_the_rounding_of_bfloat16(
+    tokenizer: Any, family: str
+) -> None:
+    found = {}
+    for batching in ("packed", "padded"):
+        network = network_of(tokenizer, family, batching=batching, dtype="bfloat16").train()
+        batch = batch_of(network, tokenizer, [2, 3, 2, 1])
+        with torch.autocast("cpu", torch.bfloat16):
+            rewards, gradients = rewards_and_gradients(network, batch)
+        assert rewards.dtype == torch.float32
+        assert all(bool(torch.isfinite(each).all()) for each in gradients.values())
+        found[batching] = rewards
+    assert torch.allclose(found["packed"], found["padded"], atol=0.06)
+
+
+def test_the_prompt_of_a_neighbour_changes_nothing(tokenizer: Any) -> None:
+    """A row alone and the same row packed behind another give one reward."""
+    network = network_of(tokenizer, "qwen2_vl")
+    both = batch_of(network, tokenizer, [2, 3])
+    alone = batch_of(network, tokenizer, [2])
+    assert torch.allclose(network(both).mean[:1], network(alone).mean, atol=1e-9)
