@@ -1,29 +1,30 @@
 """What turns a raw reward into a score that means something: mean, deviation, tie thresholds.
 
-A network that says how sure it is says it with a scale of its own. One factor per dimension makes
-its standard deviations fit what people said on pairs that it was not trained on.
+A network that says how sure it is says it with a scale of its own. A factor and a temperature per
+dimension make it fit what people said on pairs that it was not trained on.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize
 
 from models_rm.data import Pairs
 from models_rm.metrics import accuracy_with_ties, btt_log_probabilities, negative_log_likelihood
 
 Floats = NDArray[np.float64]
-_FURTHEST: Final = 10.0  # a factor beyond this is not of a scale but of a model that is wrong
+_FURTHEST: Final = 50.0  # a factor beyond this is not of a scale but of a model that is wrong
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """Per dimension, from one split: (r - mean) / std is the score, and up to `threshold` of raw
     difference two clips count as equal. `source` names the split, `clips` how many it had.
-    `uncertainty` is the factor of the network's standard deviations; empty where it gives none.
+    Of a network that says how sure it is, `uncertainty` is the factor of its standard deviations
+    and `temperature` what differences and deviations are divided by before they meet theta.
     """
 
     source: str
@@ -32,6 +33,7 @@ class Calibration:
     std: dict[str, float]
     threshold: dict[str, float | None]
     uncertainty: dict[str, float] = field(default_factory=dict)
+    temperature: dict[str, float] = field(default_factory=dict)
 
     def scores(self, key: str, raw: NDArray[np.float64]) -> NDArray[np.float64]:
         return (raw - self.mean[key]) / self.std[key]
@@ -47,6 +49,9 @@ class Calibration:
             return None
         return raw + 2 * np.log([self.uncertainty.get(key, 1.0) for key in keys])
 
+    def temperatures(self, keys: Sequence[str]) -> list[float]:
+        return [self.temperature.get(key, 1.0) for key in keys]
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -56,7 +61,7 @@ def calibrate(
     rewards: Floats,
     source: str,
     *,
-    uncertainty: Mapping[str, float] | None = None,
+    uncertainty: Mapping[str, "Fit"] | None = None,
 ) -> Calibration:
     """`rewards`: raw [R, D] for the rows of `pairs`; `uncertainty`: of `fit_uncertainty`."""
     deviation = rewards.std(axis=0)
@@ -74,8 +79,16 @@ def calibrate(
         mean=dict(zip(pairs.keys, rewards.mean(axis=0).tolist(), strict=True)),
         std=dict(zip(pairs.keys, deviation.tolist(), strict=True)),
         threshold=thresholds,
-        uncertainty=dict(uncertainty or {}),
+        uncertainty={key: fit.deviation for key, fit in (uncertainty or {}).items()},
+        temperature={key: fit.temperature for key, fit in (uncertainty or {}).items()},
     )
+
+
+class Fit(NamedTuple):
+    """What makes a network's idea of a dimension fit what people said on pairs."""
+
+    deviation: float = 1.0  # factor of the standard deviations
+    temperature: float = 1.0  # divisor of the differences before they meet theta
 
 
 def fit_uncertainty(
@@ -84,56 +97,53 @@ def fit_uncertainty(
     log_variance: Floats | None,  # of the network, [R, D]
     theta: Sequence[float],
     losses: Sequence[str],  # kind per dimension
-) -> dict[str, float]:
+) -> dict[str, Fit]:
     """The factor of the standard deviations per dimension; empty without `log_variance`.
 
-    It minimises the NLL of what people said: of the labels of the pairs, or, in a regression, of
-    the scores of the clips. A standard normal prior on its logarithm counts as one observation, so
-    a dimension of which nobody said anything has the factor 1.
+    It minimises the NLL of what people said: of the labels of the pairs, together with a
+    temperature, or else rewards on a wrong scale would pass for unsure ones; in a regression, of
+    the scores of the clips. Standard normal priors on the logarithms count as one observation
+    each, so a dimension of which nobody said anything keeps what the network says.
     """
     if log_variance is None:
         return {}
     variance = np.exp(log_variance)
     return {
-        key: _factor_of_scores(pairs, rewards, variance, d)
+        key: _of_scores(pairs, rewards, variance, d)
         if losses[d] == "regression"
-        else _factor_of_pairs(pairs, rewards, variance, d, theta[d])
+        else _of_pairs(pairs, rewards, variance, d, theta[d])
         for d, key in enumerate(pairs.keys)
     }
 
 
-def _factor_of_pairs(
-    pairs: Pairs, rewards: Floats, variance: Floats, d: int, theta: float
-) -> float:
+def _of_pairs(pairs: Pairs, rewards: Floats, variance: Floats, d: int, theta: float) -> Fit:
     valid = np.flatnonzero(pairs.valid[:, d])
-    if not len(valid):
-        return 1.0
     a, b, human = pairs.a[valid], pairs.b[valid], pairs.preference[valid, d]
     gap, spread = rewards[a, d] - rewards[b, d], variance[a, d] + variance[b, d]
 
-    def cost(log_factor: float) -> float:
-        logs = btt_log_probabilities(gap, theta, spread * np.exp(2 * log_factor))
-        return len(valid) * negative_log_likelihood(human, logs) + log_factor**2 / 2
+    def cost(logs: Floats) -> float:
+        factor, heat = np.exp(logs)
+        found = btt_log_probabilities(gap / heat, theta, spread * (factor / heat) ** 2)
+        return len(valid) * negative_log_likelihood(human, found) + float((logs**2).sum()) / 2
 
-    return _least(cost)
+    return Fit(*_least(cost, 2)) if len(valid) else Fit()
 
 
-def _factor_of_scores(pairs: Pairs, rewards: Floats, variance: Floats, d: int) -> float:
+def _of_scores(pairs: Pairs, rewards: Floats, variance: Floats, d: int) -> Fit:
     rows = np.concatenate([pairs.a, pairs.b])
     scores = np.concatenate([pairs.score_a[:, d], pairs.score_b[:, d]]).astype(np.float64)
     known = np.isfinite(scores)
-    if not known.any():
-        return 1.0
     ratio = (rewards[rows[known], d] - (scores[known] - 3)) ** 2 / variance[rows[known], d]
 
-    def cost(log_factor: float) -> float:
-        fit = ratio.sum() * np.exp(-2 * log_factor) / 2 + known.sum() * log_factor
-        return float(fit + log_factor**2 / 2)
+    def cost(logs: Floats) -> float:
+        fit = ratio.sum() * np.exp(-2 * logs[0]) / 2 + known.sum() * logs[0]
+        return float(fit + logs[0] ** 2 / 2)
 
-    return _least(cost)
+    return Fit(*_least(cost, 1)) if known.any() else Fit()
 
 
-def _least(cost: Any) -> float:
-    edge = np.log(_FURTHEST)
-    found = minimize_scalar(cost, bounds=(-edge, edge), method="bounded")
-    return float(np.exp(found.x))
+def _least(cost: Callable[[Floats], float], size: int) -> list[float]:
+    edge = float(np.log(_FURTHEST))
+    found = minimize(cost, np.zeros(size), method="L-BFGS-B", bounds=[(-edge, edge)] * size)
+    factors: list[float] = np.exp(found.x).tolist()
+    return factors

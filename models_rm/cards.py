@@ -226,7 +226,7 @@ def _settings(content: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
     )
     if content.get("converted"):
         source = f"Scores are (reward - mean) / std; the values are {calibration['source']}."
-    source += _uncertainty(calibration.get("uncertainty", {}))
+    source += _uncertainty(calibration.get("uncertainty", {}), calibration.get("temperature", {}))
     lines = [
         (
             f"frames: {rule['fps']:g} per second, {rule['min_frames']} to {rule['max_frames']}, "
@@ -243,14 +243,15 @@ def _settings(content: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
     return ["## Scores", source, table, "## What it sees", _list(lines)]
 
 
-def _uncertainty(factors: Mapping[str, float]) -> str:
+def _uncertainty(factors: Mapping[str, float], heat: Mapping[str, float]) -> str:
     """What was done to the deviations of a model that says how sure it is."""
     if not factors:
         return ""
     told = ", ".join(f"{_figure(value)} for {key}" for key, value in factors.items())
+    divided = ", ".join(f"{_figure(value)} for {key}" for key, value in heat.items())
     return (
-        " The model says how sure each reward is; its deviations are multiplied by "
-        f"{told}, so that they fit those labels."
+        f" The model says how sure each reward is; its deviations are multiplied by {told}, and "
+        f"raw rewards meet theta divided by {divided or '1'}: so they fit those labels."
     )
 
 

@@ -155,6 +155,11 @@ def compose(run: Supervised) -> Outcome:
     meta = {
         "dimensions": keys,
         "theta": {key: members[ref.name].theta[key] for ref in card.members for key in ref.keys},
+        "temperature": {
+            key: members[ref.name].calibration.temperature.get(key, 1.0)
+            for ref in card.members
+            for key in ref.keys
+        },
         "members": {
             ref.name: {
                 "dimensions": list(ref.keys),

@@ -79,6 +79,7 @@ def evaluate_pairs(
     theta: Sequence[float],
     *,
     log_variance: Rewards | None = None,  # [R, D]
+    temperature: Sequence[float] | None = None,  # [D]
     thresholds: Mapping[str, float | None] | None = None,
     ceilings: Mapping[str, HumanCeiling | None] | None = None,
     bootstrap: int = 1000,
@@ -89,10 +90,13 @@ def evaluate_pairs(
     correlations with scores. A reward that is not finite is a NonFiniteError.
 
     `thresholds`: tie thresholds found on another split; `ceilings`: what one annotator reaches.
-    With `log_variance` the probabilities take it into account. `details`: see `figures_of`.
+    With `log_variance` the probabilities take it into account, after differences and deviations
+    were divided by `temperature`. `details`: see `figures_of`.
     """
     refuse_not_finite(pairs.rows, pairs.keys, rewards)
-    logs = pair_log_probabilities(pairs, rewards, theta, log_variance)
+    heat = np.ones(len(pairs.keys)) if temperature is None else np.asarray(temperature)
+    spread = None if log_variance is None else log_variance - 2 * np.log(heat)
+    logs = pair_log_probabilities(pairs, rewards / heat, theta, spread)
     gaps = rewards[pairs.a] - rewards[pairs.b]
     result = {}
     for d, key in enumerate(pairs.keys):

@@ -41,7 +41,8 @@ def evaluate(run: Supervised) -> Outcome:
         pairs,
         rewards,
         [model.theta[key] for key in model.dimensions],
-        log_variance=model.calibration.log_variance(model.dimensions, log_variance_of(deviations)),
+        log_variance=log_variance_of(deviations),  # calibrated, as `judge` gives them
+        temperature=model.calibration.temperatures(model.dimensions),
         thresholds=model.calibration.threshold,
         ceilings=ceilings_of(
             chosen, model.dimensions, resamples=config.bootstrap, seed=config.seed

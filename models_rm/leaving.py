@@ -70,6 +70,7 @@ def _figures(
         found.mean,
         trainer.theta,
         log_variance=calibration.log_variance(keys, found.log_variance),
+        temperature=calibration.temperatures(keys),
         thresholds=calibration.threshold,
         ceilings=ceilings_of(records, keys, resamples=config.bootstrap, seed=config.seed),
         bootstrap=config.bootstrap,

@@ -90,6 +90,12 @@ class RewardModel:
                 for key in keys
                 if key in part.uncertainty
             },
+            temperature={
+                key: part.temperature[key]
+                for part, keys in parts
+                for key in keys
+                if key in part.temperature
+            },
         )
 
     @property

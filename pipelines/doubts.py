@@ -96,15 +96,18 @@ def beliefs_from(campaign: Campaign, scores: Artifact) -> ClipBeliefs:
     if scores.kind != OutputKind.SCORES:
         raise PipelineError(f"artifact {scores.pk} is {scores.kind}, not scores")
     records = [record for record in read_scores(path_of(scores)) if not record.error]
-    theta = _input(scores, "reward_model").meta.get("theta", {})
+    model = _input(scores, "reward_model").meta
+    theta = model.get("theta", {})
+    calibration = model.get("calibration", model)  # a composed model has it at the top
+    heat = calibration.get("temperature", {})
     keys = _known(campaign, records, theta)
     found = _by_row(scores, records)
     if not found:
         raise PipelineError(f"none of the clips of scores {scores.pk} is registered here")
     return ClipBeliefs.of(
         list(found),
-        _matrix([record.raw for record in found.values()], keys),
-        _matrix([record.std for record in found.values()], keys),
+        _matrix([record.raw for record in found.values()], keys, heat),
+        _matrix([record.std for record in found.values()], keys, heat),
         [float(theta[key]) for key in keys],
         keys,
     )
@@ -150,5 +153,9 @@ def _input(scores: Artifact, role: str) -> Artifact:
     return row.artifact
 
 
-def _matrix(rows: Sequence[Mapping[str, float]], keys: Sequence[str]) -> Any:  # [clips, D]
-    return np.array([[row[key] for key in keys] for row in rows], dtype=np.float64)
+def _matrix(
+    rows: Sequence[Mapping[str, float]], keys: Sequence[str], heat: Mapping[str, float]
+) -> Any:  # [clips, D]
+    """On the scale on which rewards meet theta."""
+    found = np.array([[row[key] for key in keys] for row in rows], dtype=np.float64)
+    return found / [heat.get(key, 1.0) for key in keys]

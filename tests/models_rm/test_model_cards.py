@@ -161,9 +161,12 @@ def test_a_model_that_nobody_examined_has_a_card_too(told: dict[str, Any]) -> No
 
 def test_an_unsure_model_tells_how_its_deviations_were_calibrated(told: dict[str, Any]) -> None:
     assert "how sure" not in markdown(card_of(told, Facts()))
-    sure = {**told["calibration"], "uncertainty": {"VQ": 1.25, "TA": 0.5}}
+    sure = {
+        **told["calibration"], "uncertainty": {"VQ": 1.25, "TA": 0.5}, "temperature": {"VQ": 0.75}
+    }  # fmt: skip
     text = markdown(card_of({**told, "calibration": sure}, Facts()))
-    assert "are multiplied by 1.25 for VQ, 0.5 for TA, so that" in text
+    assert "are multiplied by 1.25 for VQ, 0.5 for TA, and raw rewards meet theta" in text
+    assert "divided by 0.75 for VQ: so" in text
 
 
 def test_losses_by_dimension_are_named(told: dict[str, Any]) -> None:

@@ -205,6 +205,23 @@ def test_the_page_shows_the_plan_first_and_then_asks(
     assert client.get(f"/artifacts/{model.pk}/pairs/").status_code == 404
 
 
+def test_rewards_meet_theta_on_the_scale_that_calibration_found(
+    campaign: Any, scored: Callable[..., Any]
+) -> None:
+    from pipelines.doubts import beliefs_from
+
+    scores = scored()
+    model = scores.run.inputs.get(role="reward_model").artifact
+    plain = beliefs_from(campaign, scores)
+    for place in ({"calibration": {"temperature": {"VQ": 2.0}}}, {"temperature": {"VQ": 2.0}}):
+        model.meta = {"theta": dict.fromkeys(KEYS, 5.0), **place}
+        model.save()
+        found = beliefs_from(campaign, scores)
+        assert (found.mean[:, 0] * 2 == plain.mean[:, 0]).all()
+        assert found.variance[:, 0] * 4 == pytest.approx(plain.variance[:, 0])
+        assert (found.mean[:, 1:] == plain.mean[:, 1:]).all()
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
