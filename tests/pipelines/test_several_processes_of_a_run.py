@@ -57,6 +57,7 @@ def test_what_one_process_refuses_ends_the_run_at_once_with_its_sentence(
     assert not any(map(alive, pids(run)))
 
 
+@pytest.mark.faults
 def test_a_process_that_dies_takes_the_others_with_it(queue_count: Queue, settings: Any) -> None:
     run = queue_count(kind="together", processes=2, fault="killed")
     Run.objects.filter(pk=run.pk).update(max_attempts=1)
@@ -66,6 +67,7 @@ def test_a_process_that_dies_takes_the_others_with_it(queue_count: Queue, settin
     assert not any(map(alive, pids(run)))
 
 
+@pytest.mark.faults
 def test_processes_end_with_the_torchrun_that_started_them(queue_count: Queue) -> None:
     run = queue_count(kind="together", processes=2, fault="wait")
     launching.prepare(run)
@@ -82,6 +84,7 @@ def test_processes_end_with_the_torchrun_that_started_them(queue_count: Queue) -
     assert not any(map(alive, started))
 
 
+@pytest.mark.faults
 def test_a_cancelled_run_leaves_none_of_its_processes(queue_count: Queue, mia: Any) -> None:
     run = queue_count(kind="together", processes=2, fault="wait")
     worker = Worker(["default"], slots=1)
