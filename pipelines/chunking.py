@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from formats.errors import FormatError
 from formats.outcome import Outcome
-from pipelines.models import Run, RunState
+from pipelines.models import Run
 
 if TYPE_CHECKING:
     from pipelines.kinds import KindSpec
@@ -56,7 +56,3 @@ def refuse_other_judges(run: Run, _outcome: Outcome) -> None:
             raise FormatError(
                 f"the scores of run {row.artifact.run_id} are not those of reward model {judge.pk}"
             )
-
-
-def unfinished(chunks: list[Run]) -> list[Run]:
-    return [chunk for chunk in chunks if chunk.state != RunState.SUCCEEDED]
