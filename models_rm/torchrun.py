@@ -1,7 +1,8 @@
 """`python -I -m models_rm.torchrun N -I -m PACKAGE COMMAND RUN_DIR`: N processes of one trainer.
 
-It is torchrun on this host with two things added: it ends with the exit code of the process that
-failed (torchrun ends with 1 whatever that was), and everything stays on the loopback interface.
+It is torchrun on this host with three things added: it ends with the exit code of the process that
+failed (torchrun ends with 1 whatever that was), it hands on the wish for stacks (SIGUSR1), and
+everything stays on the loopback interface.
 For several hosts an operator starts torchrun himself (docs/reward-models.md).
 """
 
@@ -10,6 +11,7 @@ import signal
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 from torch.distributed.elastic.multiprocessing import SignalException
@@ -27,6 +29,7 @@ def main(words: Sequence[str]) -> int:
     # What an earlier attempt said must not be taken for the word of this one.
     RunDir(Path(trainer[-1])).outcome_file.unlink(missing_ok=True)
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    signal.signal(signal.SIGUSR1, _pass_on)
     local = ["--standalone", "--local-addr=127.0.0.1", f"--nproc-per-node={int(count)}"]
     try:
         run(parse_args([*local, "--no-python", sys.executable, *trainer]))
@@ -35,6 +38,13 @@ def main(words: Sequence[str]) -> int:
     except SignalException:
         return ExitCode.RUN_ME_AGAIN  # The processes were told, and have saved and left.
     return ExitCode.DONE
+
+
+def _pass_on(number: int, _frame: FrameType | None) -> None:
+    """The supervisor asks for the stacks of a run that hangs: those of the processes count."""
+    for task in Path("/proc/self/task").iterdir():
+        for pid in (task / "children").read_text().split():
+            os.kill(int(pid), number)
 
 
 def cause(codes: Iterable[int]) -> int:

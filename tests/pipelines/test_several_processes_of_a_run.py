@@ -1,5 +1,6 @@
 """A run of several processes under the supervisor: torchrun is started, watched and ended by it."""
 
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -68,7 +69,7 @@ def test_a_process_that_dies_takes_the_others_with_it(queue_count: Queue, settin
 
 
 @pytest.mark.faults
-def test_processes_end_with_the_torchrun_that_started_them(queue_count: Queue) -> None:
+def test_processes_show_their_stacks_and_end_with_their_torchrun(queue_count: Queue) -> None:
     run = queue_count(kind="together", processes=2, fault="wait")
     launching.prepare(run)
     child = launching.start(kinds.get("together"), run, slots=1)
@@ -77,6 +78,12 @@ def test_processes_end_with_the_torchrun_that_started_them(queue_count: Queue) -
         time.sleep(0.05)
     started = pids(run)
     assert all(map(alive, started))
+    child.send_signal(signal.SIGUSR1)  # as the supervisor does to a run that hangs
+    log = launching.run_dir(run).log_file
+    while log.read_text().count(" in work") < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert log.read_text().count(" in work") >= 2
+    assert child.poll() is None
     child.kill()
     child.wait(10)
     while any(map(alive, started)) and time.monotonic() < deadline:
