@@ -143,7 +143,7 @@ class _Rotate(Function):
 
 
 class _Activation(NamedTuple):
-    """y = act(scale * z) / scale, as operations that exist with their derivative."""
+    """y = act(scale * z) / scale; `backward` writes the gradient of z in the place of that of y."""
 
     forward: Any
     backward: Any
@@ -152,10 +152,14 @@ class _Activation(NamedTuple):
 
 _ACTIVATIONS: Final[dict[type, _Activation]] = {
     # x * sigmoid(1.702 x) is silu(1.702 x) / 1.702.
-    QuickGELUActivation: _Activation(F.silu, _aten.silu_backward, 1.702),
+    QuickGELUActivation: _Activation(
+        F.silu, lambda grad, z: _aten.silu_backward.grad_input(grad, z, grad_input=grad), 1.702
+    ),
     GELUTanh: _Activation(
         lambda z: F.gelu(z, approximate="tanh"),
-        lambda grad, z: _aten.gelu_backward(grad, z, approximate="tanh"),
+        lambda grad, z: _aten.gelu_backward.grad_input(
+            grad, z, approximate="tanh", grad_input=grad
+        ),
         1.0,
     ),
 }
@@ -289,7 +293,8 @@ class _LoraLinear(Function):
         if grad_x is not None and up is not None:
             opened = F.silu(x)
             entered, grad_up = opened * up, opened.mul_(grad_x)
-            grad_x = _aten.silu_backward(grad_x.mul_(up), x)
+            grad_x.mul_(up)
+            _aten.silu_backward.grad_input(grad_x, x, grad_input=grad_x)
         return grad_x, grad_up, None, None, grad_inner.t() @ entered, grad_high, None
 
 
