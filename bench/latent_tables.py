@@ -22,7 +22,8 @@ def latent_reward(figures: dict[str, Any], table: Callable[..., str]) -> str:
         f" counting one half: {clips} clips of {figures['prompts']} prompts, {seeds} seeds, with"
         " the prompt-bootstrap 95 % interval. The paper's table 7 (MQ, judged by its own reward"
         f" model): {paper['noised']:.3f} for noised and {paper['clean']:.3f} for clean latents."
-        " docs/latent-reward.md explains the differences.\n\n"
+        " docs/latent-reward.md explains the differences. Without guidance the mean truth is"
+        f" {_means(figures)}.\n\n"
         f"{_wins(figures, table)}\n\nAccuracy without ties on held-out prompts over t, the same"
         f" noise on both sides, mean of {seeds} seeds; the true quality itself reaches"
         f" {_ceilings(figures)}.\n\n{_curves(figures, table)}\n"
@@ -37,15 +38,21 @@ def _wins(figures: dict[str, Any], table: Callable[..., str]) -> str:
             f"{row['weight']:g}",
             NAMES[row["model"]],
             *(_rate(row["dimensions"][key], bold=key == row["guided"]) for key in keys),
+            f"{row['dimensions'][row['guided']]['mean_change']:+.3f}",
         ]
         for row in figures["rows"]
     ]
-    return table(["guided by", "weight", "reward", *(f"{key} wins" for key in keys)], rows)
+    wins = [f"{key} wins" for key in keys]
+    return table(["guided by", "weight", "reward", *wins, "mean change of what guides"], rows)
 
 
 def _rate(found: dict[str, float], *, bold: bool) -> str:
     rate = f"{found['win_rate']:.3f}"
     return f"{f'**{rate}**' if bold else rate} [{found['low']:.3f}, {found['high']:.3f}]"
+
+
+def _means(figures: dict[str, Any]) -> str:
+    return ", ".join(f"{value:.2f} ({key})" for key, value in figures["unguided"].items())
 
 
 def _ceilings(figures: dict[str, Any]) -> str:
