@@ -28,7 +28,7 @@ TEXT = {
     "vocab_size": 32000, "rope_scaling": ROPE, "rope_theta": 1e6,
 }  # fmt: skip
 VISION = {
-    "depth": 4, "embed_dim": 256, "hidden_size": 256, "num_heads": 4, "mlp_ratio": 4,
+    "depth": 4, "embed_dim": 256, "hidden_size": 256, "num_heads": 8, "mlp_ratio": 4,
     "patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2, "in_channels": 3,
 }  # fmt: skip
 SPECIAL = {

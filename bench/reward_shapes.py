@@ -40,7 +40,7 @@ TEXT: Final = {
     "max_position_embeddings": 8192,
 }
 VISION: Final = {
-    "depth": 4, "embed_dim": 256, "hidden_size": 256, "num_heads": 4, "mlp_ratio": 4,
+    "depth": 4, "embed_dim": 256, "hidden_size": 256, "num_heads": 8, "mlp_ratio": 4,
     "patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2,
 }  # fmt: skip
 SECTIONS: Final = [8, 12, 12]
