@@ -2,7 +2,6 @@
 
 import http.server
 import os
-import resource
 import subprocess
 import sys
 import threading
@@ -103,15 +102,34 @@ def test_a_bomb_is_refused_in_time_and_the_next_clip_is_taken(
     assert measured(hostile.clip(tmp_path / "good.mp4")).num_frames == 6
 
 
+# In a process of its own, because what is read at its end is of all that it ever waited for.
+PROBING = """
+import os, resource, sys
+from pathlib import Path
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
+from annotation.bounded import Bounded
+from annotation.errors import MediaError
+
+with Bounded() as own:
+    for name in sys.argv[1:]:
+        try:
+            own.probe(Path(name))
+        except MediaError:
+            continue
+        sys.exit(f"{name} was taken for a clip")
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+
 def test_no_bomb_took_more_memory_than_it_may(tmp_path: Path) -> None:
-    with Bounded() as own:
-        for name, make in hostile.BOMBS.items():
-            path = tmp_path / f"{name}.mp4"
-            make(path)
-            with pytest.raises(MediaError):
-                own.probe(path)
-    # The largest process that this one ever waited for, and those that it waited for, in kB.
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 1.4e6
+    paths = []
+    for name, make in hostile.BOMBS.items():
+        paths.append(tmp_path / f"{name}.mp4")
+        make(paths[-1])
+    probing = [sys.executable, "-c", PROBING, *map(str, paths)]
+    said = subprocess.run(probing, capture_output=True, text=True, check=True, timeout=120)
+    assert int(said.stdout) < 1.4e6  # kB
 
 
 MISBEHAVING = """
