@@ -16,7 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Final
+from types import SimpleNamespace
+from typing import Any, Final, cast
 
 import torch
 
@@ -28,13 +29,15 @@ from formats.records import PreferenceRecord, VideoRef
 from formats.run_dir import Input, RunDir
 from formats.snapshot import read_snapshot, write_snapshot
 from formats.supervised import Supervised
+from models_rm.checkpoints import ModelCard
 from models_rm.collator import opening_of
 from models_rm.config import RewardModelConfig
 from models_rm.data import Row
 from models_rm.distributed import World
-from models_rm.evaluation import rewards_of
 from models_rm.materials import gather
+from models_rm.members import Member
 from models_rm.prompts import RatingTemplate
+from models_rm.scoring import RewardModel
 from models_rm.trainer import Trainer
 from models_rm.video import FrameRule
 
@@ -142,12 +145,14 @@ def score_ours(job: Job, folder: Path, clips: int) -> tuple[Callable[[], None], 
     """Batches of clips that are decoded for the first time in each round."""
     trainer = our_trainer(job, folder, cache_megabytes=0)
     rows = _rows(job.records)[:clips]
+    card = cast(ModelCard, SimpleNamespace(frame_rule=job.rule))  # nothing else of it is asked
+    network = trainer.network.eval()
+    keys = job.dimensions.keys
+    model = RewardModel([Member("bench", network, trainer.collator, card, keys)])
+    prompts, videos = [row.prompt for row in rows], [job.media / row.video.path for row in rows]
 
     def one_round() -> None:
-        rewards_of(
-            trainer.network, trainer.collator, trainer.clips, rows, batch_size=16,
-            check=lambda: None,
-        )  # fmt: skip
+        model.score(prompts, videos, raw=True)
 
     return one_round, len(rows)
 

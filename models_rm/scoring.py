@@ -14,6 +14,7 @@ from models_rm.checkpoints import ModelCard
 from models_rm.collator import Collator
 from models_rm.composing import load_members
 from models_rm.errors import FrameRateError
+from models_rm.lanes import lanes_on, tokens_on
 from models_rm.members import Judged, Member, Prepared, Seen
 from models_rm.network import RewardNetwork
 from models_rm.streaming import Limits, Task, Video, stream
@@ -63,6 +64,20 @@ class RewardModel:
         for member in members:
             member.network.to(device)
         return cls(members)
+
+    @property
+    def lanes(self) -> int:
+        """How many batches are judged at once."""
+        return lanes_on(self._device)
+
+    @property
+    def batch_tokens(self) -> int:
+        """Visual tokens beyond which a larger batch gains nothing."""
+        return tokens_on(self._device)
+
+    @property
+    def _device(self) -> torch.device:
+        return self.members[0].network.tokens.device
 
     @property
     def dimensions(self) -> tuple[str, ...]:

@@ -1,14 +1,15 @@
 """Many clips through a reward model: decoded ahead by threads, batched with clips of their length.
 
-While the network computes, one thread prepares the next batch and others decode what comes after
-it; within a window clips of one size stand together, so that a batch carries little padding. What
-comes out carries the number of its row.
+While networks compute, one thread prepares the next batch and others decode what comes after it;
+within a window clips of one size stand together, so that a batch carries little padding. What comes
+out carries the number of its row.
 """
 
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol, TypeVar
@@ -16,6 +17,7 @@ from typing import Final, NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from models_rm.errors import ClipUnreadableError
+from models_rm.lanes import Lanes
 from models_rm.members import Judged, Prepared, Seen
 
 T = TypeVar("T")
@@ -28,6 +30,10 @@ HELD_BYTES: Final = 512 * 2**20
 class Judge(Protocol):
     """What can be asked for rewards: a reward model."""
 
+    @property
+    def lanes(self) -> int: ...  # how many batches it judges at once
+    @property
+    def batch_tokens(self) -> int: ...  # visual tokens beyond which a larger batch gains nothing
     def read(self, video: Video, *, sha256: str = "", fps: float | None = None) -> Seen: ...
     def prepare(self, seen: Sequence[Seen], prompts: Sequence[str]) -> Prepared: ...
     def run(self, prepared: Prepared) -> Judged: ...
@@ -86,23 +92,34 @@ class _Ready:
 
 def stream(model: Judge, tasks: Sequence[Task], limits: Limits) -> Iterator[list[Scored]]:
     """Every task exactly once, in batches as they are ready; the order is not that of the tasks."""
-    for each in one_ahead(_ready(model, tasks, limits)):
-        if isinstance(each, Scored):
-            yield [each]
-            continue
-        judged = model.run(each.prepared)
-        yield [
-            Scored(
-                clip.index,
-                judged.reward[row],
-                None if judged.std is None else judged.std[row],
-                slow=model.is_slow(clip.seen),
-            )
-            for row, clip in enumerate(each.clips)
-        ]
+    limits = replace(limits, batch_tokens=min(limits.batch_tokens, model.batch_tokens))
+    with closing(one_ahead(_ready(model, tasks, limits))) as items, Lanes(model.lanes) as lanes:
+        running: deque[tuple[_Ready, Future[Judged]]] = deque()
+        for each in items:
+            if isinstance(each, Scored):
+                yield [each]
+                continue
+            running.append((each, lanes.submit(model.run, each.prepared)))
+            if len(running) > lanes.count:  # one waits, so that no lane does
+                yield _scored(model, *running.popleft())
+        while running:
+            yield _scored(model, *running.popleft())
 
 
-def one_ahead(items: Generator[T]) -> Iterator[T]:
+def _scored(model: Judge, ready: _Ready, running: "Future[Judged]") -> list[Scored]:
+    judged = running.result()
+    return [
+        Scored(
+            clip.index,
+            judged.reward[row],
+            None if judged.std is None else judged.std[row],
+            slow=model.is_slow(clip.seen),
+        )
+        for row, clip in enumerate(ready.clips)
+    ]
+
+
+def one_ahead(items: Generator[T]) -> Generator[T]:
     """The same items, the next of them made by another thread while one is used."""
     pool = ThreadPoolExecutor(1, thread_name_prefix="preparer")
     try:

@@ -12,7 +12,7 @@ What is done with files that are not plain:
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,10 +98,11 @@ def resized(frames: torch.Tensor, rule: FrameRule) -> torch.Tensor:
 
 def read_clip(path: Path | str, rule: FrameRule) -> Clip:
     """Decode a file and take the frames that the rule wants."""
-    total, rate = _probe(path)
+    track = _probe(path)
+    total, rate = track.total, track.rate
     while True:
         count = frame_count(total / rate, total, rule)
-        pictures, seen = _decode(path, frame_indices(total, count), rule)
+        pictures, seen = _decode(path, frame_indices(total, count), rule, track.places)
         if len(pictures) == count:
             break
         # A decoder may drop packets (what an edit list hides): sample from the frames that came.
@@ -130,27 +131,79 @@ def clip_of_array(array: np.ndarray, rule: FrameRule, *, fps: float | None = Non
     return Clip(resized(frames, rule), fps=rate)
 
 
-def _probe(path: Path | str) -> tuple[int, float]:
-    """(number of frames, frames per second), counted in packets: headers are often wrong."""
+@dataclass(frozen=True, slots=True)
+class _Track:
+    """Frames and rate of a clip, counted in packets: headers are often wrong.
+
+    `places`: which frame in the order of showing each timestamp is; None where that is not plain.
+    """
+
+    total: int
+    rate: float
+    places: dict[int, int] | None
+
+
+def _probe(path: Path | str) -> _Track:
     with _opened(path) as container:
         stream = container.streams.video[0]
         rate = stream.average_rate or stream.guessed_rate
-        whole = [not packet.is_corrupt for packet in container.demux(stream) if packet.size]
-        promised = max(stream.frames, len(whole))
-        total = sum(whole)
+        packets = [packet for packet in container.demux(stream) if packet.size]
+        promised = max(stream.frames, len(packets))
+        total = sum(not packet.is_corrupt for packet in packets)
     if not total or not rate:
         raise ClipUnreadableError("the clip has no frame or no frame rate", path=path)
     if total < promised:
         raise ClipUnreadableError(
             f"the clip is cut off: {total} of {promised} frames are there", path=path
         )
-    return total, float(rate)
+    return _Track(total, float(rate), _places(packets))
+
+
+def _places(packets: Sequence[Any]) -> dict[int, int] | None:
+    times = [packet.pts for packet in packets]
+    plain = None not in times and len(set(times)) == len(times)
+    if not plain or any(packet.is_discard or packet.is_corrupt for packet in packets):
+        return None
+    return {time: place for place, time in enumerate(sorted(times))}
 
 
 def _decode(
-    path: Path | str, indices: list[int], rule: FrameRule
+    path: Path | str, indices: list[int], rule: FrameRule, places: dict[int, int] | None
 ) -> tuple[list[torch.Tensor], int]:
     """The wanted frames as RGB uint8 [3, h, w] as far as they are there; how many were seen."""
+    if places is not None:
+        pictures = _decode_wanted(path, indices, rule, places)
+        if len(pictures) == len(indices):
+            return pictures, len(places)
+    return _decode_all(path, indices, rule)
+
+
+def _decode_wanted(
+    path: Path | str, indices: list[int], rule: FrameRule, places: dict[int, int]
+) -> list[torch.Tensor]:
+    """Without the frames that nobody wants and no other frame is made from: up to half of them."""
+    found: dict[int, torch.Tensor] = {}
+    wanted = set(indices)
+    with _opened(path) as container:
+        stream = container.streams.video[0]
+        convert = VideoReformatter()
+        for packet in container.demux(stream):
+            needed = packet.pts is None or places.get(packet.pts) in wanted
+            stream.codec_context.skip_frame = "DEFAULT" if needed else "NONREF"
+            for frame in packet.decode():
+                place = places.get(frame.pts)
+                if place in wanted and place not in found:
+                    picture = convert.reformat(frame, format="rgb24", threads=1).to_ndarray()
+                    found[place] = _small(picture, frame.rotation, rule)
+            if len(found) == len(wanted):
+                break
+    return [found[index] for index in indices if index in found]
+
+
+def _decode_all(
+    path: Path | str, indices: list[int], rule: FrameRule
+) -> tuple[list[torch.Tensor], int]:
+    """In the order in which they come; where timestamps do not say which frame is which."""
     wanted = {index: indices.count(index) for index in indices}
     pictures: list[torch.Tensor] = []
     seen = 0

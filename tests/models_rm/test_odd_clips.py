@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from models_rm import video
 from models_rm.errors import ClipUnreadableError
 from models_rm.families import QWEN2_VL
 from models_rm.patches import patchify
@@ -52,6 +53,36 @@ def greys(count: int, height: int = 64, width: int = 64) -> list[np.ndarray]:
 
 def levels(frames: torch.Tensor) -> list[float]:
     return [round(float(frame.float().mean())) for frame in frames]
+
+
+@pytest.mark.parametrize("bframes", ["0", "3"])
+def test_frames_that_nobody_wants_are_not_decoded_and_the_others_stay_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bframes: str
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (40, 64, 64, 3), dtype=np.uint8)
+    options = {"x264-params": f"bframes={bframes}:b-adapt=0"}
+    path = tmp_path / "clip.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=8, options=options)
+        stream.height = stream.width = 64
+        stream.pix_fmt = "yuv420p"
+        for picture in noise:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    quick = read_clip(path, RULE)
+    monkeypatch.setattr(video, "_places", lambda packets: None)
+    assert torch.equal(quick.frames, read_clip(path, RULE).frames)
+    assert len(np.unique(quick.frames.flatten(1).float().mean(1))) == len(quick.frames)
+
+
+@pytest.mark.shared
+def test_real_clips_have_the_same_frames_either_way(
+    shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = min((shared / "data/videoalign/videos").rglob("*.mp4"), key=lambda p: p.stat().st_size)
+    quick = read_clip(path, RULE)
+    monkeypatch.setattr(video, "_places", lambda packets: None)
+    assert torch.equal(quick.frames, read_clip(path, RULE).frames)
 
 
 def test_a_clip_of_one_frame_is_one_frame_and_the_backbone_sees_it_twice(tmp_path: Path) -> None:

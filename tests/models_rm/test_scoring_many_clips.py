@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from formats.files import sha256_of
 from formats.outcome import ExitCode
@@ -21,6 +22,7 @@ from formats.run_dir import Input, RunDir
 from formats.supervised import Supervised, supervise
 from models_rm import scoring_run
 from models_rm.errors import ClipUnreadableError, FrameRateError
+from models_rm.lanes import Lanes
 from models_rm.members import Judged, Prepared, Seen
 from models_rm.parts import Parts
 from models_rm.scoring import FrameRateWarning, RewardModel, total
@@ -33,6 +35,9 @@ Media = tuple[Path, list[VideoRef]]
 
 class FakeModel:
     """Rewards from the name of a clip; notes what it was asked. A name `bad…` cannot be read."""
+
+    lanes = 1
+    batch_tokens = 10**6
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
@@ -122,6 +127,51 @@ def test_clips_are_decoded_and_prepared_while_the_network_computes() -> None:
     names = [f"{n}-1" for n in range(10)]
     assert len(scored(model, names, batch_size=1, readers=1)) == 10
     assert all(name.startswith("reader") for name in model.reading)
+
+
+def test_two_lanes_judge_two_batches_at_once() -> None:
+    at_once = threading.Barrier(2)
+
+    class Meeting(FakeModel):
+        lanes = 2
+
+        def run(self, seen: Any) -> Judged:
+            at_once.wait(10)
+            return super().run(seen)
+
+    assert len(scored(Meeting(), [f"{n}-1" for n in range(8)], batch_size=1)) == 8
+
+
+def test_lanes_share_the_threads_and_give_them_back() -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        with Lanes(2) as lanes:
+            inside = [lanes.submit(lambda _: torch.get_num_threads(), n) for n in range(2)]
+            assert {each.result() for each in inside} == {1}
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_an_error_of_a_lane_ends_the_scoring() -> None:
+    class Broken(FakeModel):
+        lanes = 2
+
+        def run(self, seen: Any) -> Judged:
+            raise ValueError("not a finite number")
+
+    before = threading.active_count()
+    with pytest.raises(ValueError, match="not a finite number"):
+        scored(Broken(), [f"{n}-1" for n in range(20)], batch_size=1)
+    assert threading.active_count() == before
+
+
+def test_a_model_may_want_smaller_batches_than_it_is_given() -> None:
+    model = FakeModel()
+    model.batch_tokens = 6
+    scored(model, [f"{n}-2" for n in range(9)], batch_size=9, batch_tokens=100)
+    assert [len(each) for each in model.batches] == [3, 3, 3]
 
 
 def test_stopping_early_ends_the_readers() -> None:
