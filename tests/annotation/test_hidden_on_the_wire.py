@@ -11,6 +11,8 @@ import pytest
 from annotation.models import Campaign, Probe, ProbeKind, ProbeLease
 from formats.labels import Label
 
+pytestmark = pytest.mark.one_engine
+
 KEYS = ("VQ", "MQ", "TA")
 QUESTIONS = 400
 # What may differ between two questions: ids, links and texts. Everything else must be equal.

@@ -29,6 +29,7 @@ from annotation.renditions import transcode_argv
 from annotation.storage import media_storage
 from tests.annotation import hostile_media as hostile
 
+pytestmark = pytest.mark.one_engine
 SECRET = "canary-3f9c1d"
 
 

@@ -15,7 +15,7 @@ from annotation.media_urls import image_url, poster_url, signed_url
 from annotation.models import CampaignState, Guideline, Probe, Prompt, Video
 from annotation.storage import media_storage
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.one_engine]
 
 # RFC 9110, 14.1 and 14.2, for a clip of `size` bytes: header -> (status, first, last).
 RANGES = {

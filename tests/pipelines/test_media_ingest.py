@@ -28,7 +28,7 @@ from pipelines.starting import start_run
 from tests.annotation import hostile_media as hostile
 from tests.pipelines.loop_world import play
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.one_engine]
 VARIABLE = [0, 42, 84, 300, 342, 384, 426, 468, 510, 552, 594, 636]
 
 

@@ -18,7 +18,11 @@ from pipelines.starting import start_run
 from tests.annotation import hostile_media as hostile
 from tests.pipelines.conftest import wait_until
 
-pytestmark = [pytest.mark.faults, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.faults,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.one_engine,
+]
 CLIPS = 30
 
 

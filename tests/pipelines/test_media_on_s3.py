@@ -27,7 +27,7 @@ from pipelines.starting import start_run
 from tests.annotation import hostile_media as hostile
 from tests.pipelines.loop_world import play
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.one_engine]
 KEYS = {"access_key": "key", "secret_key": "not a secret"}
 
 

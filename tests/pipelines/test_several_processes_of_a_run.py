@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 
 from pipelines import kinds, launching
@@ -15,7 +16,7 @@ from pipelines.models import Run, RunState
 from pipelines.starting import cancel_run
 from pipelines.worker import Worker
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.one_engine]
 
 Queue = Callable[..., Run]
 
@@ -73,7 +74,7 @@ def test_processes_show_their_stacks_and_end_with_their_torchrun(queue_count: Qu
     run = queue_count(kind="together", processes=2, fault="wait")
     launching.prepare(run)
     child = launching.start(kinds.get("together"), run, slots=1)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while len(pids(run)) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
     started = pids(run)
@@ -95,9 +96,14 @@ def test_processes_show_their_stacks_and_end_with_their_torchrun(queue_count: Qu
 def test_a_cancelled_run_leaves_none_of_its_processes(queue_count: Queue, mia: Any) -> None:
     run = queue_count(kind="together", processes=2, fault="wait")
     worker = Worker(["default"], slots=1)
-    thread = threading.Thread(target=worker.run, kwargs={"until_idle": True})
+
+    def work() -> None:
+        worker.run(until_idle=True)
+        connection.close()  # this thread's own
+
+    thread = threading.Thread(target=work)
     thread.start()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while len(pids(run)) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
     assert all(map(alive, pids(run)))
