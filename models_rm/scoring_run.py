@@ -25,7 +25,7 @@ from models_rm.config import BenchmarkConfig, ConfigError, EvaluationConfig, Sco
 from models_rm.frame_cache import FrameCache
 from models_rm.parts import FOLDER, Key, Parts
 from models_rm.scoring import RewardModel
-from models_rm.streaming import Limits, Scored, Task, stream
+from models_rm.streaming import Limits, Scored, Tap, Task, stream
 
 T = TypeVar("T")
 _PACE_SECONDS: Final = 60.0
@@ -85,22 +85,30 @@ def _score_left(
     total: int,
 ) -> int:
     """Score these, and give how many of them have fewer frames per second than the training."""
-    tasks = [
-        Task(folder / record.video.path, record.prompt, record.video.sha256) for record in left
-    ]
     limits = Limits(config.batch_size, config.batch_tokens, config.readers)
-    pace = Pace()
-    done, slow = total - len(left), 0
-    for number, batch in enumerate(stream(model, tasks, limits), start=1):
-        parts.add(record_of(model, _names(left[each.row]), each) for each in batch)
-        done += len(batch)
-        slow += sum(each.slow for each in batch)
-        pace.count(len(batch))
-        if number % config.log_every == 0 or done == total:
-            run.dir.log_metrics(done, total, {"clips_per_second": pace.rate}, stage="scoring")
+    pace, remaining = Pace(), list(left)
+    done, number, slow = total - len(left), 0, 0
+    while remaining:
+        tap, judged = Tap(), set()
+        for batch in stream(model, _tasks(folder, remaining), limits, tap):
+            parts.add(record_of(model, _names(remaining[each.row]), each) for each in batch)
+            judged |= {each.row for each in batch}
+            number, done = number + 1, done + len(batch)
+            slow += sum(each.slow for each in batch)
+            pace.count(len(batch))
+            if number % config.log_every == 0 or done == total:
+                run.dir.log_metrics(done, total, {"clips_per_second": pace.rate}, stage="scoring")
+            if run.stop_reason() is not None:
+                tap.shut()  # what is being judged is kept
         run.check(parts.flush)
+        # Nobody asks for a stop any more, or all are scored.
+        remaining = [record for row, record in enumerate(remaining) if row not in judged]
     parts.flush()
     return slow
+
+
+def _tasks(folder: Path, records: Sequence[GenerationRecord]) -> list[Task]:
+    return [Task(folder / each.video.path, each.prompt, each.video.sha256) for each in records]
 
 
 def _names(record: GenerationRecord) -> tuple[str, str, str]:

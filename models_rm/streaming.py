@@ -90,12 +90,27 @@ class _Ready:
     prepared: Prepared
 
 
-def stream(model: Judge, tasks: Sequence[Task], limits: Limits) -> Iterator[list[Scored]]:
+class Tap:
+    """Once shut, no further batch is begun; those that are being judged still come."""
+
+    def __init__(self) -> None:
+        self.open = True
+
+    def shut(self) -> None:
+        self.open = False
+
+
+def stream(
+    model: Judge, tasks: Sequence[Task], limits: Limits, tap: Tap | None = None
+) -> Iterator[list[Scored]]:
     """Every task exactly once, in batches as they are ready; the order is not that of the tasks."""
+    tap = tap or Tap()
     limits = replace(limits, batch_tokens=min(limits.batch_tokens, model.batch_tokens))
     with closing(one_ahead(_ready(model, tasks, limits))) as items, Lanes(model.lanes) as lanes:
         running: deque[tuple[_Ready, Future[Judged]]] = deque()
         for each in items:
+            if not tap.open:
+                break
             if isinstance(each, Scored):
                 yield [each]
                 continue
