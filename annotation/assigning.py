@@ -141,7 +141,8 @@ def _from_queue(desk: Desk, wish: Wish, live: list[Held]) -> Assignment | Empty:
 def _why_empty(campaign: Campaign) -> Empty:
     if Slot.objects.filter(campaign=campaign, state=SlotState.LEASED).exists():
         return Empty(
-            "The last pairs are in the hands of others, or of another page of yours; some may come back."
+            "The last pairs are in the hands of others, or of another page of yours;"
+            " some may come back."
         )
     return Empty("You have judged every pair of this campaign that still needs votes.", 60)
 
