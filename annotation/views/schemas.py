@@ -286,7 +286,18 @@ class VideoPage(_Page):
 PLANNED: Final = 20_000  # pairs while a browser or a program waits
 
 
-class PlanBody(Serializer):
+class WishBody(Serializer):
+    """Which pairs are wished for, however they are chosen."""
+
+    seed = serializers.IntegerField(default=0, min_value=0, max_value=2**31)
+    prompts = serializers.ListField(child=serializers.IntegerField(), default=list)
+    generators = serializers.ListField(child=serializers.CharField(), default=list)
+    category = serializers.CharField(default="", allow_blank=True)
+    create = serializers.BooleanField(default=False)  # type: ignore[assignment]  # DRF has one too
+    priority = serializers.IntegerField(default=0, min_value=-9999, max_value=9999)
+
+
+class PlanBody(WishBody):
     strategy = serializers.ChoiceField([each.value for each in Strategy])
     budget = serializers.IntegerField(
         default=None,
@@ -295,12 +306,6 @@ class PlanBody(Serializer):
         max_value=PLANNED,
         help_text="At most so many pairs. More than this: `manage.py plan_pairs`.",
     )
-    seed = serializers.IntegerField(default=0, min_value=0, max_value=2**31)
-    prompts = serializers.ListField(child=serializers.IntegerField(), default=list)
-    generators = serializers.ListField(child=serializers.CharField(), default=list)
-    category = serializers.CharField(default="", allow_blank=True)
-    create = serializers.BooleanField(default=False)  # type: ignore[assignment]  # DRF has one too
-    priority = serializers.IntegerField(default=0, min_value=-9999, max_value=9999)
 
 
 class PlanRow(Serializer):

@@ -18,19 +18,13 @@ from pipelines.errors import PipelineError
 from pipelines.models import Artifact
 
 
-class DoubtBody(schemas.Serializer):
+class DoubtBody(schemas.WishBody):
     campaign = serializers.IntegerField(help_text="Its id.")
     budget = serializers.IntegerField(
         min_value=1,
         max_value=schemas.PLANNED,
         help_text="At most so many pairs. More than this: `manage.py plan_doubtful_pairs`.",
     )
-    seed = serializers.IntegerField(default=0, min_value=0, max_value=2**31)
-    prompts = serializers.ListField(child=serializers.IntegerField(), default=list)
-    generators = serializers.ListField(child=serializers.CharField(), default=list)
-    category = serializers.CharField(default="", allow_blank=True)
-    create = serializers.BooleanField(default=False)  # type: ignore[assignment]  # DRF has one too
-    priority = serializers.IntegerField(default=0, min_value=-9999, max_value=9999)
 
 
 class DoubtfulPairsView(CostlyDoor):
