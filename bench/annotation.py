@@ -323,10 +323,22 @@ def main() -> None:
         "python": platform.python_version(),
         "postgres": version,
     }
-    text = json.dumps({"machine": machine, "pairs": options.pairs, **found}, indent=1)
-    print(text)
+    figures = {"machine": machine, "pairs": options.pairs, **found}
+    print(json.dumps(figures, indent=1))
     if options.json:
+        whole = set(options.only) >= set(PARTS) - {"peer"}
+        known = {} if whole or not options.json.exists() else json.loads(options.json.read_text())
+        text = json.dumps(merged(known, figures), indent=1)
         options.json.write_text(text + "\n")
+
+
+def merged(known: Figures, found: Figures) -> Figures:
+    """Parts that were measured again take the place of the old ones, and say when they were."""
+    if not known:
+        return found
+    parts = {name: each for name, each in found.items() if name not in ("machine", "pairs")}
+    again = dict.fromkeys(parts, found["machine"])
+    return {**known, **parts, "again": {**known.get("again", {}), **again}}
 
 
 if __name__ == "__main__":

@@ -29,8 +29,17 @@ def _heading(figures: Figures) -> str:
         f" {figures['pairs']:,} pairs, k = 3, 60 annotators with log-in sessions,"
         f" {machine['postgres']}, gunicorn with 4 workers x 2 threads, clients on the same"
         f" {machine['cores']} cores without think time. Load average before and after:"
-        f" {before}, {after}.\n"
+        f" {before}, {after}.{_again(figures.get('again', {}))}\n"
     )
+
+
+def _again(parts: Figures) -> str:
+    """Which rows come from a later run of their own."""
+    said = [
+        f"{name} (load {each['load_average_before'][0]}, {each['load_average_after'][0]})"
+        for name, each in sorted(parts.items())
+    ]
+    return f" Measured again later, by themselves: {', '.join(said)}." if said else ""
 
 
 def _pair(times: Figures) -> str:
