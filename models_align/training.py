@@ -2,7 +2,6 @@
 
 import math
 import time
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,35 +10,16 @@ from formats.checkpoints import commit_checkpoint, newest_verified
 from formats.outcome import ExitCode, Outcome, Output, OutputKind
 from formats.supervised import NonFiniteError, Supervised
 from models_align.checkpoints import add_adapter, commit_adapter, load_state, save_state
-from models_align.config import (
-    AlignmentConfig,
-    FlowDpoSettings,
-    GapoSettings,
-    RwrSettings,
-    SftSettings,
-)
+from models_align.config import AlignmentConfig
 from models_align.data import Batch, PairData, training_pairs
 from models_align.flow import interpolate, velocity_error, velocity_target
 from models_align.generators.base import Generator
 from models_align.generators.wan import load_wan
 from models_align.latents import TensorCache
-from models_align.methods.flow_dpo import flow_dpo_loss, preference_logit, squared_schedule
-from models_align.methods.gapo import gap_factor, gapo_loss, normalised
-from models_align.methods.rwr import effective_sample_size, rwr_loss
-from models_align.methods.sft import sft_loss
+from models_align.objective import Errors, pair_losses, readings
 
 # Likelihood displacement: the winner gets worse too, only the loser faster.
 ALARM_AFTER_LOGS = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Errors:
-    """Mean squared velocity errors per pair, [B]; the reference has the adapter switched off."""
-
-    policy_w: torch.Tensor
-    policy_l: torch.Tensor
-    reference_w: torch.Tensor
-    reference_l: torch.Tensor
 
 
 def train(run: Supervised) -> Outcome:
@@ -138,57 +118,6 @@ def both_errors(generator: Generator, batch: Batch) -> Errors:
     finally:
         generator.transformer.enable_adapters()
     return Errors(*policy.chunk(2), *reference.chunk(2))
-
-
-def pair_losses(config: AlignmentConfig, batch: Batch, errors: Errors) -> torch.Tensor:  # [B]
-    four = (errors.policy_w, errors.policy_l, errors.reference_w, errors.reference_l)
-    match config.settings:
-        case FlowDpoSettings():
-            return flow_dpo_loss(*four, _beta(config, batch))
-        case GapoSettings(alpha=alpha, normalise_gap=normalise):
-            beta, rewards = _beta(config, batch), (batch.reward_w, batch.reward_l)
-            if not normalise:
-                return gapo_loss(*four, beta, *rewards, alpha)
-            return normalised(gap_factor(*rewards, alpha)) * flow_dpo_loss(*four, beta)
-        case RwrSettings():
-            weighted = rwr_loss(errors.policy_w, batch.weight_w)
-            return (weighted + rwr_loss(errors.policy_l, batch.weight_l)) / 2
-        case SftSettings():
-            return sft_loss(errors.policy_w)
-
-
-def _beta(config: AlignmentConfig, batch: Batch) -> float | torch.Tensor:
-    settings = config.settings
-    assert isinstance(settings, FlowDpoSettings | GapoSettings)
-    if settings.beta_schedule == "squared":
-        return squared_schedule(settings.beta, batch.t)
-    return settings.beta
-
-
-@torch.no_grad()
-def readings(config: AlignmentConfig, batch: Batch, errors: Errors) -> dict[str, float]:
-    """What a person watches. Winner and loser have a curve each: both may get worse."""
-    values = {
-        "winner_drift": (errors.policy_w - errors.reference_w).mean().item(),
-        "loser_drift": (errors.policy_l - errors.reference_l).mean().item(),
-    }
-    settings = config.settings
-    if isinstance(settings, FlowDpoSettings | GapoSettings):
-        z = preference_logit(
-            errors.policy_w, errors.policy_l, errors.reference_w, errors.reference_l,
-            _beta(config, batch),
-        )  # fmt: skip
-        # At step 0 every z is 0: half of a coin's throws, not none.
-        right = (z > 0).float() + (z == 0).float() / 2
-        values |= {
-            "z_mean": z.mean().item(),
-            "z_max": z.abs().max().item(),
-            "implicit_accuracy": right.mean().item(),
-        }
-    if isinstance(settings, RwrSettings):
-        weights = torch.cat([batch.weight_w, batch.weight_l])
-        values["effective_samples"] = effective_sample_size(weights).item()
-    return values
 
 
 def _watch(values: dict[str, Any], alarm: int) -> int:
