@@ -24,6 +24,20 @@ class VideoRef:
     seed: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ImageRef:
+    """The start image of a prompt. `path` is relative to the media root of inputs.json; `sha256`
+    is of the file."""
+
+    path: str
+    sha256: str
+
+
+def image_of(row: Mapping[str, Any]) -> ImageRef | None:
+    """The start image that a row names; rows of text-to-video have none."""
+    return ImageRef(**row["image"]) if row.get("image") else None
+
+
 class _Record:
     """What all records share: a schema, and reading and writing whole files."""
 
@@ -31,6 +45,8 @@ class _Record:
 
     def to_json(self) -> dict[str, Any]:
         row: dict[str, Any] = dataclasses.asdict(self)  # type: ignore[call-overload]
+        if "image" in row and row["image"] is None:
+            del row["image"]  # files of text-to-video keep their bytes, and so their sha256
         return row
 
     @classmethod
@@ -90,6 +106,7 @@ class PreferenceRecord(_Record):
     votes: int = 0
     source: str = "votes"  # votes | import
     judgements: list[Opinion] = field(default_factory=list)
+    image: ImageRef | None = None
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Self:
@@ -103,6 +120,7 @@ class PreferenceRecord(_Record):
                     Opinion(annotator, dimension, Label(word))
                     for annotator, dimension, word in row.get("judgements", [])
                 ],
+                "image": image_of(row),
             }
         )
 
@@ -118,10 +136,11 @@ class PromptRecord(_Record):
     split: str = "test"
     translations: dict[str, str] = field(default_factory=dict)
     category: str = ""
+    image: ImageRef | None = None  # what an image-to-video generator starts from
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Self:
-        return cls(**row)
+        return cls(**{**row, "image": image_of(row)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +153,11 @@ class GenerationRecord(_Record):
     prompt: str
     split: str
     video: VideoRef  # path relative to the folder of this file until it is registered as a Video
+    image: ImageRef | None = None
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Self:
-        return cls(**{**row, "video": VideoRef(**row["video"])})
+        return cls(**{**row, "video": VideoRef(**row["video"]), "image": image_of(row)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,9 +203,15 @@ class PairRecord(_Record):
     reward_w: float
     reward_l: float
     source: str  # rewards | votes
+    image: ImageRef | None = None
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Self:
         return cls(
-            **{**row, "chosen": VideoRef(**row["chosen"]), "rejected": VideoRef(**row["rejected"])}
+            **{
+                **row,
+                "chosen": VideoRef(**row["chosen"]),
+                "rejected": VideoRef(**row["rejected"]),
+                "image": image_of(row),
+            }
         )
