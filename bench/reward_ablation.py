@@ -8,9 +8,9 @@ prompt), and Bradley-Terry with ties with a token per dimension (VideoAlign, arX
 table 6). Each seed is a world of its own. `python -m bench.reward_plot` draws the figure.
 """
 
-import argparse
 import json
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,12 +19,11 @@ import numpy as np
 from bench.reward_data import Made, World, make
 from bench.reward_runs import (
     PRESETS,
-    backbone,
-    base_facts,
+    arguments_of_seeds,
     interval,
     machine,
+    over_seeds,
     pin_cores,
-    scratch,
     train,
 )
 from demo.recipes import DIMENSIONS
@@ -155,26 +154,17 @@ def _most_moved(rows: list[dict[str, Any]], variant: str, key: str) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--backbone", type=Path, help="a pretrained tiny base; else one is made")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
+    parser = arguments_of_seeds(__doc__ or "", FIRST_SEED)
     parser.add_argument("--epochs", type=float, default=SETTINGS["epochs"])
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--keep", type=Path, help="leave worlds and runs in this folder")
-    parser.add_argument("--json", type=Path, help="write the figures to this file as well")
     given = parser.parse_args()
     SETTINGS["epochs"] = given.epochs
     cores = pin_cores()
-    rows: list[dict[str, Any]] = []
-    with scratch(given.keep) as folder:
-        base = backbone(given.backbone)
-        facts = base_facts(base)
-        for seed in range(given.first_seed, given.first_seed + given.seeds):
-            rows.append(one_seed(folder / str(seed), seed, base, given.processes))
-            found = {"base": facts, **figures(rows, given.processes, cores)}
-            if given.json:  # after each seed: an hour of work is not lost with the last one
-                given.json.write_text(json.dumps(found, indent=1) + "\n")
+    found = over_seeds(
+        given,
+        partial(one_seed, processes=given.processes),
+        lambda rows: figures(rows, given.processes, cores),
+    )
     _print(found)
 
 

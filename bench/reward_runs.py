@@ -1,5 +1,6 @@
 """What the benchmarks of reward models on the demo world share: base, runs, times, intervals."""
 
+import argparse
 import json
 import os
 import platform
@@ -7,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,36 @@ def scratch(kept: Path | None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="tiebreak-bench-") as folder:
         yield Path(folder)
+
+
+def arguments_of_seeds(description: str, first_seed: int) -> argparse.ArgumentParser:
+    """What every benchmark over seeds can be asked."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--backbone", type=Path, help="a pretrained tiny base; else one is made")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=first_seed)
+    parser.add_argument("--keep", type=Path, help="leave worlds and runs in this folder")
+    parser.add_argument("--json", type=Path, help="write the figures to this file as well")
+    return parser
+
+
+def over_seeds(
+    given: argparse.Namespace,
+    one_seed: Callable[[Path, int, Path], dict[str, Any]],
+    figures: Callable[[list[dict[str, Any]]], dict[str, Any]],
+) -> dict[str, Any]:
+    """`one_seed(folder, seed, base)` for each seed; the figures of all, written after each."""
+    rows: list[dict[str, Any]] = []
+    found: dict[str, Any] = {}
+    with scratch(given.keep) as folder:
+        base = backbone(given.backbone)
+        facts = base_facts(base)
+        for seed in range(given.first_seed, given.first_seed + given.seeds):
+            rows.append(one_seed(folder / str(seed), seed, base))
+            found = {"base": facts, **figures(rows)}
+            if given.json:  # an hour of work is not lost with the last seed
+                given.json.write_text(json.dumps(found, indent=1) + "\n")
+    return found
 
 
 def backbone(given: Path | None) -> Path:

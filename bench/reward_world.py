@@ -10,7 +10,6 @@ true quality itself reaches against the same votes.
 Settings were chosen on validation prompts of worlds with other seeds.
 """
 
-import argparse
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -20,12 +19,11 @@ from bench.reward_data import Made, World, make
 from bench.reward_runs import (
     PRESETS,
     Trained,
-    backbone,
-    base_facts,
+    arguments_of_seeds,
     interval,
     machine,
+    over_seeds,
     pin_cores,
-    scratch,
     train,
 )
 from demo.recipes import DIMENSIONS
@@ -59,13 +57,15 @@ def one_seed(folder: Path, seed: int, base: Path) -> dict[str, Any]:
     made = make(folder / "world", World(seed), processes=2)
     found = train(folder / "run", config(seed), made, base)
     print(f"seed {seed}: {found.seconds:.0f} s of training")
-    return {
+    row = {
         "seed": seed,
         "seconds": round(found.seconds, 1),
         "whole_seconds": round(found.whole_seconds, 1),
         "pairs": found.summary["pairs"],
         "dimensions": {key: _row(found, made, key) for key in DIMENSIONS},
     }
+    print(_line(row), flush=True)
+    return row
 
 
 def _row(found: Trained, made: Made, key: str) -> dict[str, Any]:
@@ -81,29 +81,15 @@ def _row(found: Trained, made: Made, key: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--backbone", type=Path, help="a pretrained tiny base; else one is made")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
+    parser = arguments_of_seeds(__doc__ or "", FIRST_SEED)
     parser.add_argument("--steps", type=int, default=SETTINGS["steps"])
-    parser.add_argument("--keep", type=Path, help="leave worlds and runs in this folder")
-    parser.add_argument("--json", type=Path, help="write the figures to this file as well")
     given = parser.parse_args()
     SETTINGS["steps"] = given.steps
-    cores = pin_cores()
-    rows: list[dict[str, Any]] = []
-    with scratch(given.keep) as folder:
-        base = backbone(given.backbone)
-        facts = base_facts(base)
-        for seed in range(given.first_seed, given.first_seed + given.seeds):
-            rows.append(one_seed(folder / str(seed), seed, base))
-            print(_line(rows[-1]), flush=True)
-            found = {"machine": machine(cores), "base": facts, **figures(rows)}
-            if given.json:
-                given.json.write_text(json.dumps(found, indent=1) + "\n")
+    at = machine(pin_cores())
+    found = over_seeds(given, one_seed, lambda rows: {"machine": at, **figures(rows)})
     for key, share in found["shares"].items():
         print(f"{key}: {share['mean']:.3f} of the ceiling (wanted {WANTED[key]:.2f})")
-    slow = [row["seed"] for row in rows if row["seconds"] > LIMIT]
+    slow = [row["seed"] for row in found["seeds"] if row["seconds"] > LIMIT]
     if slow:
         raise SystemExit(
             f"the training of seed {slow[0]} took longer than the {LIMIT:.0f} s that the figure"
