@@ -47,6 +47,8 @@ class _Record:
         row: dict[str, Any] = dataclasses.asdict(self)  # type: ignore[call-overload]
         if "image" in row and row["image"] is None:
             del row["image"]  # files of text-to-video keep their bytes, and so their sha256
+        if row.get("measures") == {}:
+            del row["measures"]  # and so do those of clips that nothing measured
         return row
 
     @classmethod
@@ -145,7 +147,11 @@ class PromptRecord(_Record):
 
 @dataclass(frozen=True, slots=True)
 class GenerationRecord(_Record):
-    """One clip that a generator made for a prompt."""
+    """One clip that a generator made for a prompt.
+
+    `measures` are facts about its pixels that need no judge: `motion` is how much it moves
+    (models_align.motion). Clips of an import have none.
+    """
 
     SCHEMA: ClassVar[str] = "generations/1"
 
@@ -154,6 +160,7 @@ class GenerationRecord(_Record):
     split: str
     video: VideoRef  # path relative to the folder of this file until it is registered as a Video
     image: ImageRef | None = None
+    measures: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Self:

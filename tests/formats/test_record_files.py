@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from formats.errors import FormatError
 from formats.files import read_json, sha256_of, write_json, write_jsonl
 from formats.labels import Label
-from formats.records import PairRecord, PreferenceRecord, PromptRecord, ScoreRecord, VideoRef
+from formats.records import (
+    GenerationRecord,
+    PairRecord,
+    PreferenceRecord,
+    PromptRecord,
+    ScoreRecord,
+    VideoRef,
+)
 
 
 def a_preference(pair_id: str = "1", prompt: str = "a red circle") -> PreferenceRecord:
@@ -31,6 +38,16 @@ def test_a_record_comes_back_as_it_went(tmp_path: Path) -> None:
     sha256 = PreferenceRecord.write(path, [a_preference()])
     assert PreferenceRecord.read(path) == [a_preference()]
     assert sha256 == sha256_of(path)
+
+
+def test_a_clip_says_what_was_measured_of_it_and_nothing_where_nothing_was(tmp_path: Path) -> None:
+    clip = VideoRef("v1", "clips/a.mp4", "ab" * 32, 8.0, 9)
+    moving = GenerationRecord("p1", "a red circle", "test", clip, measures={"motion": 12.5})
+    unmeasured = GenerationRecord("p1", "a red circle", "test", clip)
+    path = tmp_path / "generations.jsonl"
+    GenerationRecord.write(path, [moving, unmeasured])
+    assert GenerationRecord.read(path) == [moving, unmeasured]
+    assert "measures" not in unmeasured.to_json()  # older files keep their sha256
 
 
 @given(st.lists(st.text(alphabet=st.characters(codec="utf-8")), max_size=5))
