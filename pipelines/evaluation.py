@@ -24,6 +24,7 @@ from pipelines.models import RunInput
 from pipelines.pairing import weighted_mean
 from pipelines.registry import stands_on
 from pipelines.scoring import read_scores
+from pipelines.start_images import prompt_key
 from pipelines.step_configs import StepConfig, StepConfigError, check_weights, whole
 
 EVALUATION: Final = "evaluation/1"
@@ -74,7 +75,7 @@ def judged(generations: Iterable[GenerationRecord], scores: Iterable[ScoreRecord
     found: dict[Key, dict[str, float]] = {}
     unreadable = 0
     for clip in generations:
-        key = (clip.prompt, clip.video.seed or 0)
+        key = key_of(clip)
         if key in found:
             raise FormatError(
                 f"two clips of one generator have prompt {clip.prompt[:60]!r} and seed {key[1]}"
@@ -85,6 +86,11 @@ def judged(generations: Iterable[GenerationRecord], scores: Iterable[ScoreRecord
         else:
             found[key] = row.score
     return Judged(found, unreadable)
+
+
+def key_of(clip: GenerationRecord) -> Key:
+    """What base and candidate share: the prompt with its start image, and the seed."""
+    return prompt_key(clip.prompt, clip.image), clip.video.seed or 0
 
 
 def compare(
@@ -262,15 +268,12 @@ def samples(
     clips: Mapping[str, list[GenerationRecord]], scored: Mapping[str, Mapping[str, Judged]]
 ) -> list[dict[str, Any]]:
     """A few pairs for the page, picked by the hash of their prompt: nobody chose the nice ones."""
-    by_key = {
-        side: {(clip.prompt, clip.video.seed or 0): clip for clip in rows}
-        for side, rows in clips.items()
-    }
+    by_key = {side: {key_of(clip): clip for clip in rows} for side, rows in clips.items()}
     shared = set(by_key["base"]) & set(by_key["candidate"])
     drawn = sorted(shared, key=lambda key: hashlib.sha256(f"{key}".encode()).digest())[:SAMPLES]
     return [
         {
-            "prompt": key[0],
+            "prompt": by_key["base"][key].prompt,
             "seed": key[1],
             **{side: _sample(by_key[side][key], key, side, scored) for side in by_key},
         }

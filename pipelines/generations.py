@@ -9,12 +9,13 @@ from django.conf import settings
 
 from annotation.errors import MediaError
 from annotation.media import store_video
-from annotation.models import Generator, Prompt, Video
+from annotation.models import Generator, Video
 from formats.errors import FormatError
 from formats.outcome import Outcome, OutputKind
 from formats.records import GenerationRecord, VideoRef
 from pipelines.models import Artifact, Run
 from pipelines.registry import path_of
+from pipelines.start_images import prompt_row
 
 FILE: Final = "generations.jsonl"
 _AT_ONCE: Final = 500  # values in one SQL statement
@@ -48,7 +49,7 @@ def _store(record: GenerationRecord, folder: Path, run: Run) -> Video:
     )
     return store_video(
         folder / record.video.path,
-        prompt=Prompt.objects.for_text(record.prompt),
+        prompt=prompt_row(record.prompt, record.image),
         generator=generator,
         seed=record.video.seed,
         original_path=record.video.path,

@@ -1,4 +1,4 @@
-"""The clips that a run reads, made local before it starts: trainers know files, not services.
+"""The media that a run reads, made local before it starts: trainers know files, not services.
 
 Where the storage is a folder they are there already. Where it is a bucket, what the run's inputs
 name is fetched into MEDIA_ROOT and checked against its sha256; what is there from before stays.
@@ -12,9 +12,18 @@ from typing import Final
 from annotation.errors import MediaError
 from annotation.storage import LocalMedia, media_storage
 from formats.outcome import OutputKind
-from formats.records import PairRecord, VideoRef
+from formats.records import (
+    GenerationRecord,
+    ImageRef,
+    PairRecord,
+    PreferenceRecord,
+    PromptRecord,
+    VideoRef,
+)
 from formats.snapshot import read_snapshot
+from pipelines import launching
 from pipelines.errors import ArtifactMissing
+from pipelines.generations import read_generations
 from pipelines.models import Run
 from pipelines.registry import path_of
 
@@ -22,14 +31,14 @@ _AT_ONCE: Final = 8
 
 
 def make_local(run: Run) -> int:
-    """Fetch what the run's inputs name; give how many clips they are. ArtifactMissing if one fails.
+    """Fetch what the run's inputs name; give how many clips and start images they are.
 
-    May take long; the caller keeps the lease.
+    ArtifactMissing if one fails. May take long; the caller keeps the lease.
     """
     store = media_storage()
     if isinstance(store, LocalMedia):
         return 0
-    wanted = {ref.path: ref for ref in clips_of(run)}
+    wanted = {ref.path: ref for ref in media_of(run)}
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         try:
             list(pool.map(lambda ref: store.local(ref.path, ref.sha256), wanted.values()))
@@ -39,27 +48,48 @@ def make_local(run: Run) -> int:
     return len(wanted)
 
 
-def clips_of(run: Run) -> Iterator[VideoRef]:
-    """The clips below the media root that the inputs of a run name."""
+def media_of(run: Run) -> Iterator[VideoRef | ImageRef]:
+    """The clips and start images below the media root that the inputs of a run name."""
     for row in run.inputs.select_related("artifact"):
         if row.artifact is not None and (read := _READERS.get(row.artifact.kind)) is not None:
             yield from read(path_of(row.artifact))
+        elif row.role == "prompts" and row.file:
+            prompts = PromptRecord.read(launching.run_dir(run).root / row.file)
+            yield from _images(prompts)
 
 
-def _of_snapshot(path: Path) -> Iterable[VideoRef]:
-    for record in read_snapshot(path).records:
+def _of_snapshot(path: Path) -> Iterator[VideoRef | ImageRef]:
+    records = read_snapshot(path).records
+    for record in records:
         yield record.video_a
         if record.video_b is not None:
             yield record.video_b
+    yield from _images(records)
 
 
-def _of_pairs(path: Path) -> Iterable[VideoRef]:
-    for record in PairRecord.read(path):
+def _of_pairs(path: Path) -> Iterator[VideoRef | ImageRef]:
+    records = PairRecord.read(path)
+    for record in records:
         yield record.chosen
         yield record.rejected
+    yield from _images(records)
 
 
-_READERS: Final[dict[str, Callable[[Path], Iterable[VideoRef]]]] = {
+def _of_generations(path: Path) -> Iterator[VideoRef | ImageRef]:
+    """Their clips lie beside the list; what they started from lies in the store."""
+    yield from _images(read_generations(path))
+
+
+def _images(
+    records: Iterable[PromptRecord | PreferenceRecord | PairRecord | GenerationRecord],
+) -> Iterator[ImageRef]:
+    for record in records:
+        if record.image is not None:
+            yield record.image
+
+
+_READERS: Final[dict[str, Callable[[Path], Iterator[VideoRef | ImageRef]]]] = {
     OutputKind.SNAPSHOT: _of_snapshot,
     OutputKind.PAIRS: _of_pairs,
+    OutputKind.GENERATIONS: _of_generations,
 }

@@ -155,6 +155,7 @@ def _pair(
         reward_w=to_unit(better),
         reward_l=to_unit(worse),
         source="rewards",
+        image=chosen.image,
     )
 
 
@@ -218,6 +219,7 @@ def _voted_pair(record: PreferenceRecord, share: float) -> PairRecord:
         reward_w=reward,
         reward_l=1 - reward,
         source="votes",
+        image=record.image,
     )
 
 

@@ -29,6 +29,7 @@ from pipelines import trainer_configs
 from pipelines.errors import InvalidRunConfig
 from pipelines.judgements import DIGITS, Reliability, attach, judgements_of
 from pipelines.splitting import SPLITS, Split
+from pipelines.start_images import image_ref
 from pipelines.step_configs import StepConfig
 
 _LABELS: Final = tuple(label.value for label in Label)
@@ -140,7 +141,7 @@ def _consensus(campaign: Campaign) -> QuerySet[Consensus]:
         .exclude(triplet__video_b__withdrawn=True)  # nor is a clip alone left out
         .select_related(
             "dimension",
-            "triplet__prompt",
+            "triplet__prompt__image",
             "triplet__video_a__generator",
             "triplet__video_b__generator",
         )
@@ -177,6 +178,7 @@ def _record(triplet: Triplet, settled: Iterable[Consensus], split: Split) -> Pre
         scores_b={row.dimension.key: row.score_b for row in rows if row.score_b is not None},
         votes=max(row.votes for row in rows),
         source="import" if imported else "votes",
+        image=image_ref(prompt.image),
     )
 
 

@@ -10,7 +10,7 @@ import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from formats.errors import FormatError
 from formats.records import PromptRecord
 from pipelines.models import Suite, SuitePrompt
 from pipelines.splitting import SPLITS, Split
+from pipelines.start_images import image_ref
 
 _LANGUAGE = re.compile(r"prompt_([a-z]{2})")
 _LOST = re.compile(r"\?{4,}|\ufffd")
@@ -119,8 +120,13 @@ def campaign_prompts(campaign: Campaign) -> list[PromptRecord]:
     """The prompts of a campaign's triplets, in an order that does not depend on time."""
     rows = Prompt.objects.filter(triplet__campaign=campaign).distinct().order_by("sha256")
     return [
-        PromptRecord(id=row.sha256[:16], text=row.text, translations=row.translations)
-        for row in rows
+        PromptRecord(
+            id=row.sha256[:16],
+            text=row.text,
+            translations=row.translations,
+            image=image_ref(row.image),
+        )
+        for row in rows.select_related("image")
     ]
 
 
@@ -270,8 +276,4 @@ def _checked_text(
 
 def with_split(prompts: Iterable[PromptRecord], split: Split, side: str) -> list[PromptRecord]:
     """The prompts on one side of a split by prompt, each marked with it."""
-    return [
-        PromptRecord(row.id, row.text, side, row.translations, row.category)
-        for row in prompts
-        if split.of(row.text) == side
-    ]
+    return [replace(row, split=side) for row in prompts if split.of(row.text) == side]
