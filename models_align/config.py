@@ -52,6 +52,24 @@ class GapoSettings(Checked):
 
 
 @dataclass(frozen=True, slots=True)
+class SafeDpoSettings(Checked):
+    """Flow-DPO that spares the winner: see `models_align.methods.safe_dpo`.
+
+    `caution` is mu of Diffusion-SDPO (arXiv 2511.03317), which uses 0.6 to 0.9; `hold` lets go of
+    the loser while the winner's error is above its reference.
+    """
+
+    beta: float = 500.0
+    beta_schedule: BetaSchedule = "constant"
+    caution: float = 0.7
+    hold: bool = True
+
+    def __post_init__(self) -> None:
+        _check_beta(self.beta)
+        require(0 <= self.caution < 1, "caution", "in [0, 1)", self.caution)
+
+
+@dataclass(frozen=True, slots=True)
 class RwrSettings(Checked):
     """Weights exp(r / temperature), normalised to mean 1 within a prompt, cut at `max_weight`."""
 
@@ -63,11 +81,12 @@ class RwrSettings(Checked):
         require(self.max_weight >= 1, "max_weight", "1 or more", self.max_weight)
 
 
-MethodSettings = SftSettings | FlowDpoSettings | GapoSettings | RwrSettings
+MethodSettings = SftSettings | FlowDpoSettings | GapoSettings | SafeDpoSettings | RwrSettings
 SETTINGS: Final[dict[str, type[MethodSettings]]] = {
     "sft": SftSettings,
     "flow_dpo": FlowDpoSettings,
     "gapo": GapoSettings,
+    "safe_dpo": SafeDpoSettings,
     "rwr": RwrSettings,
 }
 
@@ -115,7 +134,7 @@ class AlignmentConfig(Checked):
 
     KIND: ClassVar[str] = "alignment"
 
-    method: Literal["sft", "flow_dpo", "gapo", "rwr"] = "flow_dpo"
+    method: Literal["sft", "flow_dpo", "gapo", "safe_dpo", "rwr"] = "flow_dpo"
     settings: MethodSettings = field(default_factory=FlowDpoSettings)
     lora: LoraSettings = field(default_factory=LoraSettings)
     timesteps: TimestepSettings = field(default_factory=TimestepSettings)
@@ -165,16 +184,21 @@ class GuidanceSettings(Checked):
     """Flow-NRG: following the gradient of a latent reward model while sampling; 0 does not.
 
     `dimensions` weighs the rewards of the model; none means all of them equally, summing to 1.
-    `max_factor` clamps t / (1 - t), which is 99 at t = 0.99.
+    `max_factor` clamps the noise-to-signal ratio, t / (1 - t) of a flow, which is 99 at t = 0.99.
+    `max_norm` shortens a shift that is longer than this share of the velocity; 0 shortens none.
+    `untrained` takes the directions of the same network with random weights, as a control.
     """
 
     weight: float = 0.0
     dimensions: dict[str, float] = field(default_factory=dict)
     max_factor: float = 10.0
+    max_norm: float = 0.0
+    untrained: bool = False
 
     def __post_init__(self) -> None:
         require(self.weight >= 0, "weight", "0 or more", self.weight)
         require(self.max_factor > 0, "max_factor", "above 0", self.max_factor)
+        require(self.max_norm >= 0, "max_norm", "0 (no clip) or more", self.max_norm)
 
 
 @dataclass(frozen=True, slots=True)

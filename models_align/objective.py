@@ -9,13 +9,18 @@ from models_align.config import (
     FlowDpoSettings,
     GapoSettings,
     RwrSettings,
+    SafeDpoSettings,
     SftSettings,
 )
 from models_align.data import Batch
 from models_align.methods.flow_dpo import flow_dpo_loss, preference_logit, squared_schedule
 from models_align.methods.gapo import gap_factor, gapo_loss, normalised
 from models_align.methods.rwr import effective_sample_size, rwr_loss
+from models_align.methods.safe_dpo import loser_share, safe_dpo_loss
 from models_align.methods.sft import sft_loss
+
+# The methods that hold a pair's two errors against each other, with a beta.
+Contrastive = FlowDpoSettings | GapoSettings | SafeDpoSettings
 
 
 class Errors(NamedTuple):
@@ -33,15 +38,15 @@ class Errors(NamedTuple):
 
 
 def pair_losses(config: AlignmentConfig, batch: Batch, errors: Errors) -> torch.Tensor:  # [B]
-    four = (errors.policy_w, errors.policy_l, errors.reference_w, errors.reference_l)
-    match config.settings:
+    """The loss of each pair, before any mean; its gradient is that of the method's own file."""
+    settings, four = config.settings, errors[:4]
+    match settings:
         case FlowDpoSettings():
-            return flow_dpo_loss(*four, _beta(config, batch))
-        case GapoSettings(alpha=alpha, normalise_gap=normalise):
-            beta, rewards = _beta(config, batch), (batch.reward_w, batch.reward_l)
-            if not normalise:
-                return gapo_loss(*four, beta, *rewards, alpha)
-            return normalised(gap_factor(*rewards, alpha)) * flow_dpo_loss(*four, beta)
+            return flow_dpo_loss(*four, _beta(settings, batch))
+        case GapoSettings():
+            return _gapo(settings, batch, errors)
+        case SafeDpoSettings():
+            return safe_dpo_loss(*four, _beta(settings, batch), _share(settings, errors))
         case RwrSettings():
             weighted = rwr_loss(errors.policy_w, batch.weight_w)
             return (weighted + rwr_loss(errors.policy_l, batch.weight_l)) / 2
@@ -49,9 +54,24 @@ def pair_losses(config: AlignmentConfig, batch: Batch, errors: Errors) -> torch.
             return sft_loss(errors.policy_w)
 
 
-def _beta(config: AlignmentConfig, batch: Batch) -> float | torch.Tensor:
-    settings = config.settings
-    assert isinstance(settings, FlowDpoSettings | GapoSettings)
+def _gapo(settings: GapoSettings, batch: Batch, errors: Errors) -> torch.Tensor:
+    four, beta, alpha = errors[:4], _beta(settings, batch), settings.alpha
+    if not settings.normalise_gap:
+        return gapo_loss(*four, beta, batch.reward_w, batch.reward_l, alpha)
+    factor = normalised(gap_factor(batch.reward_w, batch.reward_l, alpha))
+    return factor * flow_dpo_loss(*four, beta)
+
+
+def _share(settings: SafeDpoSettings, errors: Errors) -> torch.Tensor:
+    if errors.overlap is None:
+        raise ValueError("safe_dpo needs the overlap of the residuals, and the errors have none")
+    return loser_share(
+        errors.policy_w, errors.reference_w, errors.overlap,
+        caution=settings.caution, hold=settings.hold,
+    )  # fmt: skip
+
+
+def _beta(settings: Contrastive, batch: Batch) -> float | torch.Tensor:
     if settings.beta_schedule == "squared":
         return squared_schedule(settings.beta, batch.t)
     return settings.beta
@@ -65,19 +85,21 @@ def readings(config: AlignmentConfig, batch: Batch, errors: Errors) -> dict[str,
         "loser_drift": (errors.policy_l - errors.reference_l).mean().item(),
     }
     settings = config.settings
-    if isinstance(settings, FlowDpoSettings | GapoSettings):
-        z = preference_logit(
-            errors.policy_w, errors.policy_l, errors.reference_w, errors.reference_l,
-            _beta(config, batch),
-        )  # fmt: skip
-        # At step 0 every z is 0: half of a coin's throws, not none.
-        right = (z > 0).float() + (z == 0).float() / 2
-        values |= {
-            "z_mean": z.mean().item(),
-            "z_max": z.abs().max().item(),
-            "implicit_accuracy": right.mean().item(),
-        }
+    if isinstance(settings, Contrastive):
+        values |= _margins(preference_logit(*errors[:4], _beta(settings, batch)))
+    if isinstance(settings, SafeDpoSettings):
+        values["loser_share"] = _share(settings, errors).mean().item()
     if isinstance(settings, RwrSettings):
         weights = torch.cat([batch.weight_w, batch.weight_l])
         values["effective_samples"] = effective_sample_size(weights).item()
     return values
+
+
+def _margins(z: torch.Tensor) -> dict[str, float]:
+    # At step 0 every z is 0: half of a coin's throws, not none.
+    right = (z > 0).float() + (z == 0).float() / 2
+    return {
+        "z_mean": z.mean().item(),
+        "z_max": z.abs().max().item(),
+        "implicit_accuracy": right.mean().item(),
+    }
