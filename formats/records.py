@@ -194,11 +194,16 @@ class ScoreRecord(_Record):
 class PairRecord(_Record):
     """A preference pair: chosen (w) and rejected (l) for one prompt.
 
-    `reward_w`, `reward_l` are mapped to [0, 1] (GAPO, arXiv 2504.10044); `gap` is the difference of
-    the calibrated total before that map.
+    `reward_w`, `reward_l` are mapped to [0, 1] (GAPO, arXiv 2504.10044). `gap` is how much better
+    the chosen clip is before that map: of `rewards` the difference of the calibrated totals, of
+    `votes` the expected share of votes for it minus that against it.
+    `rewards_w`, `rewards_l` are the calibrated rewards per dimension; empty where no reward model
+    saw the clips. `shares_w`, of `votes`, is the expected share of votes for the chosen clip per
+    dimension, a tie counting half.
     """
 
     SCHEMA: ClassVar[str] = "pairs/1"
+    FILE: ClassVar[str] = "pairs.jsonl"
 
     pair_id: str
     prompt_id: str
@@ -211,6 +216,14 @@ class PairRecord(_Record):
     reward_l: float
     source: str  # rewards | votes
     image: ImageRef | None = None
+    rewards_w: dict[str, float] = field(default_factory=dict)
+    rewards_l: dict[str, float] = field(default_factory=dict)
+    shares_w: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: Path) -> list[Self]:
+        """The pairs, given their folder or their file."""
+        return super(PairRecord, cls).read(path / cls.FILE if path.is_dir() else path)
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Self:
