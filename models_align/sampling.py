@@ -103,7 +103,9 @@ def _guide(run: Supervised, generator: Generator, config: GenerationConfig) -> G
         return None
     model = LatentRewardModel.load(run.dir.input("latent_reward_model"))
     model.refuse_other_generator(generator)
-    return Guide.of(model, config.reward_guidance)
+    settings = config.reward_guidance
+    control = model.untrained(config.seed) if settings.untrained else None
+    return Guide.of(model, settings, control=control)
 
 
 def clip_noise(prompt: str, seed: int, shape: Sequence[int]) -> torch.Tensor:

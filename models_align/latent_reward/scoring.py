@@ -7,7 +7,8 @@ import torch
 
 from formats.supervised import BadConfigError
 from models_align.generators.base import Generator
-from models_align.latent_reward.checkpoints import LatentRewardCard, load_folder
+from models_align.generators.trunk import WanTrunk
+from models_align.latent_reward.checkpoints import LatentRewardCard, build_network, load_folder
 from models_align.latent_reward.network import LatentRewardNetwork
 
 
@@ -24,6 +25,15 @@ class LatentRewardModel:
         network, card = load_folder(Path(path))
         network.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
         return cls(network, card)
+
+    def untrained(self, seed: int = 0) -> Self:
+        """The same network with random weights: a control that has learned nothing."""
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            trunk = WanTrunk.described(self.card.trunk)
+            network = build_network(trunk, self.card.dimensions, self.card.config)
+        network.to(next(self.network.parameters()).device)
+        return type(self)(network.requires_grad_(requires_grad=False).eval(), self.card)
 
     @property
     def dimensions(self) -> tuple[str, ...]:

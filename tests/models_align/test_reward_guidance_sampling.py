@@ -132,18 +132,25 @@ def test_a_run_follows_the_reward_and_weight_0_is_plain_sampling_to_the_bit(
     runs = {
         "plain": generation_run("plain", {}),
         "silent": generation_run(
-            "silent", {"reward_guidance": {"weight": 0}}, latent_reward_model=latent_reward_model
+            "silent",
+            {"reward_guidance": {"weight": 0, "max_norm": 0.1}},
+            latent_reward_model=latent_reward_model,
         ),
         "guided": generation_run(
             "guided",
             {"reward_guidance": {"weight": 3000, "dimensions": {"red": 1.0}}},
             latent_reward_model=latent_reward_model,
         ),
+        "control": generation_run(
+            "control",
+            {"reward_guidance": {"weight": 3000, "untrained": True}},
+            latent_reward_model=latent_reward_model,
+        ),
     }
     for run in runs.values():
         sample(Supervised(run))
     assert hashes(runs["silent"]) == hashes(runs["plain"])
-    assert not set(hashes(runs["guided"])) & set(hashes(runs["plain"]))
+    assert len({name for run in runs.values() for name in hashes(run)}) == 9
 
 
 def test_a_reward_of_another_generator_or_dimension_is_refused(
