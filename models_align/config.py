@@ -108,13 +108,14 @@ class LoraSettings(Checked):
 
 @dataclass(frozen=True, slots=True)
 class TimestepSettings(Checked):
-    """How t is drawn from (0, 1): uniform; logistic of a normal; uniform, then shifted to noise.
+    """How t is drawn from (0, 1): uniform; logistic of a normal; uniform, then shifted to noise;
+    as the generator's own training drew it (native).
 
     `shift` s maps u to s u / (1 + (s - 1) u), the map of the generator's own noise schedule; 0
     takes the generator's native shift.
     """
 
-    distribution: Literal["uniform", "logit_normal", "shifted"] = "uniform"
+    distribution: Literal["uniform", "logit_normal", "shifted", "native"] = "uniform"
     logit_mean: float = 0.0
     logit_std: float = 1.0
     shift: float = 0.0
@@ -151,6 +152,15 @@ class AlignmentConfig(Checked):
     log_every: int = 1
     save_every: int = 100
     cache_mib: int = 2048  # latents and text embeddings kept in memory; the rest is read from files
+    # The base is loaded in this type and computes in it; what is trained stays in float32.
+    precision: Literal["float32", "bfloat16"] = "float32"
+    gradient_checkpointing: bool = False  # a third more time for a fraction of the memory
+    # `cached` computes the reference once per pair and draw; it needs noise_draws.
+    reference: Literal["each_step", "cached"] = "each_step"
+    noise_draws: int = 0  # fixed draws of (t, noise) per pair, taken in turn; 0: new ones each step
+    micro_pairs: int = 0  # pairs of one forward, of one process; 0: all of them at once
+    processes: int = 1  # torchrun starts them; each takes as many pairs of a step
+    sharding: Literal["ddp", "fsdp"] = "ddp"  # with several processes: whole weights, or slices
 
     def __post_init__(self) -> None:
         wanted = SETTINGS[self.method]
@@ -165,6 +175,7 @@ class AlignmentConfig(Checked):
             require(getattr(self, name) >= 1, name, "1 or more", getattr(self, name))
         require(self.warmup_steps >= 0, "warmup_steps", "0 or more", self.warmup_steps)
         require(self.seed >= 0, "seed", "0 or more", self.seed)
+        _check_efficiency(self)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
@@ -177,6 +188,23 @@ class AlignmentConfig(Checked):
         if not isinstance(settings, MethodSettings):
             settings = SETTINGS[method].from_json(settings)
         return super(AlignmentConfig, cls).from_json({**values, "settings": settings})
+
+
+def _check_efficiency(config: AlignmentConfig) -> None:
+    """How the work is cut up: nothing here changes what a step comes to but for `noise_draws`."""
+    require(config.noise_draws >= 0, "noise_draws", "0 or more", config.noise_draws)
+    require(config.micro_pairs >= 0, "micro_pairs", "0 or more", config.micro_pairs)
+    require(config.processes >= 1, "processes", "1 or more", config.processes)
+    if config.reference == "cached" and not config.noise_draws:
+        raise ConfigError(
+            "reference 'cached' needs noise_draws of 1 or more: a draw that never comes back "
+            "cannot be computed once"
+        )
+    if config.pairs_per_step % config.processes:
+        raise ConfigError(
+            f"pairs_per_step must be a multiple of processes, so that each process takes as many, "
+            f"got {config.pairs_per_step} and {config.processes}"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -283,6 +283,7 @@ register(
         roles=(Role("pairs", (OutputKind.PAIRS,)), _GENERATOR),
         output=OutputKind.ADAPTER,
         queue=QueueName.GPU,
+        processes=_as_the_config_says,
     )
 )
 register(
