@@ -10,35 +10,20 @@ All rows are written at once, each naming the run that will leave its input.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
 
 from annotation.models import Campaign
 from formats.records import PromptRecord
+from pipelines.contests import BASE, Contest, ContestConfig, Source
 from pipelines.errors import InvalidRunConfig
-from pipelines.models import Artifact, BaseModel, LoopGroup, Run, Suite
-from pipelines.splitting import SPLITS, TEST, TRAIN, Split
+from pipelines.models import BaseModel, LoopGroup, Run
+from pipelines.prompt_choice import Prompts, chosen_prompts
+from pipelines.splitting import TEST, TRAIN, Split
 from pipelines.starting import start_run
-from pipelines.step_configs import StepConfig, one_of, require, whole
-from pipelines.suites import campaign_prompts, suite_prompts, with_split
-
-Source = Artifact | BaseModel | Run
-BASE: Final = "base"
-
-
-@dataclass(frozen=True, slots=True)
-class Prompts(StepConfig):
-    """Where prompts come from: a suite by name, or the campaign; which side; at most how many."""
-
-    suite: str = ""
-    split: str = TRAIN
-    limit: int = 0  # 0: all
-
-    def __post_init__(self) -> None:
-        one_of("split", self.split, SPLITS)
-        whole("limit", self.limit, low=0)
+from pipelines.step_configs import StepConfig, require
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +118,7 @@ class _Loop:
             name: self._run("alignment", values, {"pairs": pairs, "generator": generator}, name)
             for name, values in config.alignments.items()
         }
-        self._compare(judges, backbone, generator, candidates)
+        self._contest(judges, backbone, generator).hold(candidates)
 
     def _run(
         self,
@@ -197,75 +182,23 @@ class _Loop:
         return {**values, "generator": values.get("generator") or base}
 
     def _prompts(self, values: Mapping[str, Any]) -> list[PromptRecord]:
-        wanted = Prompts.from_json(values)
         split = Split.from_json(self.config.snapshot.get("split", {}))
-        found = with_split(self._all_prompts(wanted.suite), split, wanted.split)
-        if not found:
-            place = f"suite {wanted.suite!r}" if wanted.suite else f"campaign {self.campaign}"
-            raise InvalidRunConfig(f"{place} has no {wanted.split} prompt")
-        return found[: wanted.limit or None]
+        return chosen_prompts(Prompts.from_json(values), self.campaign, split)
 
-    def _all_prompts(self, suite: str) -> list[PromptRecord]:
-        if suite:
-            row = Suite.objects.filter(name=suite).first()
-            if row is None:
-                raise InvalidRunConfig(f"there is no suite {suite!r}; import it first")
-            return suite_prompts(row)
-        return campaign_prompts(self.campaign)
-
-    def _compare(
-        self,
-        judges: Mapping[str, Run],
-        backbone: Source,
-        generator: Source,
-        candidates: Mapping[str, Run],
-    ) -> None:
-        """Clips, scores and truth of each side on the same prompts and seeds; then the figures."""
-        prompts = self._prompts(self.config.prompts_eval)
-        sides: dict[str, dict[str, Run]] = {}
-        for name in (BASE, *candidates):
-            inputs: dict[str, Source] = {"generator": generator}
-            values = self._made_by(self.config.generation_eval)
-            if name in candidates:
-                inputs["adapter"] = candidates[name]
-                values["generator"] += f" + {name} (loop {self.group.pk})"
-            clips = self._run(
-                "generation", values, inputs, f"Test clips of {name}",
-                files={"prompts": prompts},
-            )  # fmt: skip
-            sides[name] = {"clips": clips, **self._scores(name, clips, judges, backbone)}
-        evaluations = {
-            f"evaluation:{name}": self._evaluation(name, sides[BASE], sides[name])
-            for name in candidates
-        }
-        self._run("report", self.config.report, evaluations, "Report")
-
-    def _scores(
-        self, side: str, clips: Run, judges: Mapping[str, Run], backbone: Source
-    ) -> dict[str, Run]:
-        scores = {
-            f"scores:{judge}": self._run(
-                "scoring",
-                self.config.scoring_eval,
-                {"reward_model": model, "backbone": backbone, "generations": clips},
-                f"Scores of {side} by {judge}",
-            )
-            for judge, model in judges.items()
-        }
-        if self.config.truth_eval is not None:
-            scores["scores:truth"] = self._run(
-                "truth", self.config.truth_eval, {"generations": clips}, f"Truth of {side}"
-            )
-        return scores
-
-    def _evaluation(self, name: str, base: Mapping[str, Run], candidate: Mapping[str, Run]) -> Run:
-        inputs = {"base": base["clips"], "candidate": candidate["clips"]}
-        for side, runs in (("base", base), ("candidate", candidate)):
-            inputs |= {
-                f"{side}_{role}": run for role, run in runs.items() if role.startswith("scores:")
-            }
-        values = {**self.config.evaluation, "candidate": name}
-        return self._run("evaluation", values, inputs, f"{name} against base")
+    def _contest(self, judges: Mapping[str, Run], backbone: Source, generator: Source) -> Contest:
+        config = self.config
+        generation = self._made_by(config.generation_eval)
+        wanted = ContestConfig(
+            generation=generation,
+            scoring=config.scoring_eval,
+            truth=config.truth_eval,
+            evaluation=config.evaluation,
+            report=config.report,
+            clips_of=generation["generator"],
+            mark=f"loop {self.group.pk}",
+        )
+        prompts = self._prompts(config.prompts_eval)
+        return Contest(self._run, wanted, prompts, generator, judges, backbone)
 
 
 def _step(kind: str, name: str) -> str:
