@@ -7,13 +7,14 @@ from django.conf import settings
 
 from formats.records import PromptRecord
 from pipelines import kinds
-from pipelines.models import BaseModel, LoopGroup, Run, RunInput
+from pipelines.models import BaseModel, GroupKind, LoopGroup, Run, RunInput
 from pipelines.registry import source_of
 
 
 def first_config() -> dict[str, Any]:
     """The config of the newest loop, or one with every default, for a person to edit."""
-    newest = LoopGroup.objects.filter(runs__kind="report").order_by("-pk").first()
+    loops = LoopGroup.objects.filter(kind=GroupKind.LOOP, runs__kind="report")
+    newest = loops.order_by("-pk").first()
     return config_of(newest) if newest is not None else _defaults()
 
 

@@ -39,10 +39,20 @@ class QueueName(models.TextChoices):
     GPU = "gpu", "gpu"
 
 
+class GroupKind(models.TextChoices):
+    LOOP = "loop", "loop"
+    COMPARISON = "comparison", "comparison"
+
+
 class LoopGroup(models.Model):
-    """Runs that belong together: one way from votes to a report."""
+    """Runs that belong together: one way from votes to a report, or settings that are compared.
+
+    `config` is what a comparison was started with; that of a loop is read back from its runs.
+    """
 
     name = models.CharField(max_length=200)
+    kind = models.CharField(max_length=16, choices=GroupKind, default=GroupKind.LOOP)
+    config = models.JSONField(default=dict, blank=True)
     campaign = models.ForeignKey(
         "annotation.Campaign", null=True, blank=True, on_delete=models.PROTECT, related_name="loops"
     )
