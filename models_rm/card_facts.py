@@ -89,6 +89,10 @@ def limits(card: Mapping[str, Any], facts: Facts) -> list[str]:
             f"{rule['max_pixels']} pixels a frame."
         ),
     ]
+    if rule.get("start_frames"):
+        found.append(
+            "It looks at the start image before the clip: a clip without one cannot be scored."
+        )
     if calibration["source"] == "train":
         found.append(
             "There were no validation prompts: mean, deviation and tie thresholds come from the "

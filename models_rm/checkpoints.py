@@ -80,7 +80,8 @@ class ModelCard:
         """The text that the model was trained with."""
         if self.template is not None:
             return self.template
-        return RatingTemplate.of(self.dimensions, self.config.template)
+        start_image = self.config.start_image == "prepend"
+        return RatingTemplate.of(self.dimensions, self.config.template, start_image=start_image)
 
     def to_json(self) -> dict[str, Any]:
         template = self.template.to_json() if self.template else None
@@ -219,6 +220,16 @@ def _refuse_contradictions(card: ModelCard, text: RatingTemplate, path: Path) ->
             raise CheckpointMismatchError(
                 f"the frame rule says {name} {rule}, the config says {config}", path=path
             )
+    refuse_other_start(card, path)
+
+
+def refuse_other_start(card: ModelCard, path: Path) -> None:
+    if bool(card.frame_rule.start_frames) != (card.config.start_image == "prepend"):
+        raise CheckpointMismatchError(
+            f"the frame rule puts the start image {card.frame_rule.start_frames} times before the "
+            f"frames, the config says start_image {card.config.start_image!r}",
+            path=path,
+        )
 
 
 def build_network(
@@ -228,7 +239,9 @@ def build_network(
     template: RatingTemplate | None = None,
 ) -> tuple[RewardNetwork, RatingTemplate]:
     """`template` only where a model brings its own text; else the config names one of ours."""
-    template = template or RatingTemplate.of(dimensions, config.template)
+    template = template or RatingTemplate.of(
+        dimensions, config.template, start_image=config.start_image == "prepend"
+    )
     network = RewardNetwork(
         backbone,
         dimensions.keys,

@@ -27,6 +27,7 @@ SCHEDULES: Final = ("constant", "cosine")
 DTYPES: Final = ("float32", "bfloat16")
 SPLITS: Final = ("train", "validation", "test")
 FRAME_RULES: Final = ("even_linspace",)
+START_IMAGES: Final = ("ignore", "prepend")
 SHARDINGS: Final = ("ddp", "fsdp")
 KEEPS: Final = ("last", "best")
 MOST_PROCESSES: Final = 1024
@@ -101,6 +102,7 @@ class RewardModelConfig(_Config):
     max_frames: int = 768
     min_pixels: int = 128 * 28 * 28  # area of one frame after resizing
     max_pixels: int = 256 * 28 * 28
+    start_image: str = "ignore"  # `prepend`: what a clip was to start from stands before its frames
     rope_mode: str = "mrope"  # `flat`: one position on all axes, as the released VideoReward has it
     cache_megabytes: int = 2048  # of decoded frames kept on disk, shared by the runs of a site
     batching: str = "packed"  # rows behind each other; `padded`: each as long as the longest
@@ -138,6 +140,7 @@ class RewardModelConfig(_Config):
         _one_of("merger", self.merger, MERGERS)
         _one_of("schedule", self.schedule, SCHEDULES)
         _one_of("frame_rule", self.frame_rule, FRAME_RULES)
+        _one_of("start_image", self.start_image, START_IMAGES)
         _one_of("rope_mode", self.rope_mode, ROPE_MODES)
         _one_of("batching", self.batching, BATCHING)
         _one_of("dtype", self.dtype, DTYPES)

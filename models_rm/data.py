@@ -10,8 +10,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from formats.labels import CLASSES, SIGN, Label
-from formats.records import PreferenceRecord, VideoRef
+from formats.records import ImageRef, PreferenceRecord, VideoRef
 from models_rm.frame_cache import FrameCache
+from models_rm.start_images import StartImage
 from models_rm.video import Clip, FrameRule
 
 
@@ -21,6 +22,7 @@ class Row:
 
     video: VideoRef
     prompt: str
+    image: ImageRef | None = None  # what the clip was to start from
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ def pairs_of(
     # A clip that was scored alone stands on both sides: it has its scores there too.
     ends = [
         [
-            rows.setdefault(Row(video, record.prompt), len(rows))
+            rows.setdefault(Row(video, record.prompt, record.image), len(rows))
             for video in (record.video_a, record.video_b or record.video_a)
         ]
         for record in records
@@ -129,15 +131,17 @@ class Clips:
         self.cache = cache
 
     def read(self, row: Row) -> Clip:
-        return self.read_video(row.video)
+        return self.read_video(row.video, row.image)
 
-    def read_video(self, video: VideoRef) -> Clip:
-        return self.cache.read(self._root / video.path, video.sha256, self._rule)
+    def read_video(self, video: VideoRef, image: ImageRef | None = None) -> Clip:
+        start = StartImage.of(image, self._root)
+        return self.cache.read(self._root / video.path, video.sha256, self._rule, start)
 
-    def decode(self, video: VideoRef) -> None:
+    def decode(self, video: VideoRef, image: ImageRef | None = None) -> None:
         """Have the frames of a clip in the cache; ClipUnreadableError where there are none."""
-        if not self.cache.holds(self._root / video.path, video.sha256, self._rule):
-            self.read_video(video)
+        start = StartImage.of(image, self._root)
+        if not self.cache.holds(self._root / video.path, video.sha256, self._rule, start):
+            self.read_video(video, image)
 
 
 def sharing(pairs: Pairs) -> NDArray[np.int64]:  # [N]

@@ -20,6 +20,7 @@ from models_rm.figures import without_details
 from models_rm.probes import alarms
 from models_rm.scoring import RewardModel
 from models_rm.scoring_run import config_of, loaded, shared_cache
+from models_rm.start_images import StartImage
 from models_rm.streaming import Limits, Task, stream
 
 SCHEMA: Final = "reward_evaluation/2"
@@ -117,7 +118,15 @@ def _judged(
     A clip that cannot be read ends the run: a figure would not say which pairs it leaves out.
     """
     root = run.dir.media_root()
-    tasks = [Task(root / row.video.path, row.prompt, row.video.sha256) for row in pairs.rows]
+    tasks = [
+        Task(
+            root / row.video.path,
+            row.prompt,
+            row.video.sha256,
+            start=StartImage.of(row.image, root),
+        )
+        for row in pairs.rows
+    ]
     rewards = np.empty((len(tasks), len(model.dimensions)))
     deviations = np.full_like(rewards, np.nan)
     done = 0

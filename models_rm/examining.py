@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from models_rm.members import Seen
 from models_rm.probes import run_probes
 from models_rm.probing import Subject, Video
 from models_rm.scoring import RewardModel
+from models_rm.start_images import StartImage, with_start
 from models_rm.video import read_clip
 
 # What counts as the same reward, in standard deviations: bfloat16 keeps eight bits.
@@ -30,23 +31,38 @@ def probe(
     check: Callable[[], None],
 ) -> list[dict[str, Any]]:
     """Ask a model all probes about pairs whose clips lie below `root`."""
-    known = {root / row.video.path: row.video.sha256 for row in pairs.rows}
+    known = {
+        root / row.video.path: Known(row.video.sha256, StartImage.of(row.image, root))
+        for row in pairs.rows
+    }
     subject = subject_of(model, known, batch_size=batch_size, check=check)
     return run_probes(subject, pairs, root, limit=limit)
 
 
+class Known(NamedTuple):
+    """Of a clip's file: its sha256, by which a cache finds its frames, and its start image."""
+
+    sha256: str = ""
+    start: StartImage | None = None
+
+
 def subject_of(
-    model: RewardModel, known: Mapping[Path, str], *, batch_size: int, check: Callable[[], None]
+    model: RewardModel, known: Mapping[Path, Known], *, batch_size: int, check: Callable[[], None]
 ) -> Subject:
-    """A reward model, of one network or composed, as the probes see it. `known`: the sha256 of
-    files, by which its cache finds their frames."""
+    """A reward model, of one network or composed, as the probes see it."""
     rules = model.frame_rules
 
     def read(video: Video) -> Seen:
-        return model.read(video, sha256=known.get(video, "") if isinstance(video, Path) else "")
+        if isinstance(video, Path):
+            found = known.get(video, Known())
+            return model.read(video, sha256=found.sha256, start=found.start)
+        # Frames that a probe makes are a clip that starts as it should.
+        return model.read(video, start=StartImage(video[0]))
 
     def read_at(path: Path, fps: float) -> Seen:
-        return Seen(tuple(read_clip(path, replace(rule, fps=fps)) for rule in rules))
+        slower = [replace(rule, fps=fps) for rule in rules]
+        start = known.get(path, Known()).start
+        return Seen(tuple(with_start(read_clip(path, rule), start, rule) for rule in slower))
 
     def frames(path: Path) -> NDArray[np.uint8]:
         found: NDArray[np.uint8] = read_clip(path, rules[0]).frames.permute(0, 2, 3, 1).numpy()

@@ -38,9 +38,10 @@ import torch
 
 from formats.files import sha256_of
 from models_rm.errors import ClipUnreadableError
+from models_rm.start_images import StartImage, with_start
 from models_rm.video import Clip, FrameRule, read_clip
 
-VERSION: Final = 1  # of the entries; another version is another key
+VERSION: Final = 2  # of the entries; another version is another key
 # Magic, frames, height, width, frames per second, bytes of frames, their checksum.
 _HEADER: Final = struct.Struct("<8sIIIdQI")
 _MAGIC: Final = b"tbframes"
@@ -68,29 +69,34 @@ class FrameCache:
         folder = os.environ.get("TIEBREAK_FRAME_CACHE") or run_dir / "frames"
         return cls(Path(folder), megabytes)
 
-    def read(self, path: Path, sha256: str, rule: FrameRule) -> Clip:
-        """The frames of a file, from the cache if they are there.
+    def read(
+        self, path: Path, sha256: str, rule: FrameRule, start: StartImage | None = None
+    ) -> Clip:
+        """The frames of a file, from the cache if they are there; behind the start image, if the
+        rule wants one.
 
         `sha256` is what the file must be; empty trusts path, size and time of change instead.
         ClipUnreadableError where it cannot be decoded or is another file.
         """
-        entry = self._folder / key_of(path, sha256, rule)
+        entry = self._folder / key_of(path, sha256, rule, start)
         clip = self._mapped(entry) if self._limit else None
         if clip is not None:
             self.hits += 1
             return clip
         self.misses += 1
         started = time.perf_counter()
-        clip = read_clip(path, rule)
+        clip = with_start(read_clip(path, rule), start, rule)
         _refuse_other(path, sha256)
         self.seconds += time.perf_counter() - started
         if clip.frames.nbytes + _START <= self._limit:
             self._keep(entry, clip)
         return clip
 
-    def holds(self, path: Path, sha256: str, rule: FrameRule) -> bool:
+    def holds(
+        self, path: Path, sha256: str, rule: FrameRule, start: StartImage | None = None
+    ) -> bool:
         """Whether an entry is there; it may still turn out damaged."""
-        return bool(self._limit) and (self._folder / key_of(path, sha256, rule)).is_file()
+        return bool(self._limit) and (self._folder / key_of(path, sha256, rule, start)).is_file()
 
     # Reading
 
@@ -149,18 +155,30 @@ class FrameCache:
                 held -= size
 
 
-def key_of(path: Path, sha256: str, rule: FrameRule) -> str:
-    """The name of an entry: content of the file, frame rule, decoder."""
-    content = sha256
-    if not content:
-        try:
-            stat = path.stat()
-        except FileNotFoundError:
-            raise ClipUnreadableError("the clip is missing", path=path) from None
-        content = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
+def key_of(path: Path, sha256: str, rule: FrameRule, start: StartImage | None = None) -> str:
+    """The name of an entry: content of the file, frame rule, decoder; content of the start image,
+    where the rule wants one."""
+    contents = [sha256 or _as_it_lies(path, "clip")]
+    if rule.start_frames and start is not None:
+        contents.append(_content_of(start))
     decoder = [av.__version__, *av.library_versions["libavcodec"], torch.__version__]
-    words = json.dumps([VERSION, content, asdict(rule), decoder], sort_keys=True)
+    words = json.dumps([VERSION, contents, asdict(rule), decoder], sort_keys=True)
     return f"{hashlib.sha256(words.encode()).hexdigest()[:40]}.frames"
+
+
+def _content_of(start: StartImage) -> str:
+    if isinstance(start.picture, Path):
+        return start.sha256 or _as_it_lies(start.picture, "start image")
+    shape = f"{start.picture.shape} ".encode()
+    return hashlib.sha256(shape + start.picture.tobytes()).hexdigest()
+
+
+def _as_it_lies(path: Path, what: str) -> str:
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        raise ClipUnreadableError(f"the {what} is missing", path=path) from None
+    return f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
 
 
 def write_entry(entry: Path, clip: Clip) -> int:

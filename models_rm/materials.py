@@ -54,6 +54,7 @@ def gather(
     snapshot = chosen_dimensions(read_snapshot(folder), config)
     refuse_without_judgements(snapshot, config)
     refuse_leaks(snapshot.records, folder / "preferences.jsonl")
+    refuse_without_images(snapshot, config, folder / "preferences.jsonl")
     source = str(run.dir.input("backbone"))
     backbone, tokenizer = load_backbone(source, config.dtype)
     rule = frame_rule(adapter_of(backbone.config).family(backbone.config), config)
@@ -115,6 +116,20 @@ def chosen_dimensions(snapshot: Snapshot, config: RewardModelConfig) -> Snapshot
     return snapshot
 
 
+def refuse_without_images(snapshot: Snapshot, config: RewardModelConfig, path: Path) -> None:
+    """A model that looks at start images learns from pairs that have one, all of them."""
+    if config.start_image != "prepend":
+        return
+    without = [each for each in snapshot.records if each.image is None]
+    if without:
+        raise FormatError(
+            f"start_image 'prepend' needs the start image of every pair, and {len(without)} of "
+            f"{len(snapshot.records)} pairs have none, the first of them {without[0].pair_id!r}; "
+            "set start_image to 'ignore'",
+            path=path,
+        )
+
+
 def part_of_training(
     records: Sequence[PreferenceRecord], fraction: float, seed: int
 ) -> list[PreferenceRecord]:
@@ -162,6 +177,8 @@ def frame_rule(family: Family, config: RewardModelConfig) -> FrameRule:
         max_pixels=config.max_pixels,
         side_factor=family.side_factor,
         name=config.frame_rule,
+        # One temporal patch of its own: no patch joins the image with a frame of the clip.
+        start_frames=family.temporal_patch if config.start_image == "prepend" else 0,
     )
 
 

@@ -22,6 +22,10 @@ from models_rm.config import ONE_TOKEN, TEMPLATES
 VERSION: Final = 1
 
 _OPENING: Final = "You see one video clip. Rate it on each point below, from 0 to 10."
+_OPENING_WITH_IMAGE: Final = (
+    "You see an image, and then a video clip that was to start from it. "
+    "Rate the clip on each point below, from 0 to 10."
+)
 _PROMPT_INTRO: Final = "The clip was made for this text prompt:"
 ALL: Final = ""  # the key of a token at which the rewards of all dimensions are read
 
@@ -53,12 +57,14 @@ class RatingTemplate:
     parts: tuple[Part, ...]
 
     @classmethod
-    def of(cls, dimensions: DimensionSet, name: str) -> "RatingTemplate":
+    def of(
+        cls, dimensions: DimensionSet, name: str, *, start_image: bool = False
+    ) -> "RatingTemplate":
         """`guideline` explains each dimension by its guideline, `brief` only names it.
 
         `guideline_one_token` and `brief_one_token` end in one token for all dimensions: the text of
         a VideoReward without separate tokens (arXiv 2501.13918, table 6), to compare with. All of
-        its dimensions see the prompt.
+        its dimensions see the prompt. `start_image`: the start image stands before the clip.
 
         BadConfigError for another name: such a text comes with the model that was trained with it.
         """
@@ -70,7 +76,8 @@ class RatingTemplate:
         describe = _brief if brief else _guideline
         blind = [each for each in dimensions.dimensions if not each.sees_prompt]
         seeing = [each for each in dimensions.dimensions if each.sees_prompt]
-        parts: list[Part] = [] if brief else [_OPENING]
+        opening = _OPENING_WITH_IMAGE if start_image else _OPENING
+        parts: list[Part] = [] if brief else [opening]
         for dimension in blind:
             parts += [describe(dimension), RewardToken(dimension.key)]
         if seeing:

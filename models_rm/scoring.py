@@ -17,6 +17,7 @@ from models_rm.errors import FrameRateError
 from models_rm.lanes import lanes_on, tokens_on
 from models_rm.members import Judged, Member, Prepared, Seen
 from models_rm.network import RewardNetwork
+from models_rm.start_images import StartImage, with_start
 from models_rm.streaming import Limits, Task, Video, stream
 from models_rm.video import Clip, FrameRule, clip_of_array, read_clip
 
@@ -31,7 +32,9 @@ class FrameRateWarning(UserWarning):
 class Clips(Protocol):
     """Where decoded frames are kept: a frame cache."""
 
-    def read(self, path: Path, sha256: str, rule: FrameRule) -> Clip: ...
+    def read(
+        self, path: Path, sha256: str, rule: FrameRule, start: StartImage | None = None
+    ) -> Clip: ...
 
 
 class RewardModel:
@@ -141,19 +144,23 @@ class RewardModel:
         raw: bool = False,
         batch_size: int = 32,
         fps: float | None = None,
+        images: Sequence[Path | str | np.ndarray] | None = None,
     ) -> dict[str, list[float]]:
         """One score per (prompt, video) and dimension, in float32; calibrated unless `raw`.
 
         A video is a path, or frames uint8 [T, H, W, 3]: with `fps`, the rate of such frames, they
-        are sampled as a file is; without it they were sampled at the model's rate already. The
-        first clip that cannot be read raises its ClipUnreadableError.
+        are sampled as a file is; without it they were sampled at the model's rate already.
+        `images`: the start image of each clip, a path or uint8 [H, W, 3], for a model that looks at
+        it. The first clip that cannot be read raises its ClipUnreadableError.
         """
+        starts = _starts(images, len(videos))
         if len(prompts) != len(videos):
             raise ValueError(
                 f"prompts and videos must have one length, got {len(prompts)} and {len(videos)}"
             )
         tasks = [
-            Task(video, prompt, fps=fps) for video, prompt in zip(videos, prompts, strict=True)
+            Task(video, prompt, fps=fps, start=start)
+            for video, prompt, start in zip(videos, prompts, starts, strict=True)
         ]
         rewards = np.empty((len(tasks), len(self.dimensions)))
         for scored in stream(self, tasks, Limits(batch_size=batch_size)):
@@ -165,25 +172,44 @@ class RewardModel:
                 rewards[each.row] = each.reward
         return self._by_dimension(rewards, raw=raw)
 
-    def read(self, video: Video, *, sha256: str = "", fps: float | None = None) -> Seen:
+    @property
+    def sees_start_image(self) -> bool:
+        return any(rule.start_frames for rule in self.frame_rules)
+
+    def read(
+        self,
+        video: Video,
+        *,
+        sha256: str = "",
+        fps: float | None = None,
+        start: StartImage | None = None,
+    ) -> Seen:
         """The frames that the model looks at; ClipUnreadableError where there are none.
 
         Calibration holds at the rate of the training, so FrameRateError where frames come slower.
         """
         if not isinstance(video, np.ndarray):
-            return Seen(tuple(self._read_file(Path(video), sha256, r) for r in self.frame_rules))
+            file = Path(video)
+            return Seen(tuple(self._read_file(file, sha256, r, start) for r in self.frame_rules))
         for rule in self.frame_rules:
             if fps is not None and fps < rule.fps:
                 raise FrameRateError(
                     f"frames at {fps:g} per second cannot stand for the {rule.fps:g} per second "
                     "that the reward model was trained at"
                 )
-        return Seen(tuple(clip_of_array(video, rule, fps=fps) for rule in self.frame_rules))
+        return Seen(
+            tuple(
+                with_start(clip_of_array(video, rule, fps=fps), start, rule)
+                for rule in self.frame_rules
+            )
+        )
 
-    def _read_file(self, path: Path, sha256: str, rule: FrameRule) -> Clip:
+    def _read_file(
+        self, path: Path, sha256: str, rule: FrameRule, start: StartImage | None
+    ) -> Clip:
         if self.cache is not None and sha256:
-            return self.cache.read(path, sha256, rule)
-        return read_clip(path, rule)
+            return self.cache.read(path, sha256, rule, start)
+        return with_start(read_clip(path, rule), start, rule)
 
     def judge(self, seen: Sequence[Seen], prompts: Sequence[str]) -> Judged:
         """Raw rewards [N, D] in the order of `dimensions`, with deviations where they are known."""
@@ -228,6 +254,16 @@ class RewardModel:
         return {
             key: self.calibration.scores(key, column).tolist() for key, column in columns.items()
         }
+
+
+def _starts(
+    images: Sequence[Path | str | np.ndarray] | None, count: int
+) -> list[StartImage | None]:
+    if images is None:
+        return [None] * count
+    if len(images) != count:
+        raise ValueError(f"there must be one image per video, got {len(images)} and {count}")
+    return [StartImage(each if isinstance(each, np.ndarray) else Path(each)) for each in images]
 
 
 def _deviations(found: Sequence[Judged]) -> np.ndarray | None:

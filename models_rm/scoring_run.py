@@ -25,6 +25,7 @@ from models_rm.config import BenchmarkConfig, ConfigError, EvaluationConfig, Sco
 from models_rm.frame_cache import FrameCache
 from models_rm.parts import FOLDER, Key, Parts
 from models_rm.scoring import RewardModel
+from models_rm.start_images import StartImage
 from models_rm.streaming import Limits, Scored, Tap, Task, stream
 
 T = TypeVar("T")
@@ -90,7 +91,7 @@ def _score_left(
     done, number, slow = total - len(left), 0, 0
     while remaining:
         tap, judged = Tap(), set()
-        for batch in stream(model, _tasks(folder, remaining), limits, tap):
+        for batch in stream(model, _tasks(run, folder, remaining), limits, tap):
             parts.add(record_of(model, _names(remaining[each.row]), each) for each in batch)
             judged |= {each.row for each in batch}
             number, done = number + 1, done + len(batch)
@@ -107,8 +108,18 @@ def _score_left(
     return slow
 
 
-def _tasks(folder: Path, records: Sequence[GenerationRecord]) -> list[Task]:
-    return [Task(folder / each.video.path, each.prompt, each.video.sha256) for each in records]
+def _tasks(run: Supervised, folder: Path, records: Sequence[GenerationRecord]) -> list[Task]:
+    """Clips lie beside their list, start images below the media root."""
+    root = run.dir.media_root()
+    return [
+        Task(
+            folder / each.video.path,
+            each.prompt,
+            each.video.sha256,
+            start=StartImage.of(each.image, root),
+        )
+        for each in records
+    ]
 
 
 def _names(record: GenerationRecord) -> tuple[str, str, str]:

@@ -19,6 +19,7 @@ import numpy as np
 from models_rm.errors import ClipUnreadableError
 from models_rm.lanes import Lanes
 from models_rm.members import Judged, Prepared, Seen
+from models_rm.start_images import StartImage
 
 T = TypeVar("T")
 Video = Path | str | np.ndarray
@@ -34,7 +35,14 @@ class Judge(Protocol):
     def lanes(self) -> int: ...  # how many batches it judges at once
     @property
     def batch_tokens(self) -> int: ...  # visual tokens beyond which a larger batch gains nothing
-    def read(self, video: Video, *, sha256: str = "", fps: float | None = None) -> Seen: ...
+    def read(
+        self,
+        video: Video,
+        *,
+        sha256: str = "",
+        fps: float | None = None,
+        start: StartImage | None = None,
+    ) -> Seen: ...
     def prepare(self, seen: Sequence[Seen], prompts: Sequence[str]) -> Prepared: ...
     def run(self, prepared: Prepared) -> Judged: ...
     def tokens(self, seen: Seen) -> int: ...
@@ -44,12 +52,14 @@ class Judge(Protocol):
 @dataclass(frozen=True, slots=True)
 class Task:
     """One clip with one prompt. `sha256` of the file, where it is known, is how a cache finds it;
-    `fps` is the rate of an array of frames that are to be sampled."""
+    `fps` is the rate of an array of frames that are to be sampled; `start` is the start image, for
+    models that look at it."""
 
     video: Video
     prompt: str
     sha256: str = ""
     fps: float | None = None
+    start: StartImage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +213,7 @@ def _decoded(
 
 def _read(model: Judge, task: Task) -> Seen | ClipUnreadableError:
     try:
-        return model.read(task.video, sha256=task.sha256, fps=task.fps)
+        return model.read(task.video, sha256=task.sha256, fps=task.fps, start=task.start)
     except ClipUnreadableError as error:
         return error
 

@@ -48,12 +48,13 @@ def readable(
     is called with (clips looked at, all clips). FormatError where no clip can be read at all.
     """
     videos = {video.path: video for each in records for video in _videos(each)}
+    images = {video.path: each.image for each in records for video in _videos(each)}
     names = sorted(videos)
     begin = rank * len(names) // world
     errors: dict[str, str] = {}
     for done, name in enumerate(names[begin:] + names[:begin], start=1):
         try:
-            clips.decode(videos[name])
+            clips.decode(videos[name], images[name])
         except ClipUnreadableError as error:
             errors[name] = error.message
         say(done, len(names))

@@ -40,6 +40,7 @@ class FrameRule:
     max_pixels: int
     side_factor: int
     name: str = "even_linspace"
+    start_frames: int = 0  # how often the start image stands before the frames; see start_images
 
 
 @dataclass(frozen=True, slots=True)

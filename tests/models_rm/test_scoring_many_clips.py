@@ -43,7 +43,7 @@ class FakeModel:
         self.batches: list[list[str]] = []
         self.reading: set[str] = set()
 
-    def read(self, video: Any, *, sha256: str = "", fps: float | None = None) -> Seen:
+    def read(self, video: Any, **_rest: Any) -> Seen:
         self.reading.add(threading.current_thread().name)
         if str(video).startswith("bad"):
             raise ClipUnreadableError("the clip is missing", path=video)
