@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final, Literal, Self
 
 from models_align.checked import Checked, require
 from models_align.checked import ConfigError as ConfigError
+from models_align.watching.settings import ALARMS, AlarmSettings, WatchSettings
 
 MAX_CLIPS_PER_PROMPT: Final = 1024
 
@@ -161,8 +162,13 @@ class AlignmentConfig(Checked):
     micro_pairs: int = 0  # pairs of one forward, of one process; 0: all of them at once
     processes: int = 1  # torchrun starts them; each takes as many pairs of a step
     sharding: Literal["ddp", "fsdp"] = "ddp"  # with several processes: whole weights, or slices
+    watch: WatchSettings = field(default_factory=WatchSettings)
+    alarms: AlarmSettings = field(default_factory=AlarmSettings)
+    stop_on: tuple[str, ...] = ()  # alarms that end the run; the last good checkpoint is its result
 
     def __post_init__(self) -> None:
+        for name in self.stop_on:
+            require(name in ALARMS, "each of stop_on", f"one of {', '.join(ALARMS)}", name)
         wanted = SETTINGS[self.method]
         if not isinstance(self.settings, wanted):
             raise ConfigError(
