@@ -30,13 +30,13 @@ from formats.run_dir import Input, RunDir
 from formats.snapshot import read_snapshot
 from formats.supervised import Supervised
 from models_align.config import GenerationConfig, GuidanceSettings
+from models_align.denoising import Task, TextStates, denoise
 from models_align.flow import predicted_data
 from models_align.generators.base import Generator
-from models_align.generators.wan import load_wan
+from models_align.generators.families import load_generator
 from models_align.guidance import DifferentiableReward, Guide
 from models_align.latent_reward.running import FOLDER, train_latent_reward
 from models_align.latent_reward.scoring import LatentRewardModel
-from models_align.sampling import Task, TextStates, denoise
 from models_rm.metrics import clustered_interval
 
 FIRST_SEED: Final = 7100
@@ -134,7 +134,7 @@ def one_seed(folder: Path, seed: int, base: Path, config: Mapping[str, Any]) -> 
     }
     for name, each in summaries.items():
         print(f"seed {seed}, {name}: {each['seconds']:.0f} s, kept step {each['steps']}")
-    generator = load_wan(base)
+    generator = load_generator(base)
     noised, clean = (
         LatentRewardModel.load(folder / name / "outputs" / FOLDER) for name in ("noised", "clean")
     )

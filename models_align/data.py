@@ -11,8 +11,8 @@ from formats.records import PairRecord
 from models_align.chance import indices_of_step, stream
 from models_align.config import AlignmentConfig, RwrSettings
 from models_align.encoding import ClipEncoder
-from models_align.flow import draw_timesteps
-from models_align.generators.base import Generator
+from models_align.generators.base import Generator, draw_times
+from models_align.generators.conditions import Condition, stacked
 from models_align.latents import TensorCache
 from models_align.methods.rwr import rwr_weights
 
@@ -24,7 +24,7 @@ class Batch:
     winners: torch.Tensor  # [B, C, t, h, w]
     losers: torch.Tensor  # [B, C, t, h, w]
     text: torch.Tensor  # [B, L, D]
-    condition: torch.Tensor | None  # [B, K, t, h, w], of the winner's first frame
+    condition: Condition | None  # of the start image, or else of the winner's first frame
     t: torch.Tensor  # [B]
     noise: torch.Tensor  # [B, C, t, h, w]
     reward_w: torch.Tensor  # [B] in [0, 1]
@@ -77,17 +77,17 @@ class PairData:
         device = self.generator.device
         chance = stream(self.config.seed, "step", step)
         settings, count = self.config.timesteps, len(pairs)
-        t = draw_timesteps(count, settings, chance, native_shift=self.generator.native_shift)
+        t = draw_times(self.generator, count, settings, chance)
         winners = torch.stack([each["latents"] for each in chosen])
         noise = torch.randn(winners.shape, generator=chance)
         dropped = torch.rand(count, generator=chance) < self.config.caption_dropout
         prompts = ["" if drop else each.prompt for each, drop in zip(pairs, dropped, strict=True)]
-        starts = [each["start"] for each in chosen if "start" in each]
+        starts = [self.encoder.start(each.chosen, each.image) for each in pairs]
         return Batch(
             winners=winners.to(device),
             losers=torch.stack([each["latents"] for each in rejected]).to(device),
             text=torch.stack([self.encoder.text(each) for each in prompts]).to(device),
-            condition=torch.stack(starts).to(device) if starts else None,
+            condition=stacked(starts, device),
             t=t.to(device),
             noise=noise.to(device),
             reward_w=torch.tensor([each.reward_w for each in pairs], device=device),

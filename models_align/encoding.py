@@ -9,8 +9,10 @@ import torch.nn.functional as F
 
 from formats.errors import FormatError
 from formats.files import sha256_of
-from formats.records import VideoRef
+from formats.records import ImageRef, VideoRef
 from models_align.generators.base import Generator
+from models_align.generators.conditions import Condition
+from models_align.images import start_image
 from models_align.latents import TensorCache, content_key
 from models_align.video import read_clip
 
@@ -44,6 +46,9 @@ def _middle(frames: torch.Tensor, shape: float) -> torch.Tensor:
     return frames[:, top : top + new_height, left : left + new_width]
 
 
+START = "start."  # before the names of a condition, among the tensors of a clip
+
+
 class ClipEncoder:
     """Latents of clips and embeddings of prompts, each made once and then found in a cache."""
 
@@ -59,8 +64,23 @@ class ClipEncoder:
             self._key = content_key(self._key, *map(str, asdict(self.size).values()))
 
     def clip(self, ref: VideoRef) -> dict[str, torch.Tensor]:
-        """`latents` [C, t, h, w]; of an image-to-video generator also `start` [K, t, h, w]."""
+        """`latents` [C, t, h, w]; of an image-to-video generator also what it sees of the first
+        frame, as `start.<name>`.
+        """
         return self.cache.get(content_key("clip", ref.sha256, self._key), lambda: self._made(ref))
+
+    def start(self, clip: VideoRef, image: ImageRef | None = None) -> Condition:
+        """What the generator sees of a start image, by default of the clip's first frame; without a
+        batch axis, and empty for text-to-video.
+        """
+        found = self.clip(clip)
+        if image is not None and any(name.startswith(START) for name in found):
+            shape = tuple(found["latents"].shape)
+            key = content_key("start", image.sha256, str(shape), self._key)
+            found = self.cache.get(key, lambda: self._started(clip, image))
+        return {
+            name.removeprefix(START): each for name, each in found.items() if name.startswith(START)
+        }
 
     def text(self, prompt: str) -> torch.Tensor:  # [L, D]
         key = content_key("text", prompt, self._key)
@@ -93,5 +113,14 @@ class ClipEncoder:
         frames = self.size.fitted(frames)
         self.generator.latent_shape(*frames.shape[:3])
         latents = self.generator.encode_clips(frames[None])[0]
-        start = self.generator.encode_start(frames[None])
-        return {"latents": latents} if start is None else {"latents": latents, "start": start[0]}
+        return {"latents": latents, **self._condition(frames[0], len(frames))}
+
+    def _started(self, clip: VideoRef, image: ImageRef) -> dict[str, torch.Tensor]:
+        frames = self.size.fitted(read_clip(self.media_root / clip.path))
+        size = Size(0, *frames.shape[1:3])
+        first = size.fitted(start_image(image, self.media_root)[None])[0]
+        return self._condition(first, len(frames))
+
+    def _condition(self, first: torch.Tensor, num_frames: int) -> dict[str, torch.Tensor]:
+        condition = self.generator.encode_start(first[None], num_frames) or {}
+        return {f"{START}{name}": each[0] for name, each in condition.items()}

@@ -1,5 +1,6 @@
 """Errors of the alignment package that speak to a person."""
 
+from formats.errors import FormatError
 from formats.supervised import BadConfigError
 
 
@@ -9,3 +10,7 @@ class GeneratorNotFoundError(BadConfigError):
 
 class UnusableClipError(BadConfigError):
     """A clip does not have the size or length that the generator needs."""
+
+
+class OtherBaseError(FormatError):
+    """An adapter is put on a generator that it was not trained on."""

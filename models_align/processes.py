@@ -160,7 +160,7 @@ class VPrediction:
         return self._signal_squared.to(t.device)[place]
 
     def _shares(self, t: torch.Tensor, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Of the clip and of the noise, with as many axes as `like`; float32, or float64 with it."""
+        """Of the clip and of the noise, as wide as `like`; float32, or float64 where that is."""
         squared = per_sample(self._squared(t), like)
         wanted = torch.float64 if like.dtype == torch.float64 else torch.float32
         return squared.sqrt().to(wanted), (1 - squared).sqrt().to(wanted)

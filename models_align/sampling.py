@@ -1,14 +1,7 @@
-"""Prompts -> clips: our own denoising loop over the transformer and scheduler of a generator.
+"""The generation run: prompts -> clips. One that was interrupted goes on with what is missing."""
 
-Clip k of a prompt depends on the prompt and its seed alone: its noise comes from a random generator
-of its own, so a base and its aligned version start from the same noise, and a run that was
-interrupted goes on with what is missing.
-"""
-
-import hashlib
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -18,10 +11,11 @@ from formats.files import read_json, sha256_of, write_json
 from formats.outcome import ExitCode, Outcome, Output, OutputKind
 from formats.records import GenerationRecord, PromptRecord, VideoRef
 from formats.supervised import BadConfigError, Supervised
-from models_align.checkpoints import load_adapter
+from models_align.adapters import load_adapter
 from models_align.config import GenerationConfig
+from models_align.denoising import StartStates, Task, TextStates, denoise
 from models_align.generators.base import Generator
-from models_align.generators.wan import load_wan
+from models_align.generators.families import load_generator
 from models_align.guidance import Guide
 from models_align.latent_reward.scoring import LatentRewardModel
 from models_align.video import write_clip
@@ -32,27 +26,13 @@ CLIP_NAMESPACE: Final = uuid.UUID("5f3a1f0e-6d0b-5a63-9d3c-8f2c41f1b7d1")
 DONE: Final = "clip/1"
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One clip to make."""
-
-    prompt: PromptRecord
-    seed: int
-
-    @property
-    def name(self) -> str:
-        return hashlib.sha256(
-            f"{self.prompt.id}\0{self.prompt.text}\0{self.seed}".encode()
-        ).hexdigest()[:24]
-
-
 def sample(run: Supervised) -> Outcome:
     """The body of `python -m models_align sample RUN_DIR`."""
     config = GenerationConfig.from_json(run.dir.config())
     torch.set_num_threads(config.threads)
     prompts = PromptRecord.read(run.dir.input("prompts"))
     source = run.dir.input("generator")
-    generator = load_wan(source)
+    generator = load_generator(source)
     _refuse_what_cannot_be(generator, prompts)
     adapter = run.dir.input("adapter") if run.dir.has_input("adapter") else None
     if adapter is not None:
@@ -65,11 +45,12 @@ def sample(run: Supervised) -> Outcome:
     (folder / "clips").mkdir(parents=True, exist_ok=True)
     todo = [task for task in tasks if not _done_file(folder, task).exists()]
     text = TextStates(generator, config.negative_prompt)
+    starts = StartStates(generator, run.dir.media_root(), config) if generator.needs_image else None
     made = len(tasks) - len(todo)
     for start in range(0, len(todo), config.batch):
         run.check()
         batch = todo[start : start + config.batch]
-        clips = denoise(generator, text, batch, config, guide)
+        clips = denoise(generator, text, batch, config, guide, starts)
         for task, frames in zip(batch, clips, strict=True):
             _keep(folder, task, frames, config)
         made += len(batch)
@@ -89,9 +70,11 @@ def sample(run: Supervised) -> Outcome:
 def _refuse_what_cannot_be(generator: Generator, prompts: Sequence[PromptRecord]) -> None:
     if not prompts:
         raise BadConfigError("there is no prompt to sample from")
-    if generator.needs_image:
+    without = next((each for each in prompts if each.image is None), None)
+    if generator.needs_image and without is not None:
         raise BadConfigError(
-            f"the generator {generator.source!r} needs a start image, and prompts carry none"
+            f"the generator {generator.source!r} needs a start image, and the prompt "
+            f"{without.id!r} has none"
         )
 
 
@@ -106,62 +89,6 @@ def _guide(run: Supervised, generator: Generator, config: GenerationConfig) -> G
     settings = config.reward_guidance
     control = model.untrained(config.seed) if settings.untrained else None
     return Guide.of(model, settings, control=control)
-
-
-def clip_noise(prompt: str, seed: int, shape: Sequence[int]) -> torch.Tensor:
-    """Standard normal noise that depends on the prompt, the seed and the shape alone."""
-    digest = hashlib.sha256(f"{prompt}\0{seed}".encode()).digest()
-    chance = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
-    return torch.randn(tuple(shape), generator=chance)
-
-
-class TextStates:
-    """Text embeddings, each prompt encoded once, in memory: a prompt is a few megabytes."""
-
-    def __init__(self, generator: Generator, negative_prompt: str):
-        self._generator = generator
-        self._states: dict[str, torch.Tensor] = {}
-        self.negative = self.of([negative_prompt])
-
-    def of(self, prompts: Sequence[str]) -> torch.Tensor:  # [B, L, D]
-        for each in prompts:
-            if each not in self._states:
-                # One by one: in a batch, the last bits would depend on its size.
-                self._states[each] = self._generator.encode_prompts([each])[0]
-        return torch.stack([self._states[each] for each in prompts])
-
-
-@torch.no_grad()
-def denoise(
-    generator: Generator,
-    text: TextStates,
-    tasks: Sequence[Task],
-    config: GenerationConfig,
-    guide: Guide | None = None,
-) -> torch.Tensor:
-    """uint8 frames [len(tasks), T, H, W, 3]. Guidance by text first, then the reward's shift.
-
-    A short last batch is filled up with copies: one batch size means one path through the kernels,
-    so what else is in the batch cannot change a clip.
-    """
-    shape = generator.latent_shape(config.num_frames, config.height, config.width)
-    filled = [*tasks, *[tasks[-1]] * (config.batch - len(tasks))]
-    device = generator.device
-    x = torch.stack([clip_noise(each.prompt.text, each.seed, shape) for each in filled]).to(device)
-    prompt = text.of([each.prompt.text for each in filled])
-    negative = text.negative.expand(len(filled), -1, -1)
-    scheduler = generator.scheduler(config.shift)
-    scheduler.set_timesteps(config.steps, device=device)
-    for step, t in enumerate(scheduler.timesteps):
-        time = scheduler.sigmas[step].to(device).float().expand(len(filled))
-        velocity = generator.velocity(x, time, prompt)
-        if config.guided:
-            without = generator.velocity(x, time, negative)
-            velocity = without + config.guidance_scale * (velocity - without)
-        if guide is not None:
-            velocity = guide.applied(velocity, x, time, prompt)
-        (x,) = scheduler.step(velocity, t, x, return_dict=False)
-    return generator.decode(x)[: len(tasks)]
 
 
 def _done_file(folder: Path, task: Task) -> Path:
@@ -188,4 +115,5 @@ def _record(folder: Path, task: Task, config: GenerationConfig) -> GenerationRec
         generator=config.generator,
         seed=task.seed,
     )
-    return GenerationRecord(task.prompt.id, task.prompt.text, task.prompt.split, video)
+    prompt = task.prompt
+    return GenerationRecord(prompt.id, prompt.text, prompt.split, video, image=prompt.image)

@@ -9,12 +9,19 @@ import torch
 from formats.checkpoints import commit_checkpoint, newest_verified
 from formats.outcome import ExitCode, Outcome, Output, OutputKind
 from formats.supervised import NonFiniteError, Supervised
-from models_align.checkpoints import add_adapter, commit_adapter, load_state, save_state
+from models_align.adapters import (
+    add_adapter,
+    commit_adapter,
+    trainable_parameters,
+    without_adapter,
+)
+from models_align.checkpoints import load_state, save_state
 from models_align.config import AlignmentConfig
 from models_align.data import Batch, PairData, training_pairs
-from models_align.flow import interpolate, velocity_error, velocity_target
+from models_align.flow import velocity_error
 from models_align.generators.base import Generator
-from models_align.generators.wan import load_wan
+from models_align.generators.conditions import repeated
+from models_align.generators.families import load_generator
 from models_align.latents import TensorCache
 from models_align.objective import Errors, pair_losses, readings
 
@@ -28,13 +35,13 @@ def train(run: Supervised) -> Outcome:
     torch.set_num_threads(config.threads)
     torch.use_deterministic_algorithms(mode=True, warn_only=True)
     pairs = training_pairs(run.dir.input("pairs"))
-    generator = load_wan(run.dir.input("generator"))
+    generator = load_generator(run.dir.input("generator"))
     cache = TensorCache(run.dir.root / "cache", config.cache_mib * 2**20)
     data = PairData(pairs, run.dir.media_root(), generator, cache, config)
     data.encode(lambda done, total: _encoded(run, config, done, total))
 
     lora = add_adapter(generator, config)
-    trainable = [each for each in generator.transformer.parameters() if each.requires_grad]
+    trainable = list(trainable_parameters(generator).values())
     optimizer = torch.optim.Adam(trainable, lr=config.lr)
     step = 0
     found = newest_verified(run.dir.checkpoints, report=print)
@@ -50,7 +57,8 @@ def train(run: Supervised) -> Outcome:
             lambda folder: save_state(folder, generator, optimizer, step),
         )
 
-    generator.transformer.train()
+    for network in generator.networks.values():
+        network.train()
     started, alarm = time.monotonic(), 0
     values: dict[str, float] = {}
     while step < config.steps:
@@ -108,15 +116,12 @@ def both_errors(generator: Generator, batch: Batch) -> Errors:
     noise = torch.cat([batch.noise, batch.noise])
     t = torch.cat([batch.t, batch.t])
     text = torch.cat([batch.text, batch.text])
-    condition = None if batch.condition is None else torch.cat([batch.condition] * 2)
-    x_t, target = interpolate(data, noise, t), velocity_target(data, noise)
+    condition = repeated(batch.condition, 2)
+    process = generator.process
+    x_t, target = process.noised(data, noise, t), process.target(data, noise, t)
     policy = velocity_error(generator.velocity(x_t, t, text, condition), target)
-    generator.transformer.disable_adapters()
-    try:
-        with torch.no_grad():
-            reference = velocity_error(generator.velocity(x_t, t, text, condition), target)
-    finally:
-        generator.transformer.enable_adapters()
+    with torch.no_grad(), without_adapter(generator):
+        reference = velocity_error(generator.velocity(x_t, t, text, condition), target)
     return Errors(*policy.chunk(2), *reference.chunk(2))
 
 

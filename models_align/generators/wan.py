@@ -1,79 +1,98 @@
-"""The Wan family (2.1 and 2.2 with one transformer) through diffusers, by hub id or by path."""
+"""The Wan family (2.1 and 2.2, text- and image-to-video) as pipelines of diffusers.
+
+Forms of the family, told apart by the configs of a pipeline:
+
+- one network, or two (2.2 A14B, `boundary_ratio`): `transformer` at much noise, `transformer_2` at
+  little;
+- a start image beside the latents as further channels (2.1, 2.2 A14B), with CLIP embeddings of it
+  (2.1, `image_dim`), or in the place of the first latent frame, told its own time 0 (2.2 5B,
+  `expand_timesteps`).
+"""
 
 import copy
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import torch
-from diffusers import DiffusionPipeline, WanImageToVideoPipeline, WanPipeline
+from diffusers import WanImageToVideoPipeline, WanPipeline
+from diffusers.pipelines.wan.pipeline_wan import prompt_clean
 
-# diffusers finds the classes that a folder names only in modules that we imported.
-import models_align.generators.dct_vae
-import models_align.generators.tiny_wan  # noqa: F401
 from formats.supervised import BadConfigError
+from models_align.config import TimestepSettings
 from models_align.errors import GeneratorNotFoundError, UnusableClipError
+from models_align.flow import per_sample
+from models_align.generators.base import NativeSize
+from models_align.generators.conditions import Condition, rows
+from models_align.generators.families import load_generator
+from models_align.generators.paths import FlowPath
 from models_align.generators.trunk import WanTrunk
+from models_align.processes import RectifiedFlow
 
 # The projections of self- and cross-attention (arXiv 2501.13918, Table 10).
 LORA_TARGETS: Final = ("to_q", "to_k", "to_v", "to_out.0")
 # The text length that Wan was trained with; a tokenizer may set a shorter one.
 MAX_TEXT_TOKENS: Final = 512
+# Wan (arXiv 2503.20314, section 4.2) draws t from a logit-normal distribution.
+NATIVE_TIMESTEPS: Final = TimestepSettings("logit_normal")
 
 
 def load_wan(source: str | Path) -> "WanGenerator":
-    """Load a folder, or a hub id (`org/name` or `org/name@revision`) from the local cache.
-
-    Nothing is downloaded here and no pickled weight is read. What cannot be loaded is a
-    GeneratorNotFoundError.
-    """
-    name, _, revision = str(source).partition("@")
-    try:
-        pipeline = DiffusionPipeline.from_pretrained(
-            name, revision=revision or None, local_files_only=True, use_safetensors=True
-        )
-    except (OSError, ValueError, ImportError) as error:
+    """Like `load_generator`, and a generator of another family is an error."""
+    generator = load_generator(source)
+    if not isinstance(generator, WanGenerator):
         raise GeneratorNotFoundError(
-            f"the generator {str(source)!r} cannot be loaded: expected the folder of a diffusers "
-            f"pipeline, or an id that is in the local model cache ({_first_sentence(error)})"
-        ) from error
-    return WanGenerator(pipeline, str(source))
-
-
-def _first_sentence(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+            f"the generator {str(source)!r} is a {type(generator.pipeline).__name__}; expected a "
+            "pipeline of the Wan family"
+        )
+    return generator
 
 
 class WanGenerator:
-    """A `Generator` (see base.py) around a Wan pipeline of diffusers.
-
-    Image-to-video is the Wan 2.1/2.2 form that appends a mask and the encoded start image to the
-    latent channels; forms that need CLIP embeddings, a second transformer or per-token timesteps
-    are refused.
-    """
+    """A `Generator` (see base.py) around a Wan pipeline of diffusers."""
 
     def __init__(self, pipeline: Any, source: str):
-        _refuse_other_forms(pipeline, source)
+        _refuse_what_is_not_wan(pipeline, source)
         self.source = source
         self.pipeline = pipeline
+        self.process = RectifiedFlow()
         self.vae = pipeline.vae.eval().requires_grad_(requires_grad=False)
-        self.transformer = pipeline.transformer.eval().requires_grad_(requires_grad=False)
+        for each in self.networks.values():
+            each.eval().requires_grad_(requires_grad=False)
         pipeline.text_encoder.eval().requires_grad_(requires_grad=False)
         self.needs_image = isinstance(pipeline, WanImageToVideoPipeline)
         self.lora_targets: tuple[str, ...] = LORA_TARGETS
         self.train_timesteps: int = pipeline.scheduler.config.num_train_timesteps
+        self.native_timesteps = NATIVE_TIMESTEPS
         self.native_shift = _native_shift(pipeline.scheduler)
+        self.native_size = _native_size(pipeline)
         self.text_tokens = min(pipeline.tokenizer.model_max_length, MAX_TEXT_TOKENS)
+        self.boundary = float(pipeline.config.get("boundary_ratio") or 0.0)
+        self._first_frame_stands = self.needs_image and bool(pipeline.config.expand_timesteps)
         shape = (1, self.vae.config.z_dim, 1, 1, 1)
         self._mean = torch.tensor(self.vae.config.latents_mean).view(shape)
-        self._std = torch.tensor(self.vae.config.latents_std).view(shape)
+        # The inverse, as in diffusers: dividing would differ in the last bit.
+        self._scale = 1.0 / torch.tensor(self.vae.config.latents_std).view(shape)
         if torch.cuda.is_available():
             pipeline.to("cuda")
 
     @property
+    def transformer(self) -> Any:
+        """The network at much noise; with one network, the network."""
+        return self.pipeline.transformer
+
+    @property
+    def networks(self) -> Mapping[str, torch.nn.Module]:
+        names = ("transformer", "transformer_2")
+        found = {name: getattr(self.pipeline, name, None) for name in names}
+        return {name: each for name, each in found.items() if each is not None}
+
+    @property
     def device(self) -> torch.device:
-        return self.transformer.device
+        device: torch.device = self.transformer.device
+        return device
 
     def latent_shape(self, num_frames: int, height: int, width: int) -> tuple[int, int, int, int]:
         """[C, t, h, w]; raises UnusableClipError where diffusers would round the size silently."""
@@ -94,18 +113,26 @@ class WanGenerator:
         return self._encode(self._pixels(frames))
 
     @torch.no_grad()
-    def encode_start(self, frames: torch.Tensor) -> torch.Tensor | None:
-        """Mask and latents of the first frame, then grey: [B, factor + C, t, h, w], or None."""
+    def encode_start(self, images: torch.Tensor, num_frames: int) -> Condition | None:
+        """`latents`: the image alone [B, C, 1, h, w] where it stands as the first latent frame,
+        else mask and latents of image and grey frames [B, factor + C, t, h, w]. `image`: CLIP
+        embeddings [B, 257, D], where the network reads them.
+        """
         if not self.needs_image:
             return None
-        pixels = self._pixels(frames)
-        pixels[:, :, 1:] = 0
-        latents = self._encode(pixels)
-        mask = latents.new_zeros(
-            len(latents), self.vae.config.scale_factor_temporal, *latents.shape[2:]
-        )
+        first = self._pixels(images[:, None])
+        if self._first_frame_stands:
+            return {"latents": self._encode(first)}
+        grey = first.new_zeros(*first.shape[:2], num_frames - 1, *first.shape[3:])
+        latents = self._encode(torch.cat([first, grey], dim=2))
+        factor = self.vae.config.scale_factor_temporal
+        mask = latents.new_zeros(len(latents), factor, *latents.shape[2:])
         mask[:, :, 0] = 1
-        return torch.cat([mask, latents], dim=1)
+        condition = {"latents": torch.cat([mask, latents], dim=1)}
+        if self.transformer.config.image_dim is not None:
+            pictures = list(images.cpu().numpy())
+            condition["image"] = self.pipeline.encode_image(pictures, self.device).float()
+        return condition
 
     @torch.no_grad()
     def encode_prompts(self, prompts: list[str]) -> torch.Tensor:
@@ -115,30 +142,35 @@ class WanGenerator:
         )
         return text.detach()
 
+    def text_length(self, prompt: str) -> int:
+        return len(self.pipeline.tokenizer(prompt_clean(prompt), truncation=False).input_ids)
+
     def velocity(
         self,
         latents: torch.Tensor,
         t: torch.Tensor,
         text: torch.Tensor,
-        condition: torch.Tensor | None = None,
+        condition: Condition | None = None,
     ) -> torch.Tensor:
-        """Predicted velocity in float32; the network runs in the dtype it was loaded in."""
-        x = latents if condition is None else torch.cat([latents, condition], dim=1)
-        dtype = self.transformer.dtype
-        (prediction,) = self.transformer(
-            hidden_states=x.to(dtype),
-            timestep=t * self.train_timesteps,
-            encoder_hidden_states=text.to(dtype),
-            return_dict=False,
-        )
-        return prediction.float()
+        """Predicted velocity in float32; networks run in the dtype they were loaded in.
+
+        Where the start image stands as the first latent frame, that frame's velocity is known:
+        it is the one that leads to the image, and nothing is learned from it.
+        """
+        prediction = self._by_noise(latents, t, text, condition)
+        if not (self._first_frame_stands and condition):
+            return prediction
+        first = latents[:, :, :1].float()
+        known = (first - condition["latents"].float()) / per_sample(t, first).float()
+        return torch.cat([known, prediction[:, :, 1:]], dim=2)
 
     def trunk(self, blocks: int) -> WanTrunk:
         """A copy of the first blocks; 0 takes a quarter of them."""
-        if self.needs_image:
+        if self.needs_image or len(self.networks) > 1:
+            what = "needs a start image" if self.needs_image else "has two networks"
             raise BadConfigError(
-                f"the generator {self.source!r} needs a start image; a latent reward model is "
-                "built on text-to-video generators alone"
+                f"the generator {self.source!r} {what}; a latent reward model is built on "
+                "text-to-video generators of one network alone"
             )
         count = blocks or -(-len(self.transformer.blocks) // 4)
         return WanTrunk(self.transformer, count, self.train_timesteps).float()
@@ -146,10 +178,14 @@ class WanGenerator:
     @torch.no_grad()
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Normalised latents -> uint8 frames [B, T, H, W, 3] on the CPU."""
-        mean, std = self._mean.to(latents), self._std.to(latents)
-        (pixels,) = self.vae.decode((latents * std + mean).to(self.vae.dtype), return_dict=False)
-        levels = (pixels.float().clamp(-1, 1) + 1) * 127.5
-        return levels.round().to(torch.uint8).permute(0, 2, 3, 4, 1).contiguous().cpu()
+        mean, scale = self._mean.to(latents), self._scale.to(latents)
+        (pixels,) = self.vae.decode((latents / scale + mean).to(self.vae.dtype), return_dict=False)
+        return frames_of(pixels)
+
+    def finished(self, latents: torch.Tensor, condition: Condition | None) -> torch.Tensor:
+        if not (self._first_frame_stands and condition):
+            return latents
+        return torch.cat([condition["latents"].to(latents), latents[:, :, 1:]], dim=2)
 
     def scheduler(self, shift: float = 0.0) -> Any:
         """A fresh copy of the pipeline's scheduler; a shift above 0 replaces its own."""
@@ -159,17 +195,89 @@ class WanGenerator:
         key = "flow_shift" if "flow_shift" in scheduler.config else "shift"
         return type(scheduler).from_config(scheduler.config, **{key: shift})
 
+    def path(self, steps: int, shift: float, chances: Sequence[torch.Generator]) -> FlowPath:  # noqa: ARG002
+        """Its samplers add no noise."""
+        return FlowPath(self.scheduler(shift), steps, self.device)
+
     def fingerprint(self) -> str:
-        """Of the source and the configs of what encodes clips and prompts."""
-        parts = [self.source, dict(self.vae.config), self.pipeline.text_encoder.config.to_dict()]
+        """Of the source and the configs of what encodes clips, images and prompts."""
+        encoder = getattr(self.pipeline, "image_encoder", None)
+        parts = [
+            self.source,
+            dict(self.vae.config),
+            self.pipeline.text_encoder.config.to_dict(),
+            encoder and encoder.config.to_dict(),
+            type(self.pipeline).__name__,
+            self._first_frame_stands,
+        ]
         return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
-    def _pixels(self, frames: torch.Tensor) -> torch.Tensor:
-        return frames.to(self.device).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+    # Inside
+
+    def _pixels(self, frames: torch.Tensor) -> torch.Tensor:  # [B, 3, T, H, W] in -1..1
+        return 2.0 * (frames.to(self.device).permute(0, 4, 1, 2, 3).float() / 255.0) - 1.0
 
     def _encode(self, pixels: torch.Tensor) -> torch.Tensor:
         latents = self.vae.encode(pixels.to(self.vae.dtype)).latent_dist.mode().float()
-        return (latents - self._mean.to(latents)) / self._std.to(latents)
+        return (latents - self._mean.to(latents)) * self._scale.to(latents)
+
+    def _by_noise(
+        self, x: torch.Tensor, t: torch.Tensor, text: torch.Tensor, condition: Condition | None
+    ) -> torch.Tensor:
+        """Each sample by the network that its t belongs to."""
+        steps = (t.double() * self.train_timesteps).float()
+        much = steps >= self.boundary * self.train_timesteps
+        if len(self.networks) == 1 or bool(much.all()):
+            return self._predicted(self.transformer, x, steps, text, condition)
+        found = torch.zeros(x.shape, dtype=torch.float32, device=x.device)
+        for network, chosen in ((self.transformer, much), (self.pipeline.transformer_2, ~much)):
+            if bool(chosen.any()):
+                part = rows(condition, chosen)
+                predicted = self._predicted(network, x[chosen], steps[chosen], text[chosen], part)
+                found = found.index_put((chosen.nonzero()[:, 0],), predicted)
+        return found
+
+    def _predicted(
+        self,
+        network: Any,
+        x: torch.Tensor,
+        steps: torch.Tensor,
+        text: torch.Tensor,
+        condition: Condition | None,
+    ) -> torch.Tensor:
+        dtype = network.dtype
+        given = condition or {}
+        seen, told = self._seen(x, steps, given)
+        image = given.get("image")
+        (prediction,) = network(
+            hidden_states=seen.to(dtype),
+            timestep=told,
+            encoder_hidden_states=text.to(dtype),
+            encoder_hidden_states_image=None if image is None else image.to(dtype),
+            return_dict=False,
+        )
+        found: torch.Tensor = prediction.float()
+        return found
+
+    def _seen(
+        self, x: torch.Tensor, steps: torch.Tensor, given: Condition
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What a network reads as latents, and the timestep that it is told: [B] or [B, tokens]."""
+        if not self.pipeline.config.expand_timesteps:
+            return (torch.cat([x, given["latents"]], dim=1) if given else x), steps
+        free = x.new_ones(1, 1, *x.shape[2:])  # 0 where the start image stands
+        if given:
+            free[:, :, 0] = 0
+            x = (1 - free) * given["latents"] + free * x
+        _, down, across = self.transformer.config.patch_size
+        per_token = free[0, 0, :, ::down, ::across] * steps.view(-1, 1, 1, 1)
+        return x, per_token.flatten(1)
+
+
+def frames_of(pixels: torch.Tensor) -> torch.Tensor:
+    """[B, 3, T, H, W] in about -1..1 -> uint8 [B, T, H, W, 3] on the CPU, as diffusers rounds."""
+    levels = (pixels.float() * 0.5 + 0.5).clamp(0, 1) * 255
+    return levels.round().to(torch.uint8).permute(0, 2, 3, 4, 1).contiguous().cpu()
 
 
 def _native_shift(scheduler: Any) -> float:
@@ -177,22 +285,27 @@ def _native_shift(scheduler: Any) -> float:
     return float(config.get("flow_shift") or config.get("shift") or 1.0)
 
 
-def _refuse_other_forms(pipeline: Any, source: str) -> None:
-    """One sentence for what this adapter cannot do, before anything else fails on it."""
+def _native_size(pipeline: Any) -> NativeSize:
+    """Of a tiny network its grid of places; else what the model cards of the family recommend."""
+    config, vae = pipeline.transformer.config, pipeline.vae.config
+    if "grid" in config:
+        sides = [n * p for n, p in zip(config.grid, config.patch_size, strict=True)]
+        pixels = vae.scale_factor_spatial
+        frames = (sides[0] - 1) * vae.scale_factor_temporal + 1
+        return NativeSize(frames, sides[1] * pixels, sides[2] * pixels, 8)
+    if pipeline.config.expand_timesteps:
+        return NativeSize(121, 704, 1280, 24)
+    return NativeSize(81, 480, 832, 16)
+
+
+def _refuse_what_is_not_wan(pipeline: Any, source: str) -> None:
+    """One sentence before anything else fails on it."""
     if not isinstance(pipeline, WanPipeline | WanImageToVideoPipeline):
         raise GeneratorNotFoundError(
             f"the generator {source!r} is a {type(pipeline).__name__}; expected a pipeline of the "
             "Wan family"
         )
-    config = pipeline.config
-    unsupported = {
-        "two transformers (boundary_ratio)": config.get("boundary_ratio") is not None,
-        "a timestep per token (expand_timesteps)": bool(config.get("expand_timesteps")),
-        "CLIP image embeddings (image_dim)": pipeline.transformer is not None
-        and pipeline.transformer.config.image_dim is not None,
-    }
-    for what, present in unsupported.items():
-        if present:
-            raise GeneratorNotFoundError(
-                f"the generator {source!r} needs {what}, which is not supported yet"
-            )
+    if pipeline.transformer is None:
+        raise GeneratorNotFoundError(
+            f"the generator {source!r} has no part 'transformer', which predicts at much noise"
+        )

@@ -8,7 +8,7 @@ import torch
 
 from models_align.chance import indices_of_step, stream
 from models_align.encoding import ClipEncoder
-from models_align.flow import draw_timesteps, interpolate
+from models_align.generators.base import draw_times
 from models_align.latent_reward.config import LatentRewardConfig
 from models_align.latent_reward.judgements import Judgements
 
@@ -42,21 +42,21 @@ class LatentPairs:
         self.encoder = encoder
         self.config = config
         self.device = device
-        self.native_shift = encoder.generator.native_shift
+        self.process = encoder.generator.process
 
     def batch(self, pairs: Judgements, step: int) -> Batch:
         """The pairs of a step with their timesteps and noise: a function of (seed, step)."""
         config = self.config
         chosen = indices_of_step(len(pairs), config.pairs_per_step, step, config.seed)
         chance = stream(config.seed, "step", step)
-        t = draw_timesteps(len(chosen), config.timesteps, chance, native_shift=self.native_shift)
+        t = draw_times(self.encoder.generator, len(chosen), config.timesteps, chance)
         a, b = self._latents(pairs, pairs.a[chosen]), self._latents(pairs, pairs.b[chosen])
         noise = torch.randn(a.shape, generator=chance)
         if config.noise == "none":
             t = torch.zeros_like(t)
         return Batch(
-            noised_a=interpolate(a, noise, t).to(self.device),
-            noised_b=interpolate(b, noise, t).to(self.device),
+            noised_a=self.process.noised(a, noise, t).to(self.device),
+            noised_b=self.process.noised(b, noise, t).to(self.device),
             t=t.to(self.device),
             text=self._texts([pairs.prompts[index] for index in chosen]),
             preference=torch.from_numpy(pairs.preference[chosen]).to(self.device),
@@ -80,7 +80,7 @@ class LatentPairs:
             ]
         )
         times = torch.full((len(chosen),), t)
-        x_t = interpolate(latents, noise, times).to(self.device)
+        x_t = self.process.noised(latents, noise, times).to(self.device)
         return x_t, times.to(self.device), self._texts([prompt for _, prompt in chosen])
 
     def _latents(self, pairs: Judgements, rows: np.ndarray) -> torch.Tensor:

@@ -7,7 +7,7 @@ from formats.files import sha256_of
 from formats.outcome import ExitCode, Outcome, Output, OutputKind
 from formats.supervised import BadConfigError, Supervised
 from models_align.checked import ConfigError
-from models_align.generators.wan import load_wan
+from models_align.generators.families import load_generator
 from models_align.latent_reward.adapting import merge_lora
 from models_align.latent_reward.checkpoints import (
     GeneratorRef,
@@ -31,7 +31,7 @@ def train_latent_reward(run: Supervised) -> Outcome:
         raise BadConfigError(str(error)) from error
     torch.set_num_threads(config.threads)
     torch.use_deterministic_algorithms(mode=True, warn_only=True)
-    trainer = set_up(run, config, load_wan(run.dir.input("generator")))
+    trainer = set_up(run, config, load_generator(run.dir.input("generator")))
     trainer.resume()
     while trainer.step < config.steps and not trainer.out_of_patience:
         trainer.check()

@@ -15,7 +15,7 @@ from formats.errors import FormatError
 from formats.run_dir import MetricLine, RunDir
 from formats.supervised import BadConfigError, NonFiniteError, Supervised
 from models_align import training
-from models_align.checkpoints import ADAPTER
+from models_align.adapters import ADAPTER
 from models_align.generators.wan import load_wan
 from models_align.training import train
 

@@ -15,7 +15,8 @@ from formats.records import GenerationRecord, PromptRecord
 from formats.run_dir import Input, RunDir
 from formats.supervised import BadConfigError, Supervised
 from models_align.config import GenerationConfig
-from models_align.sampling import Task, TextStates, clip_noise, denoise, sample
+from models_align.denoising import Task, TextStates, clip_noise, denoise
+from models_align.sampling import sample
 from models_align.training import train
 from models_align.video import read_clip
 

@@ -11,10 +11,11 @@ from formats.records import GenerationRecord, PromptRecord
 from formats.run_dir import Input, RunDir
 from formats.supervised import BadConfigError, Supervised
 from models_align.config import ConfigError, GenerationConfig, GuidanceSettings
+from models_align.denoising import Task, TextStates, denoise
 from models_align.generators.tiny_wan import gaussian_velocity
 from models_align.guidance import Guide, reward_gradient
 from models_align.latent_reward.running import train_latent_reward
-from models_align.sampling import Task, TextStates, denoise, sample
+from models_align.sampling import sample
 
 NOTHING = torch.zeros(1)
 
