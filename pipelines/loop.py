@@ -7,7 +7,6 @@
 All rows are written at once, each naming the run that will leave its input.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,10 +18,10 @@ from annotation.models import Campaign
 from formats.records import PromptRecord
 from pipelines.contests import BASE, Contest, ContestConfig, Source
 from pipelines.errors import InvalidRunConfig
+from pipelines.group_runs import GroupRuns, known_group
 from pipelines.models import BaseModel, LoopGroup, Run
 from pipelines.prompt_choice import Prompts, chosen_prompts
 from pipelines.splitting import TEST, TRAIN, Split
-from pipelines.starting import start_run
 from pipelines.step_configs import StepConfig, require
 
 
@@ -71,10 +70,10 @@ def start_loop(
     """Write all runs of a loop, or none. The same nonce again gives the loop that it started."""
     wanted = _read(config)
     with transaction.atomic():
-        if nonce is not None and (known := _known(user, nonce)) is not None:
+        if nonce is not None and (known := known_group(user, nonce, "snapshot")) is not None:
             return known
         group = LoopGroup.objects.create(name=wanted.name, campaign=campaign, created_by=user)
-        _Loop(group, campaign, wanted, user, nonce).start()
+        _Loop(group, campaign, wanted, GroupRuns(group, user, nonce)).start()
     return group
 
 
@@ -85,15 +84,6 @@ def _read(config: Mapping[str, Any]) -> LoopConfig:
         raise InvalidRunConfig(f"loop: {error}") from error
 
 
-def _known(user: User, nonce: str) -> LoopGroup | None:
-    run = Run.objects.filter(created_by=user.pk, nonce=_nonce_of(nonce, "snapshot")).first()
-    return None if run is None else run.group
-
-
-def _nonce_of(nonce: str, step: str) -> str:
-    return hashlib.sha256(f"{nonce} {step}".encode()).hexdigest()[:40]
-
-
 @dataclass(frozen=True, slots=True)
 class _Loop:
     """One loop while its rows are written."""
@@ -101,8 +91,7 @@ class _Loop:
     group: LoopGroup
     campaign: Campaign
     config: LoopConfig
-    user: User
-    nonce: str | None
+    runs: GroupRuns
 
     def start(self) -> None:
         config = self.config
@@ -128,14 +117,7 @@ class _Loop:
         name: str,
         **options: Any,
     ) -> Run:
-        nonce = None if self.nonce is None else _nonce_of(self.nonce, _step(kind, name))
-        try:
-            return start_run(
-                kind, dict(values), dict(inputs),
-                user=self.user, name=name, group=self.group, nonce=nonce, **options,
-            )  # fmt: skip
-        except InvalidRunConfig as error:
-            raise InvalidRunConfig(f"{name} ({kind}): {error}") from error
+        return self.runs.start(kind, values, inputs, name, **options)
 
     def _snapshot(self) -> Run:
         inputs: dict[str, Source] = {}
@@ -199,8 +181,3 @@ class _Loop:
         )
         prompts = self._prompts(config.prompts_eval)
         return Contest(self._run, wanted, prompts, generator, judges, backbone)
-
-
-def _step(kind: str, name: str) -> str:
-    # The snapshot is how a loop is found again, whatever its name.
-    return kind if kind == "snapshot" else f"{kind} {name}"

@@ -1,13 +1,14 @@
 """The whole loop of one campaign on one page."""
 
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET
 
 from annotation.permissions import is_ml_engineer
 from formats.outcome import OutputKind
 from pipelines.loop_page import steps_of
-from pipelines.models import Artifact, LoopGroup, RunState
+from pipelines.models import Artifact, GroupKind, LoopGroup, RunState
 from pipelines.views.access import for_viewers, person
 
 _SHOWN = 8
@@ -16,14 +17,20 @@ _SHOWN = 8
 @require_GET
 @for_viewers
 def newest_loop(request: HttpRequest) -> HttpResponse:
-    return _page(request, LoopGroup.objects.select_related("campaign").order_by("-pk").first())
+    return _page(request, _loops().select_related("campaign").order_by("-pk").first())
 
 
 @require_GET
 @for_viewers
 def loop_page(request: HttpRequest, group_id: int) -> HttpResponse:
-    groups = LoopGroup.objects.select_related("campaign")
-    return _page(request, get_object_or_404(groups, pk=group_id))
+    group = get_object_or_404(LoopGroup.objects.select_related("campaign"), pk=group_id)
+    if group.kind == GroupKind.COMPARISON:
+        return redirect("pipelines:comparison", group.pk)
+    return _page(request, group)
+
+
+def _loops() -> QuerySet[LoopGroup]:
+    return LoopGroup.objects.filter(kind=GroupKind.LOOP)
 
 
 def _page(request: HttpRequest, group: LoopGroup | None) -> HttpResponse:
@@ -32,7 +39,7 @@ def _page(request: HttpRequest, group: LoopGroup | None) -> HttpResponse:
     cards = [card for step in steps for card in step.cards]
     context = {
         "group": group,
-        "others": list(LoopGroup.objects.order_by("-pk")[:_SHOWN]),
+        "others": list(_loops().order_by("-pk")[:_SHOWN]),
         "steps": steps,
         "done": sum(card.state == RunState.SUCCEEDED for card in cards),
         "total": len(cards),
