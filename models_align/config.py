@@ -40,7 +40,7 @@ class FlowDpoSettings(Checked):
 
 @dataclass(frozen=True, slots=True)
 class GapoSettings(Checked):
-    """`normalise_gap` divides the factor by its mean over the step, so that lr keeps its sense."""
+    """`normalise_gap` divides the factor by its mean over all pairs, so that lr keeps its sense."""
 
     beta: float = 500.0
     beta_schedule: BetaSchedule = "constant"
@@ -62,7 +62,7 @@ class SafeDpoSettings(Checked):
 
     beta: float = 500.0
     beta_schedule: BetaSchedule = "constant"
-    caution: float = 0.7
+    caution: float = 0.0
     hold: bool = True
 
     def __post_init__(self) -> None:

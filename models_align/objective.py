@@ -14,7 +14,6 @@ from models_align.config import (
 )
 from models_align.data import Batch
 from models_align.methods.flow_dpo import flow_dpo_loss, preference_logit, squared_schedule
-from models_align.methods.gapo import gap_factor, gapo_loss, normalised
 from models_align.methods.rwr import effective_sample_size, rwr_loss
 from models_align.methods.safe_dpo import loser_share, safe_dpo_loss
 from models_align.methods.sft import sft_loss
@@ -44,7 +43,7 @@ def pair_losses(config: AlignmentConfig, batch: Batch, errors: Errors) -> torch.
         case FlowDpoSettings():
             return flow_dpo_loss(*four, _beta(settings, batch))
         case GapoSettings():
-            return _gapo(settings, batch, errors)
+            return batch.weight_w * flow_dpo_loss(*four, _beta(settings, batch))
         case SafeDpoSettings():
             return safe_dpo_loss(*four, _beta(settings, batch), _share(settings, errors))
         case RwrSettings():
@@ -52,14 +51,6 @@ def pair_losses(config: AlignmentConfig, batch: Batch, errors: Errors) -> torch.
             return (weighted + rwr_loss(errors.policy_l, batch.weight_l)) / 2
         case SftSettings():
             return sft_loss(errors.policy_w)
-
-
-def _gapo(settings: GapoSettings, batch: Batch, errors: Errors) -> torch.Tensor:
-    four, beta, alpha = errors[:4], _beta(settings, batch), settings.alpha
-    if not settings.normalise_gap:
-        return gapo_loss(*four, beta, batch.reward_w, batch.reward_l, alpha)
-    factor = normalised(gap_factor(batch.reward_w, batch.reward_l, alpha))
-    return factor * flow_dpo_loss(*four, beta)
 
 
 def _share(settings: SafeDpoSettings, errors: Errors) -> torch.Tensor:
