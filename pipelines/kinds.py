@@ -284,6 +284,7 @@ register(
         output=OutputKind.ADAPTER,
         queue=QueueName.GPU,
         processes=_as_the_config_says,
+        presets=trainer_configs.ALIGNMENT_PRESETS,
     )
 )
 register(

@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from models_align.config import AlignmentConfig, GenerationConfig
+from models_align.config import SETTINGS, AlignmentConfig, GenerationConfig
 from models_align.latent_reward.config import LatentRewardConfig
+from models_align.presets import PRESETS as ALIGNMENTS
+from models_align.presets import Preset as Alignment
 from models_rm.config import (
     BenchmarkConfig,
     CompositionConfig,
@@ -25,6 +27,7 @@ from models_rm.presets import PRESETS, Preset
 from pipelines.errors import InvalidRunConfig
 
 MAX_CHARACTERS: Final = 200_000
+ALIGNMENT_METHODS: Final = tuple(SETTINGS)
 
 
 class _Config(Protocol):
@@ -91,11 +94,12 @@ class NamedConfig:
     values: Mapping[str, Any]
 
 
-def _named(preset: Preset, values: Mapping[str, Any]) -> NamedConfig:
+def _named(preset: Preset | Alignment, values: Mapping[str, Any]) -> NamedConfig:
     return NamedConfig(preset.name, preset.title, preset.source, preset.note, values)
 
 
 REWARD_PRESETS: Final = tuple(_named(each, each.changes) for each in PRESETS.values())
+ALIGNMENT_PRESETS: Final = tuple(_named(each, each.changes) for each in ALIGNMENTS.values())
 CURVE_PRESETS: Final = tuple(
     # The backbone is put into a checkpoint by no training of a curve.
     _named(each, {"model": {k: v for k, v in each.changes.items() if k != "embed_backbone"}})
