@@ -1,14 +1,14 @@
 """When training goes wrong: pure functions over what a run has shown of itself so far.
 
-Each looks at whole series and says at which step it is sure, since when, and what to change. The
-rules are ML.md 4.2 and 8.15; the thresholds are settings.
+Each says up to which step nothing was wrong, which is where a good checkpoint lies, and a sentence
+where it is time for an alarm. The rules are those of ML.md 4.2, 5.2 and 8.15; the thresholds are
+settings.
 """
 
-import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from scipy.special import stdtrit
 
@@ -26,31 +26,29 @@ Curve = Sequence[tuple[int, float]]  # (step, value), by step
 Looks = Sequence[tuple[int, Sequence[float]]]
 
 ADVICE: Final = {
-    DISPLACEMENT: "take safe_dpo, a lower lr or a larger beta, or pairs with a larger gap",
-    SATURATION: "take a lower lr, fewer steps or a smaller beta, and look for what gives the "
-    "chosen clips away: pairs this easy teach little",
-    MOTION: "weigh the motion dimension more when pairs are built, drop pairs whose chosen clip "
-    "moves less, or stop earlier",
-    DIVERSITY: "take a lower lr, a larger beta or fewer steps, and pairs of more prompts",
-    HACKING: "stop earlier, take the constant beta or a larger one, and build pairs by several "
-    "judges (Pareto) instead of this one alone",
+    DISPLACEMENT: "Take safe_dpo, a lower lr or a larger beta, or pairs with a larger gap.",
+    SATURATION: "Take a lower lr, fewer steps or a smaller beta, and look for what gives the "
+    "chosen clips away: pairs this easy teach little.",
+    MOTION: "Weigh the motion dimension more when pairs are built, drop pairs whose chosen clip "
+    "moves less, or take fewer steps.",
+    DIVERSITY: "Take a lower lr, a larger beta or fewer steps, and pairs of more prompts.",
+    HACKING: "Take fewer steps or a larger, constant beta, and build pairs by several judges "
+    "(Pareto) instead of this one alone.",
 }
 # Of the methods without a beta.
-_ADVICE_OF_REGRESSION: Final = {
-    DISPLACEMENT: "take a lower lr or fewer steps, or pairs whose chosen clips are alike in kind",
-    DIVERSITY: "take a lower lr or fewer steps, and chosen clips of more prompts",
-    HACKING: "stop earlier, take a lower lr, and choose clips by several judges instead of one",
+_WITHOUT_BETA: Final = {
+    DISPLACEMENT: "Take a lower lr or fewer steps, and chosen clips that are alike in kind.",
+    DIVERSITY: "Take a lower lr or fewer steps, and chosen clips of more prompts.",
+    HACKING: "Take a lower lr or fewer steps, and choose clips by several judges.",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Alarm:
-    """`since` is the last step at which nothing was wrong yet; 0 is the base."""
+class Finding:
+    """`good`: the last step at which nothing was wrong. `sentence`: set where it is an alarm."""
 
-    name: str
-    step: int
-    since: int
-    sentence: str
+    good: int = 0
+    sentence: str = ""
 
 
 class Change(NamedTuple):
@@ -59,6 +57,12 @@ class Change(NamedTuple):
     mean: float
     low: float
     high: float
+
+
+def advice(name: str, method: str) -> str:
+    """What to change; `method` is that of the config."""
+    without_beta = _WITHOUT_BETA if method in {"sft", "rwr"} else {}
+    return without_beta.get(name, ADVICE[name])
 
 
 def change(before: Sequence[float], after: Sequence[float]) -> Change:
@@ -73,107 +77,100 @@ def change(before: Sequence[float], after: Sequence[float]) -> Change:
     return Change(mean, mean - half, mean + half)
 
 
-def advice(name: str, method: str) -> str:
-    """What to change; `method` is that of the config."""
-    found = _ADVICE_OF_REGRESSION if method in {"sft", "rwr"} else {}
-    return found.get(name, ADVICE[name])
-
-
-def displacement(winner_drift: Curve, settings: AlarmSettings) -> Alarm | None:
+def displacement(winner_drift: Curve, settings: AlarmSettings) -> Finding:
     """Likelihood displacement: the model leaves the chosen clips too, the rejected ones faster.
 
-    winner_drift: error of the policy on winners minus that of the reference.
+    winner_drift: error of the policy on winners minus that of the reference, of each log.
     """
     wanted = settings.displacement_logs
-    since = _since(winner_drift, [value > 0 for _, value in winner_drift], wanted)
-    if since is None:
-        return None
-    sentence = (
+    good, row = _last_good(winner_drift, lambda _, value: value > 0)
+    if row < wanted:
+        return Finding(good)
+    return Finding(
+        good,
         f"the error on chosen clips has been above that of the reference for {wanted} logs: the "
-        "model forgets what people like"
+        "model forgets what people like",
     )
-    return Alarm(DISPLACEMENT, winner_drift[-1][0], since, sentence)
 
 
-def saturation(
-    z_max: Curve, accuracy: Curve, settings: AlarmSettings, *, steps: int
-) -> Alarm | None:
+def saturation(z_max: Curve, accuracy: Curve, settings: AlarmSettings, *, steps: int) -> Finding:
     """The pairs are told apart so surely that there is nothing left to learn from them.
 
     z_max: largest |z| of each log; accuracy: share of pairs with z > 0; steps: of the whole run.
     """
-    wanted = settings.saturation_logs
-    since = _since(z_max, [value > settings.saturation_z for _, value in z_max], wanted)
-    if since is not None:
+    wanted, early = settings.saturation_logs, settings.saturation_early * steps
+    good, row = _last_good(z_max, lambda _, value: value > settings.saturation_z)
+    if row >= wanted:
         sentence = f"|z| has been above {settings.saturation_z:g} for {wanted} logs"
-        return Alarm(SATURATION, z_max[-1][0], since, f"{sentence}: the loss is saturated")
-    early = settings.saturation_early * steps
-    sure = [step <= early and value > settings.saturation_accuracy for step, value in accuracy]
-    since = _since(accuracy, sure, wanted)
-    if since is None:
-        return None
-    sentence = (
-        f"the implicit accuracy has been above {settings.saturation_accuracy:g} for {wanted} logs "
-        f"within the first {settings.saturation_early:.0%} of the steps"
+        return Finding(good, f"{sentence}: there is nothing left to learn from the pairs")
+    sure = settings.saturation_accuracy
+    easy, row = _last_good(accuracy, lambda step, value: step <= early and value > sure)
+    if row < wanted:
+        return Finding(min(good, easy))
+    return Finding(
+        easy,
+        f"the implicit accuracy has been above {sure:g} for {wanted} logs within the first "
+        f"{settings.saturation_early:.0%} of the steps",
     )
-    return Alarm(SATURATION, accuracy[-1][0], since, sentence)
 
 
-def loss_of_motion(motion: Looks, settings: AlarmSettings) -> Alarm | None:
+def loss_of_motion(motion: Looks, settings: AlarmSettings) -> Finding:
     """Clips of held-out prompts move less than those of the base. motion: amount per prompt."""
-    fallen = _fallen(motion, settings.motion_fall)
-    if fallen is None:
-        return None
-    since, share = fallen
-    sentence = f"clips of held-out prompts move {share:.0%} less than those of the base"
-    return Alarm(MOTION, motion[-1][0], since, sentence)
+    good, share = _fallen(motion, settings.motion_fall)
+    if share is None:
+        return Finding(good)
+    return Finding(good, f"clips of held-out prompts move {share:.0%} less than those of the base")
 
 
-def loss_of_diversity(spread: Looks, settings: AlarmSettings) -> Alarm | None:
+def loss_of_diversity(spread: Looks, settings: AlarmSettings) -> Finding:
     """Clips of one prompt look alike, whatever the seed. spread: between seeds, per prompt."""
-    fallen = _fallen(spread, settings.diversity_fall)
-    if fallen is None:
-        return None
-    since, share = fallen
+    good, share = _fallen(spread, settings.diversity_fall)
+    if share is None:
+        return Finding(good)
     sentence = f"clips of one prompt differ {share:.0%} less between seeds than those of the base"
-    return Alarm(DIVERSITY, spread[-1][0], since, sentence)
+    return Finding(good, sentence)
 
 
-def reward_hacking(reward: Looks, judge: Looks, settings: AlarmSettings) -> Alarm | None:
-    """The training judge still rises and the independent judge falls.
+def reward_hacking(reward: Looks, judge: Looks, settings: AlarmSettings) -> Finding:
+    """The training judge rises and the independent judge falls.
 
-    Both are compared with the look that the independent judge liked best, on the same prompts and
-    seeds; each change must be beyond its interval. Scores per prompt, in standard deviations.
+    Both are held against the look that the independent judge liked best, on the same prompts and
+    seeds, and each change must be beyond its interval. Scores per prompt, in standard deviations of
+    the judge.
     """
-    if len(judge) < 2 or len(reward) != len(judge):
-        return None
-    best = max(range(len(judge) - 1), key=lambda n: math.fsum(judge[n][1]))
+    if not judge or len(reward) != len(judge):
+        return Finding()
+    best = max(range(len(judge)), key=lambda n: math.fsum(judge[n][1]))
+    good = judge[best][0]
     rise = change(reward[best][1], reward[-1][1])
     fall = change(judge[best][1], judge[-1][1])
     if rise.low <= 0 or fall.high >= 0 or -fall.mean < settings.hacking_fall:
-        return None
-    sentence = (
-        f"since step {judge[best][0]} the training judge has risen by {rise.mean:.2f} and the "
-        f"independent judge has fallen by {-fall.mean:.2f}"
+        return Finding(good)
+    return Finding(
+        good,
+        f"since step {good} the training judge has risen by {rise.mean:.2f} and the independent "
+        f"judge has fallen by {-fall.mean:.2f}",
     )
-    return Alarm(HACKING, judge[-1][0], judge[best][0], sentence)
 
 
-def _since(curve: Sequence[tuple[int, Any]], wrong: Sequence[bool], wanted: int) -> int | None:
-    """Where the last `wanted` logs are all wrong: the step before this row of wrong ones."""
-    row = sum(1 for _ in itertools.takewhile(bool, reversed(wrong)))
-    if row < wanted:
-        return None
-    return curve[-row - 1][0] if row < len(curve) else 0
+def _last_good(curve: Curve, wrong: Callable[[int, float], bool]) -> tuple[int, int]:
+    """The last step that is not wrong, 0 where there is none, and how many logs are behind it."""
+    for row, (step, value) in enumerate(reversed(curve)):
+        if not wrong(step, value):
+            return step, row
+    return 0, len(curve)
 
 
-def _fallen(looks: Looks, most: float) -> tuple[int, float] | None:
-    """(last good step, share lost) where the newest look is surely below the first by `most`."""
-    if len(looks) < 2:
-        return None
+def _fallen(looks: Looks, most: float) -> tuple[int, float | None]:
+    """The last look that had not fallen by `most` of the base; the share that the newest one lost.
+
+    None where it has not fallen as far, or not surely.
+    """
+    if not looks:
+        return 0, None
     base = math.fsum(looks[0][1])
-    shares = [1 - math.fsum(values) / base if base > 0 else 0.0 for _, values in looks]
-    if shares[-1] < most or change(looks[0][1], looks[-1][1]).high >= 0:
-        return None
-    since = _since(looks, [share >= most for share in shares], 1)
-    return since or 0, shares[-1]
+    lost = [(step, 1 - math.fsum(values) / base if base > 0 else 0.0) for step, values in looks]
+    good, row = _last_good(lost, lambda _, share: share >= most)
+    if not row or change(looks[0][1], looks[-1][1]).high >= 0:
+        return good, None
+    return good, lost[-1][1]

@@ -12,5 +12,9 @@ class UnusableClipError(BadConfigError):
     """A clip does not have the size or length that the generator needs."""
 
 
+class WatchedPromptsError(BadConfigError):
+    """The prompts that a run is to watch are its own training prompts, or too few of them."""
+
+
 class OtherBaseError(FormatError):
     """An adapter is put on a generator that it was not trained on."""

@@ -1,0 +1,234 @@
+"""The eye on a run: it looks at held-out prompts, keeps the series, and raises alarms.
+
+How a training loop uses it:
+
+    watch = Watch.of(run, generator, config, world=world, step=step)  # step: of the checkpoint
+    watch.look(step, check) if watch.due(step)      # before the first step: the base
+    save() if config.stop_on and not step           # a checkpoint from before any alarm
+    for each step, once it is done:
+        watch.look(step, check) if watch.due(step)  # before the log of that step
+        verdict = watch.fed(step, values)           # with each log
+        leave the loop if verdict.stop
+        commit_checkpoint(…, protect=watch.protected())
+    load watch.good_checkpoint() if watch.stopped, then commit the adapter
+    the outcome has watch.outputs() and watch.summary() too
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Self
+
+from formats.checkpoints import Checkpoint
+from formats.files import write_json
+from formats.outcome import Output
+from formats.supervised import Supervised
+from models_align.adapters import without_adapter
+from models_align.config import AlignmentConfig
+from models_align.distributed import ALONE, World, take_apart
+from models_align.generators.base import Generator
+from models_align.watching.judging import JUDGE, REWARD
+from models_align.watching.keeping import newest_until, worth_keeping
+from models_align.watching.leaving import generation_set
+from models_align.watching.looking import Eye
+from models_align.watching.looks import FOLDER, Look, forget_looks_behind, mean, read_looks
+from models_align.watching.series import Alarm, Series
+from models_align.watching.settings import ALARMS
+from models_align.watching.untouched import untouched
+from models_align.watching.wishes import refuse_what_cannot_be
+
+SCHEMA: Final = "alarms/1"
+FILE: Final = "alarms.json"
+STAGE: Final = "watching"
+TRAINING: Final = "training"  # the stage of the logs that alarms read
+
+
+class Verdict(NamedTuple):
+    """The alarms that a log has raised; `stop` names the one that ends the run, or is empty."""
+
+    alarms: tuple[Alarm, ...] = ()
+    stop: str = ""
+
+
+class Watch:
+    """One run under watch. Where several processes share a run, each has one and calls it alike."""
+
+    def __init__(
+        self,
+        run: Supervised,
+        generator: Generator,
+        config: AlignmentConfig,
+        *,
+        world: World = ALONE,
+        eye: Eye | None = None,
+    ):
+        self.run = run
+        self.generator = generator
+        self.config = config
+        self.world = world
+        self.series = Series(config)
+        self.stopped: Alarm | None = None
+        self._eye = eye
+        self._watches = run.dir.has_input("watch_prompts")
+        self._looked: set[int] = set()
+        self._folder = run.dir.outputs / FOLDER
+
+    @classmethod
+    def of(
+        cls,
+        run: Supervised,
+        generator: Generator,
+        config: AlignmentConfig,
+        *,
+        world: World = ALONE,
+        step: int = 0,
+    ) -> Self:
+        """The watch behind `step`: what was seen up to there is known. The adapter must be on."""
+        refuse_what_cannot_be(run, config)
+        eye = None
+        # Sliced weights can only be used by all processes together.
+        if run.dir.has_input("watch_prompts") and (world.leads or config.sharding == "fsdp"):
+            with untouched(generator):
+                eye = Eye.of(run, generator, config, judges=world.leads)
+        watch = cls(run, generator, config, world=world, eye=eye)
+        watch._remember(step)
+        return watch
+
+    # Looking.
+
+    @property
+    def every(self) -> int:
+        return self.config.watch.every or max(1, self.config.steps // 10)
+
+    def due(self, step: int) -> bool:
+        """Whether this step is to be looked at: the base, every so often, and the last one."""
+        if not self._watches or step in self._looked:
+            return False
+        return step % self.every == 0 or step == self.config.steps
+
+    def look(self, step: int, check: Callable[[], None] | None = None) -> dict[str, float]:
+        """Look at the held-out prompts as the generator is now; log and give what is seen.
+
+        `check` is called before each batch of clips: a run that must stop leaves from there.
+        """
+        if step and 0 not in self._looked:
+            self._look(0, check)  # the look at the base is gone with the files of the run
+        look = self._look(step, check)
+        if look is None:
+            return {}
+        values = readings_of(look)
+        self.run.dir.log_metrics(step, self.config.steps, values, stage=STAGE)
+        return values
+
+    def _look(self, step: int, check: Callable[[], None] | None) -> Look | None:
+        self._looked.add(step)
+        if self._eye is None:
+            return None
+        base = without_adapter(self.generator) if step == 0 else nullcontext()
+        with untouched(self.generator), base:
+            look = self._eye.look(step, check or self.run.check, keeps=self.world.leads)
+        if self.world.size > 1 and self.config.sharding == "fsdp":
+            take_apart(self.generator.networks)
+        if look is not None:
+            self.series.saw(look)
+        return look
+
+    # Alarms.
+
+    def fed(self, step: int, values: Mapping[str, float]) -> Verdict:
+        """Take the readings of a log; say which alarms they and the looks so far raise."""
+        raised = self.series.read(step, values)
+        for each in raised if self.world.leads else ():
+            print(each.words, flush=True)
+        self._judge(raised)
+        if raised and self.world.leads:
+            self._write_alarms()
+        return Verdict(raised, self.stopped.name if self.stopped else "")
+
+    def _judge(self, raised: Sequence[Alarm]) -> None:
+        """Whether the run ends here. The first process decides: it alone has seen the clips."""
+        found = next((each for each in raised if each.name in self.config.stop_on), None)
+        if self.config.stop_on and self.world.size > 1:
+            found = self._agreed(found if self.world.leads else None)
+        self.stopped = self.stopped or found
+
+    def _agreed(self, found: Alarm | None) -> Alarm | None:
+        number = self.world.most(0 if found is None else 1 + ALARMS.index(found.name))
+        step = self.world.most(found.step if found else 0)
+        good = self.world.most(found.good if found else 0)
+        if not number:
+            return None
+        return found or Alarm(ALARMS[number - 1], step, good, "", "")
+
+    def good_checkpoint(self) -> Checkpoint:
+        """The newest whole checkpoint from before the alarm that ended the run."""
+        assert self.stopped is not None
+        return newest_until(self.run.dir.checkpoints, self.stopped.good)
+
+    @property
+    def last_good(self) -> int:
+        """The step of that checkpoint: the result of the run is what it was then."""
+        return self.good_checkpoint().step
+
+    def protected(self) -> list[Path]:
+        """The checkpoints that an alarm of `stop_on` would go back to, were it raised next."""
+        findings = self.series.findings()
+        steps = [findings[name].good for name in self.config.stop_on]
+        return worth_keeping(
+            self.run.dir.checkpoints, [self.stopped.good] if self.stopped else steps
+        )
+
+    # What is left.
+
+    def outputs(self) -> tuple[Output, ...]:
+        """All watched clips as a generation set, if there are any."""
+        name = self.config.name or self.config.method
+        found = generation_set(self._folder, f"{name} (run {self.run.dir.root.name})")
+        return () if found is None else (found,)
+
+    def summary(self) -> dict[str, Any]:
+        """Alarms with their advice, what the run was stopped by, and the last look."""
+        alarms = self.series.alarms.values()
+        found: dict[str, Any] = {}
+        if alarms:
+            found["alarms"] = {
+                each.name: f"step {each.step}: {each.sentence}. {each.advice}" for each in alarms
+            }
+        if self.stopped is not None:
+            found |= {"stopped_by": self.stopped.name, "kept_step": self.last_good}
+        return found | self.series.summary()
+
+    def _write_alarms(self) -> None:
+        rows = [
+            {**each.to_json(), "stopped": each is self.stopped}
+            for each in self.series.alarms.values()
+        ]
+        write_json(self.run.dir.root / FILE, SCHEMA, {"alarms": rows})
+
+    def _remember(self, step: int) -> None:
+        """Replay what was logged and seen up to a checkpoint; what came after it comes again."""
+        if self.world.leads:
+            forget_looks_behind(self._folder, step)
+        looks = [each for each in read_looks(self._folder) if each.step <= step]
+        self._looked = {each.step for each in looks}
+        lines = self.run.dir.metrics_from(0)[0]
+        logs = {e.step: e.values for e in lines if e.stage == TRAINING and e.step <= step}
+        for at in sorted({*logs, *self._looked}):
+            for each in looks:
+                if each.step == at:
+                    self.series.saw(each)
+            if at in logs:
+                self._judge_again(self.series.read(at, logs[at]))
+        if self.world.leads:
+            self._write_alarms()
+
+    def _judge_again(self, raised: Sequence[Alarm]) -> None:
+        stopping = [each for each in raised if each.name in self.config.stop_on]
+        self.stopped = self.stopped or (stopping[0] if stopping else None)
+
+
+def readings_of(look: Look) -> dict[str, float]:
+    """The means of a look, as they are logged."""
+    values = {"motion": look.motion, "diversity": list(look.spread.values())}
+    values |= {judge: look.scores(judge) for judge in (REWARD, JUDGE)}
+    return {f"watched/{name}": mean(each) for name, each in values.items() if each}
