@@ -11,7 +11,6 @@ manifest.json                                     hashes
 `load_lora_weights(folder + "/transformer_2", load_into_transformer_2=True)`.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from formats.supervised import BadConfigError
 from models_align.config import AlignmentConfig
 from models_align.errors import OtherBaseError
 from models_align.generators.base import Generator
+from models_align.generators.identity import identity
 
 ADAPTER: Final = "aligned"
 CARD: Final = "adapter/1"
@@ -146,20 +146,6 @@ def networks_of(generator: Generator) -> dict[str, Any]:
         name: {"class": type(network).__name__, "sha256": identity(network)}
         for name, network in generator.networks.items()
     }
-
-
-def identity(network: torch.nn.Module) -> str:
-    """A hash of the names, shapes and some values of a network without its adapter.
-
-    The same for a copy elsewhere, and whether it was loaded in float32 or in bfloat16.
-    """
-    digest = hashlib.sha256()
-    for name, value in sorted(network.named_parameters()):
-        if ".lora_" not in name:
-            some = value.detach().flatten()[:64].to("cpu", torch.bfloat16).view(torch.int16)
-            plain = name.replace(".base_layer", "")
-            digest.update(f"{plain} {tuple(value.shape)} {some.tolist()}\n".encode())
-    return digest.hexdigest()
 
 
 def _refuse_other_base(card: Mapping[str, Any], generator: Generator, folder: Path) -> None:

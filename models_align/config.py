@@ -250,6 +250,7 @@ class GenerationConfig(Checked):
     seed: int = 0
     steps: int = 50
     guidance_scale: float = 5.0
+    guidance_scale_2: float = 0.0  # of the network for little noise (Wan 2.2); 0: guidance_scale
     negative_prompt: str = ""
     shift: float = 0.0  # of the noise schedule; 0 takes the generator's own
     height: int = 480
@@ -268,7 +269,8 @@ class GenerationConfig(Checked):
         rule = f"between 1 and {MAX_CLIPS_PER_PROMPT}"
         require(1 <= clips <= MAX_CLIPS_PER_PROMPT, "clips_per_prompt", rule, clips)
         require(self.seed >= 0, "seed", "0 or more", self.seed)
-        require(self.guidance_scale >= 0, "guidance_scale", "0 or more", self.guidance_scale)
+        for name in ("guidance_scale", "guidance_scale_2"):
+            require(getattr(self, name) >= 0, name, "0 or more", getattr(self, name))
         require(self.shift >= 0, "shift", "0 (native) or above", self.shift)
         for name in ("height", "width"):
             require(getattr(self, name) % 2 == 0, name, "even (H.264)", getattr(self, name))
@@ -276,4 +278,8 @@ class GenerationConfig(Checked):
     @property
     def guided(self) -> bool:
         """Whether each step also needs the velocity under the negative prompt."""
-        return self.guidance_scale != 1.0
+        return self.guidance_scale != 1.0 or self.guidance_scale_2 not in {0.0, 1.0}
+
+    def scale_at(self, t: float, boundary: float) -> float:
+        """Of guidance by text, for a generator whose second network predicts below `boundary`."""
+        return self.guidance_scale_2 or self.guidance_scale if t < boundary else self.guidance_scale

@@ -16,7 +16,7 @@ from formats.supervised import BadConfigError
 from models_align.config import GenerationConfig
 from models_align.encoding import Size
 from models_align.generators.base import Generator
-from models_align.generators.conditions import Condition, stacked
+from models_align.generators.conditions import Condition, repeated, stacked
 from models_align.guidance import Guide
 from models_align.images import start_image
 
@@ -148,11 +148,32 @@ def denoised(
     path = generator.path(config.steps, config.shift, chances)
     for step, now in enumerate(path.times):
         t = now.to(device).expand(count)
-        prediction = generator.velocity(x, t, prompt, condition)
         if config.guided:
-            without = generator.velocity(x, t, negative, condition)
-            prediction = without + config.guidance_scale * (prediction - without)
+            both = _both_ways(generator, x, t, prompt, negative, condition)
+            prediction = both[1] + config.scale_at(now.item(), generator.boundary) * (
+                both[0] - both[1]
+            )
+        else:
+            prediction = generator.velocity(x, t, prompt, condition)
         if guide is not None:
             prediction = guide.applied(prediction, x, t.float(), prompt)
         x = path.moved(x, prediction, step)
     return generator.finished(x, condition)
+
+
+def _both_ways(
+    generator: Generator,
+    x: torch.Tensor,
+    t: torch.Tensor,
+    prompt: torch.Tensor,
+    negative: torch.Tensor,
+    condition: Condition | None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The predictions with the prompt and with the negative one."""
+    if not generator.guides_together:
+        with_prompt = generator.velocity(x, t, prompt, condition)
+        return with_prompt, generator.velocity(x, t, negative, condition)
+    twice, text = torch.cat([x, x]), torch.cat([negative, prompt])
+    found = generator.velocity(twice, torch.cat([t, t]), text, repeated(condition, 2))
+    without, with_prompt = found.chunk(2)
+    return with_prompt, without

@@ -48,6 +48,7 @@ class Generator(Protocol):
     lora_targets: tuple[str, ...]
     needs_image: bool
     text_tokens: int  # of a prompt, the end included
+    guides_together: bool  # with and without the prompt in one forward, as its pipeline does
 
     @property
     def networks(self) -> Mapping[str, torch.nn.Module]:

@@ -23,6 +23,8 @@ Build = Callable[[Any, str], Generator]
 FAMILIES: Final[dict[str, str | Build]] = {
     "WanPipeline": "models_align.generators.wan:WanGenerator",
     "WanImageToVideoPipeline": "models_align.generators.wan:WanGenerator",
+    "CogVideoXPipeline": "models_align.generators.cogvideo:CogVideoXGenerator",
+    "CogVideoXImageToVideoPipeline": "models_align.generators.cogvideo:CogVideoXGenerator",
 }
 DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 

@@ -10,8 +10,6 @@ Forms of the family, told apart by the configs of a pipeline:
 """
 
 import copy
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +25,9 @@ from models_align.flow import per_sample
 from models_align.generators.base import NativeSize
 from models_align.generators.conditions import Condition, rows
 from models_align.generators.families import load_generator
+from models_align.generators.identity import encoders_fingerprint
 from models_align.generators.paths import FlowPath
+from models_align.generators.pixels import frames_of, pixels_of
 from models_align.generators.trunk import WanTrunk
 from models_align.processes import RectifiedFlow
 
@@ -70,6 +70,7 @@ class WanGenerator:
         self.native_size = _native_size(pipeline)
         self.text_tokens = min(pipeline.tokenizer.model_max_length, MAX_TEXT_TOKENS)
         self.boundary = float(pipeline.config.get("boundary_ratio") or 0.0)
+        self.guides_together = False
         self._first_frame_stands = self.needs_image and bool(pipeline.config.expand_timesteps)
         shape = (1, self.vae.config.z_dim, 1, 1, 1)
         self._mean = torch.tensor(self.vae.config.latents_mean).view(shape)
@@ -110,7 +111,7 @@ class WanGenerator:
     @torch.no_grad()
     def encode_clips(self, frames: torch.Tensor) -> torch.Tensor:
         """uint8 [B, T, H, W, 3] -> normalised latents, the mode of the distribution, float32."""
-        return self._encode(self._pixels(frames))
+        return self._encode(pixels_of(frames, self.device))
 
     @torch.no_grad()
     def encode_start(self, images: torch.Tensor, num_frames: int) -> Condition | None:
@@ -120,7 +121,7 @@ class WanGenerator:
         """
         if not self.needs_image:
             return None
-        first = self._pixels(images[:, None])
+        first = pixels_of(images[:, None], self.device)
         if self._first_frame_stands:
             return {"latents": self._encode(first)}
         grey = first.new_zeros(*first.shape[:2], num_frames - 1, *first.shape[3:])
@@ -200,22 +201,11 @@ class WanGenerator:
         return FlowPath(self.scheduler(shift), steps, self.device)
 
     def fingerprint(self) -> str:
-        """Of the source and the configs of what encodes clips, images and prompts."""
-        encoder = getattr(self.pipeline, "image_encoder", None)
-        parts = [
-            self.source,
-            dict(self.vae.config),
-            self.pipeline.text_encoder.config.to_dict(),
-            encoder and encoder.config.to_dict(),
-            type(self.pipeline).__name__,
-            self._first_frame_stands,
-        ]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+        """Of the source and of what encodes clips, images and prompts."""
+        form = (type(self.pipeline).__name__, self._first_frame_stands)
+        return encoders_fingerprint(self.pipeline, self.source, *form)
 
     # Inside
-
-    def _pixels(self, frames: torch.Tensor) -> torch.Tensor:  # [B, 3, T, H, W] in -1..1
-        return 2.0 * (frames.to(self.device).permute(0, 4, 1, 2, 3).float() / 255.0) - 1.0
 
     def _encode(self, pixels: torch.Tensor) -> torch.Tensor:
         latents = self.vae.encode(pixels.to(self.vae.dtype)).latent_dist.mode().float()
@@ -272,12 +262,6 @@ class WanGenerator:
         _, down, across = self.transformer.config.patch_size
         per_token = free[0, 0, :, ::down, ::across] * steps.view(-1, 1, 1, 1)
         return x, per_token.flatten(1)
-
-
-def frames_of(pixels: torch.Tensor) -> torch.Tensor:
-    """[B, 3, T, H, W] in about -1..1 -> uint8 [B, T, H, W, 3] on the CPU, as diffusers rounds."""
-    levels = (pixels.float() * 0.5 + 0.5).clamp(0, 1) * 255
-    return levels.round().to(torch.uint8).permute(0, 2, 3, 4, 1).contiguous().cpu()
 
 
 def _native_shift(scheduler: Any) -> float:
