@@ -67,7 +67,12 @@ class ClipEncoder:
         """`latents` [C, t, h, w]; of an image-to-video generator also what it sees of the first
         frame, as `start.<name>`.
         """
-        return self.cache.get(content_key("clip", ref.sha256, self._key), lambda: self._made(ref))
+        return self.cache.get(self._clip_key(ref), lambda: self._made(ref))
+
+    def shape(self, ref: VideoRef) -> tuple[int, ...]:
+        """Of the latents of a clip; one that was encoded before is not read for it."""
+        known = self.cache.shape(self._clip_key(ref), "latents")
+        return known or tuple(self.clip(ref)["latents"].shape)
 
     def start(self, clip: VideoRef, image: ImageRef | None = None) -> Condition:
         """What the generator sees of a start image, by default of the clip's first frame; without a
@@ -104,6 +109,9 @@ class ClipEncoder:
         if len(shapes) > 1:
             found = ", ".join(f"{each.id} {shape}" for shape, each in shapes.items())
             raise FormatError(f"all clips must have one size and length, found latents of {found}")
+
+    def _clip_key(self, ref: VideoRef) -> str:
+        return content_key("clip", ref.sha256, self._key)
 
     def _made(self, ref: VideoRef) -> dict[str, torch.Tensor]:
         path = self.media_root / ref.path

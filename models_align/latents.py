@@ -73,6 +73,8 @@ class TensorCache:
     def put(self, key: str, value: Tensors) -> None:
         """Another value of a key that grows: a table that is filled row by row."""
         write_tensors(self._file(key), value)
+        if key in self._memory:
+            self.bytes -= _size(self._memory.pop(key).values())
 
     def shape(self, key: str, name: str) -> tuple[int, ...] | None:
         """Of a tensor of a key that is there, without reading it; None where it is not."""

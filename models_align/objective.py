@@ -12,7 +12,7 @@ from models_align.config import (
     SafeDpoSettings,
     SftSettings,
 )
-from models_align.data import Batch
+from models_align.data import PairFacts
 from models_align.methods.flow_dpo import flow_dpo_loss, preference_logit, squared_schedule
 from models_align.methods.rwr import effective_sample_size, rwr_loss
 from models_align.methods.safe_dpo import loser_share, safe_dpo_loss
@@ -36,7 +36,7 @@ class Errors(NamedTuple):
     overlap: torch.Tensor | None = None
 
 
-def pair_losses(config: AlignmentConfig, batch: Batch, errors: Errors) -> torch.Tensor:  # [B]
+def pair_losses(config: AlignmentConfig, batch: PairFacts, errors: Errors) -> torch.Tensor:  # [B]
     """The loss of each pair, before any mean; its gradient is that of the method's own file."""
     settings, four = config.settings, errors[:4]
     match settings:
@@ -62,14 +62,14 @@ def _share(settings: SafeDpoSettings, errors: Errors) -> torch.Tensor:
     )  # fmt: skip
 
 
-def _beta(settings: Contrastive, batch: Batch) -> float | torch.Tensor:
+def _beta(settings: Contrastive, batch: PairFacts) -> float | torch.Tensor:
     if settings.beta_schedule == "squared":
         return squared_schedule(settings.beta, batch.t)
     return settings.beta
 
 
 @torch.no_grad()
-def readings(config: AlignmentConfig, batch: Batch, errors: Errors) -> dict[str, float]:
+def readings(config: AlignmentConfig, batch: PairFacts, errors: Errors) -> dict[str, float]:
     """What a person watches. Winner and loser have a curve each: both may get worse."""
     values = {
         "winner_drift": (errors.policy_w - errors.reference_w).mean().item(),

@@ -1,128 +1,117 @@
-"""The alignment run, top to bottom."""
+"""The alignment run, top to bottom: `python -m models_align train RUN_DIR`."""
 
-import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from formats.checkpoints import commit_checkpoint, newest_verified
+from formats.checkpoints import verify_folder
+from formats.files import sha256_of
 from formats.outcome import ExitCode, Outcome, Output, OutputKind
-from formats.supervised import NonFiniteError, Supervised
-from models_align.adapters import (
-    add_adapter,
-    commit_adapter,
-    trainable_parameters,
-    without_adapter,
-)
-from models_align.checkpoints import load_state, save_state
+from formats.supervised import Supervised
 from models_align.config import AlignmentConfig
-from models_align.data import Batch, PairData, training_pairs
-from models_align.flow import velocity_error
-from models_align.generators.base import Generator
-from models_align.generators.conditions import repeated
+from models_align.data import PairData, training_pairs
+from models_align.distributed import World, joined
 from models_align.generators.families import load_generator
 from models_align.latents import TensorCache
-from models_align.objective import Errors, pair_losses, readings
+from models_align.reference import ReferenceTable
+from models_align.trainer import Trainer
 
 # Likelihood displacement: the winner gets worse too, only the loser faster.
 ALARM_AFTER_LOGS = 20
 
 
 def train(run: Supervised) -> Outcome:
-    """The body of `python -m models_align train RUN_DIR`."""
+    """Encode, compute the reference where it is wanted once, train, leave an adapter."""
     config = AlignmentConfig.from_json(run.dir.config())
     torch.set_num_threads(config.threads)
     torch.use_deterministic_algorithms(mode=True, warn_only=True)
+    started = time.monotonic()
+    with joined(config.processes) as world:
+        run.agree = world.most
+        trainer = prepared(run, config, world)
+        values = trained(trainer)
+        return leave(trainer, values, time.monotonic() - started)
+
+
+def prepared(run: Supervised, config: AlignmentConfig, world: World) -> Trainer:
+    """Everything that comes before the first step, or before the next one of a run that goes on."""
     pairs = training_pairs(run.dir.input("pairs"))
-    generator = load_generator(run.dir.input("generator"))
+    dtype = "bfloat16" if config.precision == "bfloat16" else None
+    generator = load_generator(run.dir.input("generator"), dtype=dtype)
     cache = TensorCache(run.dir.root / "cache", config.cache_mib * 2**20)
     data = PairData(pairs, run.dir.media_root(), generator, cache, config)
-    data.encode(lambda done, total: _encoded(run, config, done, total))
+    _encode(run, data, world)
+    cached = config.reference == "cached"
+    # Its key is of the base as it is, before an adapter or slices change how it looks.
+    table = ReferenceTable(data, cache, world) if cached else None
+    trainer = Trainer(run, config, generator, data, world)
+    if table is not None:
+        _fill(trainer, table)
+    trainer.resume()
+    return trainer
 
-    lora = add_adapter(generator, config)
-    trainable = list(trainable_parameters(generator).values())
-    optimizer = torch.optim.Adam(trainable, lr=config.lr)
-    step = 0
-    found = newest_verified(run.dir.checkpoints, report=print)
-    if found is not None:
-        step = load_state(found.path, generator, optimizer)
-        print(f"resumed behind step {step}", flush=True)
 
-    def save() -> None:
-        commit_checkpoint(
-            run.dir.checkpoints,
-            step,
-            run.fence,
-            lambda folder: save_state(folder, generator, optimizer, step),
-        )
+def _encode(run: Supervised, data: PairData, world: World) -> None:
+    def progress(done: int, total: int) -> None:
+        run.check()
+        if world.leads and (done % 50 < world.size or done == total):
+            stage = f"encoding: {done} of {total} clips and prompts"
+            run.dir.log_metrics(0, data.config.steps, {}, stage=stage)
 
-    for network in generator.networks.values():
-        network.train()
-    started, alarm = time.monotonic(), 0
+    data.encode(progress, world)
+
+
+def _fill(trainer: Trainer, table: ReferenceTable) -> None:
+    def progress(done: int, total: int, keep: Callable[[], None]) -> None:
+        trainer.run.check(keep)
+        trainer.log({}, stage=f"reference: {done} of {total} batches")
+
+    with trainer.autocast():
+        trainer.data.references = table.filled(progress)
+
+
+def trained(trainer: Trainer) -> dict[str, float]:
+    """Train to the last step; the figures of that step."""
+    config = trainer.config
     values: dict[str, float] = {}
-    while step < config.steps:
-        run.check(save)
-        torch.manual_seed(config.seed * 1_000_003 + step)  # the dropout of LoRA
-        batch = data.batch(step)
-        errors = both_errors(generator, batch)
-        loss = pair_losses(config, batch, errors).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        grad_norm = torch.nn.utils.clip_grad_norm_(trainable, config.max_grad_norm)
-        _refuse_non_finite(step, loss.item(), grad_norm.item())
-        for group in optimizer.param_groups:
-            group["lr"] = config.lr * min(1.0, (step + 1) / max(1, config.warmup_steps))
-        optimizer.step()
-        values = {"loss": loss.item(), "grad_norm": grad_norm.item()}
-        values |= readings(config, batch, errors)
-        step += 1
+    alarm = 0
+    while trainer.step < config.steps:
+        trainer.run.check(trainer.save)
+        values = trainer.learn()
+        step = trainer.step
         if step % config.log_every == 0 or step in {1, config.steps}:
-            run.dir.log_metrics(step, config.steps, values, stage="training")
+            trainer.log(values)
             alarm = _watch(values, alarm)
         if step % config.save_every == 0 and step < config.steps:
-            save()
+            trainer.save()
+    return values
 
-    meta = {"method": config.method, "name": config.name, "steps": step, "pairs": len(pairs)}
-    card = {**meta, "config": config.to_json(), "base": generator.source, "last": values}
-    sha256 = commit_adapter(run.dir.outputs / "adapter", generator, lora, card)
-    seconds = round(time.monotonic() - started, 1)
+
+def leave(trainer: Trainer, values: dict[str, float], seconds: float) -> Outcome:
+    """Commit the adapter and say what the run came to."""
+    run, config = trainer.run, trainer.config
+    meta = {
+        "method": config.method,
+        "name": config.name,
+        "steps": trainer.step,
+        "pairs": len(trainer.data.pairs),
+    }
+    card = {**meta, "config": config.to_json(), "base": trainer.generator.source, "last": values}
+    target = run.dir.outputs / "adapter"
+    if target.exists():
+        # An earlier attempt came as far as this and was ended before it could say so: the same
+        # weights, because a run that goes on comes to what it would have come to.
+        verify_folder(target)
+        sha256 = sha256_of(target / "manifest.json")
+    else:
+        sha256 = trainer.commit(target, card)
     return Outcome(
         ExitCode.DONE,
         outputs=(Output(OutputKind.ADAPTER, "outputs/adapter", sha256, meta),),
-        summary={**meta, **values, "seconds": seconds},
+        summary={**meta, **values, "seconds": round(seconds, 1)},
     )
-
-
-def _encoded(run: Supervised, config: AlignmentConfig, done: int, total: int) -> None:
-    run.check()
-    if done % 50 == 0 or done == total:
-        stage = f"encoding: {done} of {total} clips"
-        run.dir.log_metrics(0, config.steps, {}, stage=stage)
-
-
-def _refuse_non_finite(step: int, loss: float, grad_norm: float) -> None:
-    """Before the optimizer steps: afterwards the weights would be lost as well."""
-    if not (math.isfinite(loss) and math.isfinite(grad_norm)):
-        raise NonFiniteError(
-            f"step {step}: the loss is {loss} and the gradient norm {grad_norm}; "
-            "a lower lr or beta may help"
-        )
-
-
-def both_errors(generator: Generator, batch: Batch) -> Errors:
-    """Winners and losers in one forward, with the adapter and without: no second model."""
-    data = torch.cat([batch.winners, batch.losers])
-    noise = torch.cat([batch.noise, batch.noise])
-    t = torch.cat([batch.t, batch.t])
-    text = torch.cat([batch.text, batch.text])
-    condition = repeated(batch.condition, 2)
-    process = generator.process
-    x_t, target = process.noised(data, noise, t), process.target(data, noise, t)
-    policy = velocity_error(generator.velocity(x_t, t, text, condition), target)
-    with torch.no_grad(), without_adapter(generator):
-        reference = velocity_error(generator.velocity(x_t, t, text, condition), target)
-    return Errors(*policy.chunk(2), *reference.chunk(2))
 
 
 def _watch(values: dict[str, Any], alarm: int) -> int:
