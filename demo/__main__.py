@@ -36,15 +36,15 @@ def _pretrain() -> Body:
 
 def _pretrained_base(run: Supervised) -> Outcome:
     base = run.dir.config().get("base")
-    if base == "vlm":
+    if base in ("vlm", "anime_vlm"):
         from demo import pretrain_vlm
 
         return pretrain_vlm.pretrain(run)
-    if base == "generator":
+    if base in ("generator", "anime_generator"):
         from demo import pretrain_generator
 
         return pretrain_generator.pretrain(run)
-    raise BadConfigError(f"base must be vlm or generator, got {base!r}")
+    raise BadConfigError(f"base must be vlm, generator, anime_vlm or anime_generator, got {base!r}")
 
 
 COMMANDS = {

@@ -1,23 +1,26 @@
-"""Pretraining of the tiny video generator, as a real one comes pretrained: flow matching on clips.
+"""Pretraining of tiny video generators, as real ones come pretrained: flow matching on clips.
 
 The clips show what their captions say and are of mixed quality, and no word of a caption speaks of
 quality. So the base follows prompts and makes good and bad clips alike: what alignment is for.
+The generator of the anime world also sees the start image, which is what a clip was to begin with.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
+from demo import world
+from demo.anime import world as anime_world
 from demo.muon import Muon
 from demo.tiny_generator import TinySize, build_pipeline
-from demo.world import Clip, training_clips
 from formats.checkpoints import commit_checkpoint, commit_folder, newest_verified
 from formats.files import read_json, write_json
 from formats.outcome import ExitCode, Outcome, Output, OutputKind
@@ -34,7 +37,7 @@ ENCODE_AT_ONCE: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class PretrainGeneratorConfig:
-    """Settings of a run of kind `pretrain` with base `generator`."""
+    """Settings of a run of kind `pretrain` with a base of `WORLDS`."""
 
     base: str = "generator"
     steps: int = 1200
@@ -62,6 +65,8 @@ class PretrainGeneratorConfig:
         for name in ("learning_rate", "muon_learning_rate", "shift"):
             if not getattr(self, name) > 0:
                 raise BadConfigError(f"{name} must be above 0, got {getattr(self, name)!r}")
+        if self.base not in WORLDS:
+            raise BadConfigError(f"base must be one of {', '.join(WORLDS)}, got {self.base!r}")
         if not 0 <= self.caption_dropout < 1:
             raise BadConfigError(f"caption_dropout must be in [0, 1), got {self.caption_dropout!r}")
 
@@ -78,11 +83,37 @@ def _whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
+class Captioned(Protocol):
+    """A clip of a world: what it shows, and the caption that says so."""
+
+    @property
+    def frames(self) -> NDArray[np.uint8]: ...  # [9, 64, 64, 3]
+    @property
+    def caption(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a base is pretrained on. `start`: the start image of a clip [64, 64, 3], if there is
+    one."""
+
+    name: str  # of the base that it leaves
+    clips: Callable[..., Iterator[Any]]
+    start: Callable[[Any], NDArray[np.uint8]] | None = None
+
+
+WORLDS: Final = {
+    "generator": World("tiny-wan", world.training_clips),
+    "anime_generator": World("tiny-wan-i2v", anime_world.training_clips, lambda clip: clip.start),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Pool:
     """The clips as normalised latents, and the text embeddings of their captions."""
 
     latents: torch.Tensor  # [N, C, t, h, w]
+    start: torch.Tensor | None  # [N, K, t, h, w], what the network sees of the start image
     caption: torch.Tensor  # [N], row in `text`
     text: torch.Tensor  # [captions + 1, L, D]; the last row is the empty prompt
     weight: torch.Tensor  # [1, C, 1, 1, 1], how much a channel counts in the loss; its mean is 1
@@ -145,27 +176,21 @@ def _learn(
 
 def prepared(run: Supervised, config: PretrainGeneratorConfig) -> tuple[WanGenerator, Pool]:
     """Draw the clips, build the pipeline around them, and encode: the same for every resume."""
-    frames: list[torch.Tensor] = []
-    captions: list[str] = []
+    drawn = _drawn(run, config)
     size = TinySize(heads=config.heads, layers=config.layers, ffn=config.ffn)
-    clips = training_clips(config.pool, config.seed, exclude=frozenset(config.held_out))
-    encoder = build_pipeline(size, ["a"], config.seed).vae
-    while chunk := list(islice(clips, ENCODE_AT_ONCE)):
-        run.check()
-        frames.append(_latents(encoder, chunk))
-        captions += [each.caption for each in chunk]
-        stage = f"drawing: {len(captions)} of {config.pool} clips"
-        run.dir.log_metrics(0, config.steps, {}, stage=stage)
-    latents = torch.cat(frames)
-    pipeline = build_pipeline(size, captions, config.seed)
-    mean = latents.mean((0, 2, 3, 4))
-    std = latents.std((0, 2, 3, 4))
+    pipeline = build_pipeline(
+        size, drawn.captions, config.seed, start_image=drawn.starts is not None
+    )
+    mean = drawn.latents.mean((0, 2, 3, 4))
+    std = drawn.latents.std((0, 2, 3, 4))
     pipeline.vae.register_to_config(latents_mean=mean.tolist(), latents_std=std.tolist())
     generator = WanGenerator(pipeline, "the tiny generator")
+    captions = drawn.captions
     known = sorted(set(captions))
     row = {caption: number for number, caption in enumerate(known)}
     pool = Pool(
-        latents=(latents - mean.view(1, -1, 1, 1, 1)) / std.view(1, -1, 1, 1, 1),
+        latents=(drawn.latents - mean.view(1, -1, 1, 1, 1)) / std.view(1, -1, 1, 1, 1),
+        start=_seen_of_starts(generator, drawn),
         caption=torch.tensor([row[each] for each in captions]),
         text=generator.encode_prompts([*known, ""]),
         # Between equal weights in latents and equal weights in pixels, which would be std squared.
@@ -174,8 +199,50 @@ def prepared(run: Supervised, config: PretrainGeneratorConfig) -> tuple[WanGener
     return generator, pool
 
 
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """The clips of the pool as latents that are not normalised yet, captions, start images."""
+
+    latents: torch.Tensor  # [N, C, t, h, w]
+    captions: list[str]
+    starts: torch.Tensor | None  # uint8 [N, H, W, 3]
+    num_frames: int
+
+
+def _drawn(run: Supervised, config: PretrainGeneratorConfig) -> Drawn:
+    wanted = WORLDS[config.base]
+    clips = wanted.clips(config.pool, config.seed, exclude=frozenset(config.held_out))
+    vae = build_pipeline(TinySize(heads=1, layers=1, ffn=16), ["a"], config.seed).vae
+    latents: list[torch.Tensor] = []
+    starts: list[NDArray[np.uint8]] = []
+    captions: list[str] = []
+    num_frames = 0
+    while chunk := list(islice(clips, ENCODE_AT_ONCE)):
+        run.check()
+        latents.append(_latents(vae, chunk))
+        captions += [each.caption for each in chunk]
+        num_frames = len(chunk[0].frames)
+        if wanted.start is not None:
+            starts += [wanted.start(each) for each in chunk]
+        stage = f"drawing: {len(captions)} of {config.pool} clips"
+        run.dir.log_metrics(0, config.steps, {}, stage=stage)
+    pictures = torch.from_numpy(np.stack(starts)) if starts else None
+    return Drawn(torch.cat(latents), captions, pictures, num_frames)
+
+
+def _seen_of_starts(generator: WanGenerator, drawn: Drawn) -> torch.Tensor | None:
+    if drawn.starts is None:
+        return None
+    parts = []
+    for chunk in drawn.starts.split(ENCODE_AT_ONCE):
+        condition = generator.encode_start(chunk, drawn.num_frames)
+        assert condition is not None  # the pipeline is one of image-to-video
+        parts.append(condition["latents"])
+    return torch.cat(parts)
+
+
 @torch.no_grad()
-def _latents(vae: Any, clips: list[Clip]) -> torch.Tensor:
+def _latents(vae: Any, clips: Sequence[Captioned]) -> torch.Tensor:
     frames = torch.from_numpy(np.stack([each.frames for each in clips]))
     pixels = frames.permute(0, 4, 1, 2, 3).float() / 127.5 - 1
     mode: torch.Tensor = vae.encode(pixels).latent_dist.mode()
@@ -195,7 +262,8 @@ def batch_error(
     t = draw_timesteps(count, times, chance)
     dropped = torch.rand(count, generator=chance) < config.caption_dropout
     text = pool.text[torch.where(dropped, len(pool.text) - 1, pool.caption[chosen])]
-    predicted = generator.velocity(interpolate(data, noise, t), t, text)
+    condition = None if pool.start is None else {"latents": pool.start[chosen]}
+    predicted = generator.velocity(interpolate(data, noise, t), t, text, condition)
     root = pool.weight.sqrt()
     return velocity_error(root * predicted, root * velocity_target(data, noise))
 
@@ -240,7 +308,7 @@ def _finished(
         write_json(folder / "card.json", CARD, {"config": asdict(config), **values})
 
     sha256 = commit_folder(run.dir.outputs / "base", fill)
-    meta = {"role": "generator", "name": "tiny-wan", "parameters": parameters}
+    meta = {"role": "generator", "name": WORLDS[config.base].name, "parameters": parameters}
     return Outcome(
         ExitCode.DONE,
         outputs=(Output(OutputKind.BASE_MODEL, "outputs/base", sha256, meta),),

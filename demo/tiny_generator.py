@@ -1,10 +1,11 @@
-"""A Wan text-to-video pipeline of about a million parameters, built from nothing but configs."""
+"""Wan pipelines of about a million parameters, built from nothing but configs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from diffusers import FlowMatchEulerDiscreteScheduler, WanPipeline
+from diffusers import FlowMatchEulerDiscreteScheduler, WanImageToVideoPipeline, WanPipeline
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
 
@@ -29,16 +30,24 @@ class TinySize:
     shift: float = 1.0
 
 
-def build_pipeline(size: TinySize, corpus: Sequence[str], seed: int) -> WanPipeline:
-    """Tokenizer of the corpus, random text encoder (it stays frozen), random transformer."""
+def build_pipeline(
+    size: TinySize, corpus: Sequence[str], seed: int, *, start_image: bool = False
+) -> Any:
+    """Tokenizer of the corpus, random text encoder (it stays frozen), random transformer.
+
+    A WanPipeline; with `start_image` a WanImageToVideoPipeline, whose transformer also reads a mask
+    and the latents of the start image, as that of Wan 2.2 does.
+    """
     torch.manual_seed(seed)
     tokenizer = train_tokenizer(corpus, size.text_tokens)
+    vae = DctVideoVAE(z_dim=size.z_dim)
+    behind = vae.config.scale_factor_temporal + size.z_dim if start_image else 0
     transformer = TinyWanTransformer(
         grid=GRID,
         patch_size=(1, 2, 2),
         num_attention_heads=size.heads,
         attention_head_dim=HEAD,
-        in_channels=size.z_dim,
+        in_channels=size.z_dim + behind,
         out_channels=size.z_dim,
         text_dim=size.text_dim,
         freq_dim=64,
@@ -46,13 +55,14 @@ def build_pipeline(size: TinySize, corpus: Sequence[str], seed: int) -> WanPipel
         num_layers=size.layers,
         rope_max_seq_len=64,
     )
-    return WanPipeline(
-        tokenizer=tokenizer,
-        text_encoder=_text_encoder(tokenizer, size.text_dim),
-        vae=DctVideoVAE(z_dim=size.z_dim),
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=size.shift),
-        transformer=transformer,
-    )
+    parts = {
+        "tokenizer": tokenizer,
+        "text_encoder": _text_encoder(tokenizer, size.text_dim),
+        "vae": vae,
+        "scheduler": FlowMatchEulerDiscreteScheduler(shift=size.shift),
+        "transformer": transformer,
+    }
+    return WanImageToVideoPipeline(**parts) if start_image else WanPipeline(**parts)
 
 
 def train_tokenizer(corpus: Sequence[str], max_tokens: int) -> PreTrainedTokenizerFast:

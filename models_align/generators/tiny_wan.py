@@ -7,7 +7,9 @@ millions of clips; a tiny one draws specks everywhere. So each place gets a lear
 A straight path. If latents were independent normal numbers of variance 1, the best velocity would
 be x_t (2t - 1) / ((1 - t)^2 + t^2). The network adds to that, and starts at adding nothing; else
 most of a short training goes into carrying the noise through four layers. (The idea is the
-preconditioning of Karras et al., arXiv 2206.00364, for rectified flow.)
+preconditioning of Karras et al., arXiv 2206.00364, for rectified flow.) Where there is a start
+image, the numbers are taken to lie around the clip that holds it still, so that what must be
+learned is what moves and not what stands.
 """
 
 from typing import Any
@@ -23,10 +25,20 @@ __all__ = ["ModelMixin", "PlacedPatches", "TinyWanTransformer", "gaussian_veloci
 TRAIN_TIMESTEPS = 1000
 
 
-def gaussian_velocity(x_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-    """E[eps - x_0 | x_t] for x_0 of independent standard normal numbers. [B, ...], t: [B]"""
+def gaussian_velocity(
+    x_t: torch.Tensor,  # [B, C, t, h, w]
+    t: torch.Tensor,  # [B]
+    around: torch.Tensor | None = None,  # [B, C, 1, h, w]
+) -> torch.Tensor:  # [B, C, t, h, w]
+    """E[eps - x_0 | x_t] for x_0 of independent normal numbers of variance 1 and mean `around`, or
+    0."""
+    per_sample = (-1, *[1] * (x_t.ndim - 1))
     slope = (2 * t - 1) / ((1 - t).square() + t.square())
-    return slope.view(-1, *[1] * (x_t.ndim - 1)).to(x_t.dtype) * x_t
+    slope = slope.view(per_sample).to(x_t.dtype)
+    if around is None:
+        return slope * x_t
+    rest = x_t - (1 - t).view(per_sample).to(x_t.dtype) * around
+    return slope * rest - around
 
 
 class PlacedPatches(torch.nn.Conv3d):
@@ -98,9 +110,15 @@ class TinyWanTransformer(WanTransformer3DModel):
         return_dict: bool = True,
         **kwargs: Any,
     ) -> Any:
-        """Wan's output plus the straight path; arguments as in Wan, one timestep per sample."""
+        """Wan's output plus the straight path; arguments as in Wan, one timestep per sample.
+
+        Image-to-video: behind x_t stand a mask and the latents of the start image, as in Wan.
+        """
         (correction,) = super().forward(
             hidden_states, timestep, encoder_hidden_states, *args, return_dict=False, **kwargs
         )
-        velocity = correction + gaussian_velocity(hidden_states, timestep / TRAIN_TIMESTEPS)
+        channels = self.config.out_channels
+        x_t, behind = hidden_states[:, :channels], hidden_states[:, channels:]
+        start = behind[:, -channels:, :1] if behind.shape[1] else None
+        velocity = correction + gaussian_velocity(x_t, timestep / TRAIN_TIMESTEPS, start)
         return Transformer2DModelOutput(sample=velocity) if return_dict else (velocity,)

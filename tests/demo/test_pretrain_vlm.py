@@ -1,5 +1,6 @@
 """The pretraining of the tiny base: what its lessons ask, what it leaves, that it resumes."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +10,10 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
+from demo.curricula import CURRICULA
+from demo.lessons import IGNORE, ClipPool, Lessons
 from demo.muon import Muon, orthogonal
-from demo.pretrain_vlm import (
-    FAMILY,
-    IGNORE,
-    ClipPool,
-    Lessons,
-    PretrainVlmConfig,
-    School,
-    demo_tokenizer,
-    pretrain,
-)
+from demo.pretrain_vlm import PretrainVlmConfig, School, demo_tokenizer, pretrain
 from demo.recipes import Defects, Facts, Recipe, defect_grades, parse
 from demo.world import training_clips
 from formats.outcome import ExitCode, OutputKind
@@ -40,7 +34,7 @@ def tokenizer() -> Any:
 @pytest.fixture(scope="module")
 def lessons(tokenizer: Any) -> Lessons:
     clips = list(training_clips(12, 5, described=True))
-    return Lessons(tokenizer, ClipPool.drawn(clips, 12, FAMILY.side_factor, lambda _: None))
+    return Lessons(tokenizer, ClipPool.drawn(clips, 12, CURRICULA["vlm"]), CURRICULA["vlm"])
 
 
 def prepared(folder: Path, **config: Any) -> RunDir:
@@ -144,8 +138,9 @@ def test_held_out_prompts_are_never_shown(tmp_path: Path, monkeypatch: pytest.Mo
 
     prompt = "a red circle moving left on a dark background"
     tokenizer = demo_tokenizer()
-    monkeypatch.setattr("demo.pretrain_vlm.training_clips", watched)
-    monkeypatch.setattr("demo.pretrain_vlm.demo_tokenizer", lambda: tokenizer)
+    first = replace(CURRICULA["vlm"], clips=watched)
+    monkeypatch.setattr("demo.pretrain_vlm.CURRICULA", {"vlm": first})
+    monkeypatch.setattr("demo.pretrain_vlm.demo_tokenizer", lambda _base: tokenizer)
     assert supervise(pretrain, prepared(tmp_path / "run", steps=1, held_out=[prompt])) == 0
     assert set(seen) == {frozenset([prompt])}
 
