@@ -20,6 +20,7 @@ from django.conf import settings
 from annotation.bounded_child import cpu_for_rendering, memory_for_rendering
 from annotation.errors import MediaError
 from annotation.images import Picture
+from annotation.overlays import Overlays
 from annotation.probing import Clip
 
 ARGV: Final = [sys.executable, "-I", "-m", "annotation.bounded_child"]
@@ -78,6 +79,9 @@ class Bounded:
         return Picture(
             **self._ask("picture", file, Limits.for_probing(file), str(file), str(shown))
         )
+
+    def overlays(self, file: Path) -> Overlays:
+        return Overlays.from_json(self._ask("overlays", file, Limits.for_probing(file), str(file)))
 
     def ask(self, task: str, *given: Any, limits: Limits) -> dict[str, Any]:
         """The answer as it comes."""

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from annotation.errors import MediaError
 from annotation.images import Picture, read_picture
+from annotation.overlays import overlays_of
 from annotation.probing import MAX_PIXELS, Clip, probe
 from annotation.renditions import write_poster, write_rendition
 
@@ -78,11 +79,16 @@ def _picture(file: str, shown: str) -> Result:
     return asdict(picture)
 
 
+def _overlays(file: str) -> Result:
+    return overlays_of(Path(file)).to_json()
+
+
 TASKS: Final[dict[str, Callable[..., Result]]] = {
     "probe": _probe,
     "render": _render,
     "take": _take,
     "picture": _picture,
+    "overlays": _overlays,
 }
 
 

@@ -21,9 +21,8 @@ from formats.records import GenerationRecord, ScoreRecord
 from formats.supervised import Supervised
 from pipelines.generations import read_generations
 from pipelines.models import RunInput
-from pipelines.pairing import weighted_mean
 from pipelines.registry import stands_on
-from pipelines.scoring import read_scores
+from pipelines.scoring import read_scores, weighted_mean
 from pipelines.start_images import prompt_key
 from pipelines.step_configs import StepConfig, StepConfigError, check_weights, whole
 

@@ -19,6 +19,7 @@ from pipelines import (
     evaluation,
     generations,
     ingesting,
+    pair_rules,
     pairing,
     registry,
     reporting,
@@ -359,12 +360,17 @@ register(
     KindSpec(
         "pairing",
         "Build preference pairs",
-        partial(trainer_configs.checked, pairing.PairingConfig.from_json),
+        partial(trainer_configs.checked, pair_rules.PairingConfig.from_json),
         perform=pairing.perform,
         roles=(
             Role("generations", (OutputKind.GENERATIONS,), required=False),
             Role("scores", (OutputKind.SCORES,), required=False),
             Role("snapshot", (OutputKind.SNAPSHOT,), required=False),
+            # Clips of validation prompts and their scores, or earlier pairs: where the map of
+            # rewards to [0, 1] comes from.
+            Role("validation", (OutputKind.GENERATIONS,), required=False),
+            Role("validation_scores", (OutputKind.SCORES,), required=False),
+            Role("reward_map", (OutputKind.PAIRS,), required=False),
         ),
         output=OutputKind.PAIRS,
     )

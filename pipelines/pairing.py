@@ -1,271 +1,272 @@
-"""Preference pairs for alignment: best against worst of N, or what people said. Pure functions.
+"""The run that makes preference pairs: from human consensus, from rewards, or from both in one set.
 
-A pair is decisive by construction: an equal group, a tie and a gap below the minimum make none
-(ML.md 4.6). Only prompts of the asked split are used, so nothing is ever tuned on test prompts.
+The rules stand in `pairs_of_people` and `pairs_of_rewards`; here the inputs are read, the map of
+totals to [0, 1] is fitted or taken over, and the set is written.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-import numpy as np
-
 from formats.errors import FormatError
-from formats.labels import SIGN, Label
 from formats.outcome import ExitCode, Outcome, Output, OutputKind
-from formats.records import GenerationRecord, PairRecord, PreferenceRecord, ScoreRecord, VideoRef
+from formats.records import GenerationRecord, PreferenceRecord, ScoreRecord
 from formats.run_dir import RunDir
 from formats.snapshot import read_snapshot
 from formats.supervised import Supervised
-from pipelines.generations import in_store, read_generations, stored_files
-from pipelines.scoring import read_scores
-from pipelines.splitting import SPLITS
-from pipelines.step_configs import (
-    StepConfig,
-    StepConfigError,
-    check_weights,
-    number,
-    one_of,
-    whole,
-)
+from pipelines.generations import read_generations
+from pipelines.models import RunInput
+from pipelines.pair_files import write_pairs
+from pipelines.pair_guards import Guards
+from pipelines.pair_looks import StoredClips
+from pipelines.pair_rules import Pairing, PairingConfig, Rules, summary_of
+from pipelines.pairs_of_people import judged_by_people, pairs_from_votes
+from pipelines.pairs_of_rewards import pairs_from_scores
+from pipelines.reward_maps import RewardMap, fitted
+from pipelines.scoring import Reward, read_scores, rewards_of
+from pipelines.splitting import VALIDATION
+from pipelines.start_images import prompt_key
+from pipelines.step_configs import StepConfigError
 
-MAPPINGS: Final = ("quantile", "minmax")
-
-# Where a clip of a generation set lies below the media root.
-Locate = Callable[[VideoRef], VideoRef]
-
-
-@dataclass(frozen=True, slots=True)
-class PairingConfig(StepConfig):
-    """What makes a pair. No weights: every dimension counts the same (ML.md 2.4).
-
-    `minimum_gap` is in units of the calibrated total (its standard deviation is about 1), or of the
-    expected share of votes where people are the source.
-    """
-
-    weights: dict[str, float] = field(default_factory=dict)
-    minimum_gap: float = 0.0
-    split: str = "train"
-    mapping: str = "quantile"
-    pairs_per_prompt: int = 1
-
-    def __post_init__(self) -> None:
-        check_weights(self.weights)
-        number("minimum_gap", self.minimum_gap, low=0)
-        one_of("split", self.split, SPLITS)
-        one_of("mapping", self.mapping, MAPPINGS)
-        whole("pairs_per_prompt", self.pairs_per_prompt, low=1)
+_STAGES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Pairing:
-    """The pairs, and why the other prompts gave none."""
+class Material:
+    """What a pairing run was given. Nothing is there that was not."""
 
-    pairs: list[PairRecord]
-    refused: dict[str, int]
+    judged: list[PreferenceRecord]
+    clips: list[GenerationRecord]
+    scores: list[ScoreRecord]
+    validation_clips: list[GenerationRecord]
+    validation_scores: list[ScoreRecord]
+    reward_map: RewardMap | None  # taken over from other pairs
 
-
-def weighted_mean(values: Mapping[str, float], weights: Mapping[str, float]) -> float:
-    """The total of one clip; a dimension that the weights name must be there."""
-    used = weights or dict.fromkeys(values, 1.0)
-    missing = sorted(set(used) - set(values))
-    if missing:
-        known = ", ".join(sorted(values)) or "none"
-        raise StepConfigError(f"no score for dimension {missing[0]!r}; there are {known}")
-    return sum(values[key] * weight for key, weight in used.items()) / sum(used.values())
-
-
-def unit_map(totals: Sequence[float], mapping: str) -> Callable[[float], float]:
-    """A strictly rising map of the totals of this score set to [0, 1] (GAPO needs that range).
-
-    `quantile` gives the share of totals below (a midrank, so equal totals map alike); `minmax`
-    stretches. Both are fitted on the totals that are given, and are exact on them.
-    """
-    ordered = np.sort(np.asarray(totals, dtype=float))
-    if mapping == "quantile":
-        levels, counts = np.unique(ordered, return_counts=True)
-        midranks = (np.cumsum(counts) - counts / 2) / len(ordered)
-        return lambda total: float(np.interp(total, levels, midranks))
-    low, span = float(ordered[0]), float(ordered[-1] - ordered[0])
-    return lambda total: min(1.0, max(0.0, (total - low) / span)) if span > 0 else 0.5
-
-
-def pairs_from_scores(
-    generations: Iterable[GenerationRecord],
-    scores: Iterable[ScoreRecord],
-    config: PairingConfig,
-    locate: Locate = lambda video: video,
-) -> Pairing:
-    """Best against worst of the clips of each prompt; then second best against second worst, …"""
-    totals = {
-        row.video_id: weighted_mean(row.score, config.weights) for row in scores if not row.error
-    }
-    groups: dict[str, list[GenerationRecord]] = defaultdict(list)
-    refused: Counter[str] = Counter()
-    for clip in generations:
-        if clip.split != config.split:
-            refused["clip of another split"] += 1
-        elif clip.video.id not in totals:
-            refused["clip without a score"] += 1
-        else:
-            groups[clip.prompt_id].append(clip)
-    kept = [totals[clip.video.id] for group in groups.values() for clip in group]
-    to_unit = unit_map(kept, config.mapping) if kept else float
-    pairs = []
-    for prompt_id in sorted(groups):
-        ranked = sorted(groups[prompt_id], key=lambda c: (-totals[c.video.id], c.video.id))
-        for rank in range(config.pairs_per_prompt):
-            reason = _refusal(ranked, rank, totals, config.minimum_gap)
-            if reason:
-                refused[reason] += 1
-                break
-            chosen, rejected = ranked[rank], ranked[-1 - rank]
-            pairs.append(_pair(chosen, rejected, totals, to_unit, locate))
-    return Pairing(pairs, dict(refused))
-
-
-def _refusal(
-    ranked: Sequence[GenerationRecord], rank: int, totals: Mapping[str, float], minimum_gap: float
-) -> str:
-    if len(ranked) < 2 * (rank + 1):
-        return "prompt with too few clips"
-    gap = totals[ranked[rank].video.id] - totals[ranked[-1 - rank].video.id]
-    if gap <= 0:
-        return "group of equal scores"
-    return "gap below the minimum" if gap < minimum_gap else ""
-
-
-def _pair(
-    chosen: GenerationRecord,
-    rejected: GenerationRecord,
-    totals: Mapping[str, float],
-    to_unit: Callable[[float], float],
-    locate: Locate,
-) -> PairRecord:
-    better, worse = totals[chosen.video.id], totals[rejected.video.id]
-    return PairRecord(
-        pair_id=f"{chosen.video.id}>{rejected.video.id}",
-        prompt_id=chosen.prompt_id,
-        prompt=chosen.prompt,
-        split=chosen.split,
-        chosen=locate(chosen.video),
-        rejected=locate(rejected.video),
-        gap=better - worse,
-        reward_w=to_unit(better),
-        reward_l=to_unit(worse),
-        source="rewards",
-        image=chosen.image,
-    )
-
-
-def pairs_from_votes(records: Iterable[PreferenceRecord], config: PairingConfig) -> Pairing:
-    """What people said: a clip's reward is the weighted expected share of votes it wins.
-
-    A tie counts half for both, an invalid dimension for nothing. A pair on which the dimensions
-    cancel out is a tie as a whole, and makes no preference pair.
-    """
-    pairs = []
-    refused: Counter[str] = Counter()
-    for record in records:
-        if record.split != config.split:
-            refused["pair of another split"] += 1
-            continue
-        share = _share_of_a(record, config.weights)
-        if share is None:
-            refused["no usable label"] += 1
-        elif share == 0.5:
-            refused["tie"] += 1
-        elif abs(2 * share - 1) < config.minimum_gap:
-            refused["gap below the minimum"] += 1
-        else:
-            pairs.append(_voted_pair(record, share))
-    return Pairing(pairs, dict(refused))
-
-
-def _share_of_a(record: PreferenceRecord, weights: Mapping[str, float]) -> float | None:
-    shares = {}
-    for key in {*record.labels, *record.posterior}:
-        if weights and key not in weights:
-            continue
-        label = record.labels.get(key)
-        if label is Label.INVALID:
-            continue
-        if key in record.posterior:
-            p_a, p_tie, _ = record.posterior[key]
-            shares[key] = p_a + p_tie / 2
-        elif label is not None:
-            shares[key] = (SIGN[label] + 1) / 2
-    used = {key: weights.get(key, 0.0) if weights else 1.0 for key in shares}
-    if not sum(used.values()):
-        return None
-    return sum(shares[key] * used[key] for key in sorted(used)) / sum(used.values())
-
-
-def _voted_pair(record: PreferenceRecord, share: float) -> PairRecord:
-    assert record.video_b is not None  # a clip that was scored alone has no share
-    chosen, rejected = record.video_a, record.video_b
-    if share < 0.5:
-        chosen, rejected = rejected, chosen
-    reward = max(share, 1 - share)
-    return PairRecord(
-        pair_id=record.pair_id,
-        prompt_id=record.pair_id,
-        prompt=record.prompt,
-        split=record.split,
-        chosen=chosen,
-        rejected=rejected,
-        gap=2 * reward - 1,
-        reward_w=reward,
-        reward_l=1 - reward,
-        source="votes",
-        image=record.image,
-    )
-
-
-# The run.
+    @property
+    def sha256s(self) -> set[str]:
+        people = {
+            video.sha256
+            for each in self.judged
+            for video in (each.video_a, each.video_b)
+            if video is not None
+        }
+        return people | {each.video.sha256 for each in self.clips}
 
 
 def perform(run: Supervised) -> Outcome:
-    """Build pairs.jsonl of a generation set and its scores, or of a snapshot of human labels."""
+    """Build the pairs of a generation set and its scores, of a snapshot's consensus, or of both."""
     config = PairingConfig.from_json(run.dir.config())
-    run.dir.log_metrics(0, 2, stage="pairing")
-    if run.dir.has_input("snapshot"):
-        found = pairs_from_votes(read_snapshot(run.dir.input("snapshot")).records, config)
-    else:
-        found = _from_scores(run.dir, config)
+    run.dir.log_metrics(0, _STAGES, stage="reading")
+    given = read_material(run.dir, config)
+    run.check()
+    run.dir.log_metrics(1, _STAGES, stage="comparing clips")
+    reward_map = map_of(given, config, reward_model=_judge_of(run.dir))
+    looks = StoredClips(given.sha256s, between=run.check)
+    guards = Guards(looks, config.allow)
+    found = pairs_of(given, config, rules_of(given, config, reward_map, looks, guards))
     if not found.pairs:
-        why = ", ".join(f"{reason}: {n}" for reason, n in sorted(found.refused.items())) or "empty"
-        raise FormatError(f"no preference pair came out ({why})")
-    run.dir.log_metrics(1, 2, stage="writing")
-    sha256 = PairRecord.write(run.dir.outputs / "pairs.jsonl", found.pairs)
-    summary = summarise(found)
-    run.dir.log_metrics(2, 2, stage="done")
-    output = Output(OutputKind.PAIRS, "outputs/pairs.jsonl", sha256, summary)
+        raise FormatError(_nothing_left(found))
+    run.dir.log_metrics(2, _STAGES, stage="writing")
+    summary = {**summary_of(found, config), "watermark_not_visible": guards.unseen}
+    if reward_map is not None:
+        summary["reward_map"] = _facts(reward_map)
+    sha256 = write_pairs(run.dir.outputs / "pairs", found, reward_map, summary)
+    run.dir.log_metrics(_STAGES, _STAGES, stage="done")
+    output = Output(OutputKind.PAIRS, "outputs/pairs", sha256, summary)
     return Outcome(ExitCode.DONE, outputs=(output,), summary=summary)
 
 
-def _from_scores(run_dir: RunDir, config: PairingConfig) -> Pairing:
-    for role in ("generations", "scores"):
-        if not run_dir.has_input(role):
-            raise StepConfigError(
-                f"the input {role!r} is missing: pairs need generations and scores, or a snapshot"
-            )
-    clips = read_generations(run_dir.input("generations"))
-    files = stored_files(clip.video.sha256 for clip in clips)
-    return pairs_from_scores(
-        clips, read_scores(run_dir.input("scores")), config, lambda video: in_store(video, files)
+def pairs_of(given: Material, config: PairingConfig, rules: Rules) -> Pairing:
+    """People first; what they judged is not judged again by rewards."""
+    people = pairs_from_votes(given.judged, config, rules)
+    judged = judged_by_people(given.judged)
+    return people + pairs_from_scores(
+        given.clips, given.scores, config, replace(rules, judged=judged)
     )
 
 
-def summarise(found: Pairing) -> dict[str, Any]:
-    """How many pairs, how far apart, and what gave none."""
-    gaps = np.array([pair.gap for pair in found.pairs])
+def rules_of(
+    given: Material,
+    config: PairingConfig,
+    reward_map: RewardMap | None,
+    looks: StoredClips,
+    guards: Guards,
+) -> Rules:
+    return Rules(
+        locate=looks.located,
+        guard=guards,
+        to_unit=reward_map,
+        reward_of=_by_content(given.clips, rewards_of(given.scores, config.weights)),
+        withdrawn=looks.withdrawn,
+    )
+
+
+def _by_content(
+    clips: Iterable[GenerationRecord], rewards: dict[str, Reward]
+) -> dict[tuple[str, str], Reward]:
+    """People and a reward model know the same clip under two ids: its content is one."""
     return {
-        "pairs": len(found.pairs),
-        "prompts": len({pair.prompt for pair in found.pairs}),
-        "gap_median": float(np.median(gaps)),
-        "gap_smallest": float(gaps.min()),
-        "source": found.pairs[0].source,
-        "refused": found.refused,
+        (prompt_key(clip.prompt, clip.image), clip.video.sha256): rewards[clip.video.id]
+        for clip in clips
+        if clip.video.id in rewards
+    }
+
+
+def _nothing_left(found: Pairing) -> str:
+    counts = found.refused + found.left_out
+    why = ", ".join(f"{reason}: {n}" for reason, n in sorted(counts.items())) or "no clips at all"
+    return f"no preference pair came out ({why})"
+
+
+# The inputs.
+
+
+def read_material(run_dir: RunDir, config: PairingConfig) -> Material:
+    """StepConfigError where the inputs do not make one of the three ways."""
+    has = {role: run_dir.has_input(role) for role in ("snapshot", "generations", "scores")}
+    if has["generations"] != has["scores"] or not any(has.values()):
+        missing = "scores" if has["generations"] else "generations"
+        raise StepConfigError(
+            f"the input {missing!r} is missing: pairs need generations and scores, or a snapshot, "
+            "or all three"
+        )
+    clips, scores = _scored(run_dir, "generations", "scores")
+    validation = _scored(run_dir, "validation", "validation_scores")
+    return Material(
+        _judged(run_dir, config, with_rewards=has["scores"]),
+        clips,
+        scores,
+        *validation,
+        _map_taken_over(run_dir, config),
+    )
+
+
+def _scored(
+    run_dir: RunDir, clips: str, scores: str
+) -> tuple[list[GenerationRecord], list[ScoreRecord]]:
+    has = [run_dir.has_input(each) for each in (clips, scores)]
+    if not any(has):
+        return [], []
+    if not all(has):
+        missing = scores if has[0] else clips
+        raise StepConfigError(f"the input {missing!r} is missing: {clips} and {scores} go together")
+    return read_generations(run_dir.input(clips)), read_scores(run_dir.input(scores))
+
+
+def _judged(
+    run_dir: RunDir, config: PairingConfig, *, with_rewards: bool
+) -> list[PreferenceRecord]:
+    if not run_dir.has_input("snapshot"):
+        if config.minimum_margin:
+            raise StepConfigError("minimum_margin speaks of people, and no snapshot is given")
+        return []
+    if config.minimum_gap and not with_rewards:
+        raise StepConfigError(
+            "minimum_gap speaks of rewards, and no scores are given; use minimum_margin for people"
+        )
+    snapshot = read_snapshot(run_dir.input("snapshot"))
+    known = snapshot.dimensions.keys
+    for key in config.weights:
+        if key not in known:
+            raise StepConfigError(
+                f"weights name the dimension {key!r}, which the snapshot does not have; "
+                f"there are {', '.join(known)}"
+            )
+    return snapshot.records
+
+
+# The map of totals to [0, 1].
+
+
+def map_of(given: Material, config: PairingConfig, *, reward_model: str = "") -> RewardMap | None:
+    """Taken over, or fitted: on clips of validation prompts where there are some, else on all.
+
+    None where no clip was scored: then people's shares of votes are in [0, 1] already.
+    """
+    if given.reward_map is not None:
+        _refuse_other_model(given.reward_map, reward_model)
+        return given.reward_map
+    facts = {"weights": config.weights, "reward_model": reward_model}
+    held_out = _validation_totals(given, config)
+    if held_out:
+        return fitted(held_out, config.mapping, fitted_on=VALIDATION, **facts)
+    rewards = rewards_of(given.scores, config.weights)
+    own = _totals(given.clips, rewards, config.split)
+    return fitted(own, config.mapping, fitted_on=config.split, **facts) if own else None
+
+
+def _validation_totals(given: Material, config: PairingConfig) -> list[float]:
+    """FormatError where clips were given for this, and no two totals of them differ."""
+    # Judged together: a dimension that one of both lacks is an error.
+    rewards = rewards_of([*given.scores, *given.validation_scores], config.weights)
+    totals = _totals([*given.clips, *given.validation_clips], rewards, VALIDATION)
+    if len(set(totals)) > 1:
+        return totals
+    if given.validation_clips:
+        raise FormatError(
+            f"the map to [0, 1] cannot be fitted: of {len(given.validation_clips)} clips in "
+            f"'validation', {len(totals)} are scored and of validation prompts, with "
+            f"{len(set(totals))} different totals; two are needed at least"
+        )
+    return []
+
+
+def _totals(
+    clips: Iterable[GenerationRecord], rewards: dict[str, Reward], split: str
+) -> list[float]:
+    return [
+        rewards[clip.video.id].total
+        for clip in clips
+        if clip.split == split and clip.video.id in rewards
+    ]
+
+
+def _map_taken_over(run_dir: RunDir, config: PairingConfig) -> RewardMap | None:
+    if not run_dir.has_input("reward_map"):
+        return None
+    path = run_dir.input("reward_map")
+    found = RewardMap.read(path)
+    if found is None:
+        raise FormatError("these pairs were stored without a map of rewards to [0, 1]", path=path)
+    if dict(found.weights) != config.weights:
+        raise StepConfigError(
+            f"the map was fitted on totals with the weights {dict(found.weights) or 'all equal'}, "
+            f"and this run asks for {config.weights or 'all equal'}"
+        )
+    return found
+
+
+def _refuse_other_model(found: RewardMap, reward_model: str) -> None:
+    if found.reward_model and reward_model and found.reward_model != reward_model:
+        raise StepConfigError(
+            f"the map belongs to the reward model {found.reward_model[:12]}, and these scores come "
+            f"from {reward_model[:12]}"
+        )
+
+
+def _judge_of(run_dir: RunDir) -> str:
+    """The reward model of these scores; one map cannot serve two."""
+    judges = [_reward_model(run_dir, role) for role in ("scores", "validation_scores")]
+    if all(judges) and len(set(judges)) > 1:
+        raise StepConfigError(
+            f"scores come from the reward model {judges[0][:12]} and validation_scores from "
+            f"{judges[1][:12]}; both must come from one"
+        )
+    return judges[0]
+
+
+def _reward_model(run_dir: RunDir, role: str) -> str:
+    """The address of the reward model behind a score set; empty where it does not say."""
+    row = RunInput.objects.filter(run=int(run_dir.root.name), role=role).first()
+    artifact = row.artifact if row is not None else None
+    return str(artifact.meta.get("reward_model", "")) if artifact is not None else ""
+
+
+def _facts(found: RewardMap) -> dict[str, Any]:
+    return {
+        "mapping": found.mapping,
+        "fitted_on": found.fitted_on,
+        "clips": found.clips,
+        "knots": len(found.knots),
+        "reward_model": found.reward_model,
     }

@@ -1,0 +1,81 @@
+"""What the store knows of the clips that pairs are made of."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from annotation import bounded
+from annotation.errors import MediaError
+from annotation.models import Video
+from annotation.overlays import Overlays
+from annotation.storage import media_storage
+from formats.errors import FormatError
+from formats.records import VideoRef
+
+_AT_ONCE: Final = 500  # values in one SQL statement
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A clip by content: its key in the store, its size, whether every row of it is withdrawn."""
+
+    file: str
+    size: tuple[int, int]
+    withdrawn: bool
+
+
+class StoredClips:
+    """The clips with these contents, read in a few queries; pixels are looked at when asked for.
+
+    `between` is called before a clip is decoded, so that a run can be stopped.
+    """
+
+    def __init__(self, sha256s: Iterable[str], between: Callable[[], None] = lambda: None):
+        self._clips = _stored(sorted(set(sha256s)))
+        self._overlays: dict[str, Overlays] = {}
+        self._between = between
+
+    @property
+    def withdrawn(self) -> frozenset[str]:
+        return frozenset(sha256 for sha256, each in self._clips.items() if each.withdrawn)
+
+    def located(self, video: VideoRef) -> VideoRef:
+        """The same clip with its path below the media root."""
+        return replace(video, path=self._of(video).file)
+
+    def size(self, video: VideoRef) -> tuple[int, int]:
+        return self._of(video).size
+
+    def overlays(self, video: VideoRef) -> Overlays:
+        """Looked at once per content, in the bounded child: the file may be a stranger's."""
+        if video.sha256 not in self._overlays:
+            self._between()
+            try:
+                file = media_storage().local(self._of(video).file, video.sha256)
+                found = bounded.shared().overlays(file)
+            except MediaError as error:
+                raise FormatError(
+                    f"clip {video.id!r} cannot be looked at for a watermark: {error.message}"
+                ) from error
+            self._overlays[video.sha256] = found
+        return self._overlays[video.sha256]
+
+    def _of(self, video: VideoRef) -> Stored:
+        found = self._clips.get(video.sha256)
+        if found is None:
+            raise FormatError(
+                f"clip {video.id!r} is not in the store; its run has not registered it"
+            )
+        return found
+
+
+def _stored(sha256s: list[str]) -> dict[str, Stored]:
+    found: dict[str, Stored] = {}
+    for start in range(0, len(sha256s), _AT_ONCE):
+        rows = Video.objects.filter(sha256__in=sha256s[start : start + _AT_ONCE])
+        for sha256, file, width, height, withdrawn in rows.values_list(
+            "sha256", "file", "width", "height", "withdrawn"
+        ):
+            gone = withdrawn and (sha256 not in found or found[sha256].withdrawn)
+            found[sha256] = Stored(file, (width, height), gone)
+    return found
