@@ -1,4 +1,4 @@
-"""Run the whole suite: the browser, everything else on SQLite, then on a real PostgreSQL.
+"""Run the whole suite: what plays, everything else on SQLite, then on a real PostgreSQL.
 
 python tools/run_tests.py [pytest arguments]
 """
@@ -21,7 +21,8 @@ from tools.services import postgres
 
 ROOT = Path(__file__).resolve().parent.parent
 ON_POSTGRES = ["tests/annotation", "tests/pipelines", "tests/loop/test_through_celery.py"]
-REST = "not e2e and not gpu"
+REST = "not playback and not gpu"
+SERVED = f"{REST} and not e2e"
 NOTHING_TO_RUN = 5  # pytest's exit code
 MEMORY = Path("/dev/shm")  # noqa: S108, on purpose: what tests write is gone with them
 _ROOM = 6 * 2**30
@@ -29,9 +30,9 @@ _COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped)")
 
 
 def workers(*, more: int) -> str:
-    """In a browser as many as there are cores: with more, clips do not play in time.
+    """For playback as many as there are cores: with more, clips do not play in time.
 
-    Elsewhere some tests wait for processes while others compute, so a few more.
+    Elsewhere some tests wait for processes and browsers while others compute, so a few more.
     """
     cores = min(4, len(os.sched_getaffinity(0)))
     return os.environ.get("TIEBREAK_TEST_WORKERS", str(cores + more))
@@ -120,11 +121,11 @@ def run_all(given: list[str]) -> int:
     passes: list[tuple[int, dict[str, int]]] = []
     # A broker belongs to production, and so to PostgreSQL; a browser needs one engine only.
     sqlite = on_sqlite()
-    passes.append(run("browser", ["-m", "e2e and not gpu", *given], sqlite, more=0))
+    passes.append(run("playback", ["-m", "playback and not gpu", *given], sqlite, more=0))
     passes.append(run("SQLite", ["-m", REST, *given], sqlite, more=1))
     with postgres() as url:
         folders = [] if paths else ON_POSTGRES
-        passes.append(run("PostgreSQL", ["-m", REST, *given, *folders], on_postgres(url), more=1))
+        passes.append(run("PostgreSQL", ["-m", SERVED, *given, *folders], on_postgres(url), more=1))
     total: Counter[str] = Counter()
     for _, counts in passes:
         total.update(counts)

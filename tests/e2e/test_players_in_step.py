@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.playback]
 
 # Both media clocks, read in the same moment of every drawn frame, while both play.
 MEASURE = """
