@@ -239,6 +239,8 @@ class GuidanceSettings(Checked):
 class GenerationConfig(Checked):
     """A generation run: how each prompt becomes clips. Defaults are those of Wan 2.1 at 480p.
 
+    `height`, `width`, `num_frames` or `fps` 0 is what the generator was trained on.
+
     Clip k of a prompt has the seed `seed + k`. Its noise depends on the prompt and that seed alone,
     so two generators that are asked the same share their noise, in whatever batches they work.
     """
@@ -259,12 +261,15 @@ class GenerationConfig(Checked):
     fps: int = 16
     batch: int = 1
     adapter_scale: float = 1.0
+    precision: Literal["float32", "bfloat16"] = "float32"  # of networks and text encoders
     reward_guidance: GuidanceSettings = field(default_factory=GuidanceSettings)
     threads: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("steps", "height", "width", "num_frames", "fps", "batch", "threads"):
+        for name in ("steps", "batch", "threads"):
             require(getattr(self, name) >= 1, name, "1 or more", getattr(self, name))
+        for name in ("height", "width", "num_frames", "fps"):
+            require(getattr(self, name) >= 0, name, "0 (native) or more", getattr(self, name))
         clips = self.clips_per_prompt
         rule = f"between 1 and {MAX_CLIPS_PER_PROMPT}"
         require(1 <= clips <= MAX_CLIPS_PER_PROMPT, "clips_per_prompt", rule, clips)

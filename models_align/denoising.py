@@ -17,6 +17,7 @@ from models_align.config import GenerationConfig
 from models_align.encoding import Size
 from models_align.generators.base import Generator
 from models_align.generators.conditions import Condition, repeated, stacked
+from models_align.generators.refusals import refuse_long_prompts
 from models_align.guidance import Guide
 from models_align.images import start_image
 
@@ -62,6 +63,7 @@ class TextStates:
     def of(self, prompts: Sequence[str]) -> torch.Tensor:  # [B, L, D]
         for each in prompts:
             if each not in self._states:
+                refuse_long_prompts(self._generator, [each])
                 # One by one: in a batch, the last bits would depend on its size.
                 self._states[each] = self._generator.encode_prompts([each])[0]
         return torch.stack([self._states[each] for each in prompts])

@@ -12,6 +12,7 @@ from formats.files import sha256_of
 from formats.records import ImageRef, VideoRef
 from models_align.generators.base import Generator
 from models_align.generators.conditions import Condition
+from models_align.generators.refusals import refuse_long_prompts, refuse_other_latents
 from models_align.images import start_image
 from models_align.latents import TensorCache, content_key
 from models_align.video import read_clip
@@ -67,7 +68,11 @@ class ClipEncoder:
         """`latents` [C, t, h, w]; of an image-to-video generator also what it sees of the first
         frame, as `start.<name>`.
         """
-        return self.cache.get(self._clip_key(ref), lambda: self._made(ref))
+        found = self.cache.get(self._clip_key(ref), lambda: self._made(ref))
+        refuse_other_latents(
+            found["latents"], self.generator.latent_channels, self.generator.source
+        )
+        return found
 
     def shape(self, ref: VideoRef) -> tuple[int, ...]:
         """Of the latents of a clip; one that was encoded before is not read for it."""
@@ -88,9 +93,9 @@ class ClipEncoder:
         }
 
     def text(self, prompt: str) -> torch.Tensor:  # [L, D]
+        """One that is longer than the encoder takes is a PromptTooLongError."""
         key = content_key("text", prompt, self._key)
-        made = self.cache.get(key, lambda: {"text": self.generator.encode_prompts([prompt])[0]})
-        return made["text"]
+        return self.cache.get(key, lambda: self._read(prompt))["text"]
 
     def encode(
         self,
@@ -109,6 +114,10 @@ class ClipEncoder:
         if len(shapes) > 1:
             found = ", ".join(f"{each.id} {shape}" for shape, each in shapes.items())
             raise FormatError(f"all clips must have one size and length, found latents of {found}")
+
+    def _read(self, prompt: str) -> dict[str, torch.Tensor]:
+        refuse_long_prompts(self.generator, [prompt])
+        return {"text": self.generator.encode_prompts([prompt])[0]}
 
     def _clip_key(self, ref: VideoRef) -> str:
         return content_key("clip", ref.sha256, self._key)

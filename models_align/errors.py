@@ -18,3 +18,11 @@ class WatchedPromptsError(BadConfigError):
 
 class OtherBaseError(FormatError):
     """An adapter is put on a generator that it was not trained on."""
+
+
+class PromptTooLongError(BadConfigError):
+    """A prompt has more tokens than the text encoder of the generator reads."""
+
+
+class OtherLatentsError(FormatError):
+    """Latents are not of the autoencoder or the size that the generator has."""

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -14,10 +15,12 @@ from formats.supervised import BadConfigError, Supervised
 from models_align.adapters import load_adapter
 from models_align.config import GenerationConfig
 from models_align.denoising import StartStates, Task, TextStates, denoise
-from models_align.generators.base import Generator
+from models_align.generators.base import Generator, NativeSize
 from models_align.generators.families import load_generator
+from models_align.generators.refusals import refuse_long_prompts
 from models_align.guidance import Guide
 from models_align.latent_reward.scoring import LatentRewardModel
+from models_align.motion import motion_amount
 from models_align.video import write_clip
 
 FOLDER: Final = "generations"
@@ -31,9 +34,9 @@ def sample(run: Supervised) -> Outcome:
     config = GenerationConfig.from_json(run.dir.config())
     torch.set_num_threads(config.threads)
     prompts = PromptRecord.read(run.dir.input("prompts"))
-    source = run.dir.input("generator")
-    generator = load_generator(source)
-    _refuse_what_cannot_be(generator, prompts)
+    generator = load_generator(run.dir.input("generator"), dtype=config.precision)
+    config = sized(config, generator.native_size)
+    _refuse_what_cannot_be(generator, prompts, config)
     adapter = run.dir.input("adapter") if run.dir.has_input("adapter") else None
     if adapter is not None:
         load_adapter(generator, adapter, scale=config.adapter_scale)
@@ -67,9 +70,21 @@ def sample(run: Supervised) -> Outcome:
     )
 
 
-def _refuse_what_cannot_be(generator: Generator, prompts: Sequence[PromptRecord]) -> None:
+def sized(config: GenerationConfig, native: NativeSize) -> GenerationConfig:
+    """With what the generator was trained on, where the config says 0."""
+    names = ("num_frames", "height", "width", "fps")
+    return replace(
+        config, **{name: getattr(config, name) or getattr(native, name) for name in names}
+    )
+
+
+def _refuse_what_cannot_be(
+    generator: Generator, prompts: Sequence[PromptRecord], config: GenerationConfig
+) -> None:
     if not prompts:
         raise BadConfigError("there is no prompt to sample from")
+    refuse_long_prompts(generator, [config.negative_prompt, *(each.text for each in prompts)])
+    generator.latent_shape(config.num_frames, config.height, config.width)
     without = next((each for each in prompts if each.image is None), None)
     if generator.needs_image and without is not None:
         raise BadConfigError(
@@ -88,7 +103,7 @@ def _guide(run: Supervised, generator: Generator, config: GenerationConfig) -> G
     model.refuse_other_generator(generator)
     settings = config.reward_guidance
     control = model.untrained(config.seed) if settings.untrained else None
-    return Guide.of(model, settings, control=control)
+    return Guide.of(model, settings, generator.process, control=control)
 
 
 def _done_file(folder: Path, task: Task) -> Path:
@@ -101,11 +116,13 @@ def _keep(folder: Path, task: Task, frames: torch.Tensor, config: GenerationConf
     temporary = clip.with_suffix(".tmp")
     write_clip(temporary, frames.numpy(), config.fps)
     temporary.replace(clip)
-    write_json(_done_file(folder, task), DONE, {"sha256": sha256_of(clip)})
+    facts = {"sha256": sha256_of(clip), "motion": round(motion_amount(frames), 4)}
+    write_json(_done_file(folder, task), DONE, facts)
 
 
 def _record(folder: Path, task: Task, config: GenerationConfig) -> GenerationRecord:
-    sha256 = read_json(_done_file(folder, task), DONE)["sha256"]
+    facts = read_json(_done_file(folder, task), DONE)
+    sha256 = facts["sha256"]
     video = VideoRef(
         id=str(uuid.uuid5(CLIP_NAMESPACE, f"{task.prompt.id}/{task.seed}/{sha256}")),
         path=f"clips/{task.name}.mp4",
@@ -116,4 +133,8 @@ def _record(folder: Path, task: Task, config: GenerationConfig) -> GenerationRec
         seed=task.seed,
     )
     prompt = task.prompt
-    return GenerationRecord(prompt.id, prompt.text, prompt.split, video, image=prompt.image)
+    # A clip that was begun before motion was measured has none.
+    measures = {"motion": facts["motion"]} if "motion" in facts else {}
+    return GenerationRecord(
+        prompt.id, prompt.text, prompt.split, video, image=prompt.image, measures=measures
+    )

@@ -47,6 +47,7 @@ class Generator(Protocol):
     native_size: NativeSize
     lora_targets: tuple[str, ...]
     needs_image: bool
+    latent_channels: int
     text_tokens: int  # of a prompt, the end included
     guides_together: bool  # with and without the prompt in one forward, as its pipeline does
 

@@ -31,6 +31,7 @@ from models_align.generators.conditions import Condition
 from models_align.generators.identity import encoders_fingerprint
 from models_align.generators.paths import DiffusionPath, StochasticPath
 from models_align.generators.pixels import frames_of, pixels_of
+from models_align.generators.refusals import refuse_other_latents
 from models_align.processes import VPrediction
 
 # Text and clip share their attention, so these are all its projections.
@@ -56,6 +57,7 @@ class CogVideoXGenerator:
         self.native_timesteps = TimestepSettings("uniform")
         self.native_shift = 1.0
         self.native_size = _native_size(pipeline)
+        self.latent_channels: int = self.vae.config.latent_channels
         # The network adds places behind a text of exactly this length.
         self.text_tokens: int = pipeline.transformer.config.max_text_seq_length
         self.boundary = 0.0
@@ -128,7 +130,8 @@ class CogVideoXGenerator:
         return found
 
     def text_length(self, prompt: str) -> int:
-        return len(self.pipeline.tokenizer(prompt, truncation=False).input_ids)
+        words = self.pipeline.tokenizer(prompt, truncation=False, verbose=False)
+        return len(words.input_ids)
 
     def velocity(
         self,
@@ -138,6 +141,7 @@ class CogVideoXGenerator:
         condition: Condition | None = None,
     ) -> torch.Tensor:
         """Predicted v in float32; the network runs in the dtype it was loaded in."""
+        refuse_other_latents(latents, self.latent_channels, self.source)
         dtype = self.transformer.dtype
         x = latents
         if condition is not None:

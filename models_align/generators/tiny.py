@@ -155,8 +155,8 @@ def _cogvideox(corpus: Sequence[str], *, image: bool = False, **network: Any) ->
     return (CogVideoXImageToVideoPipeline if image else CogVideoXPipeline)(**parts)
 
 
-_ROTARY: Final = {"use_rotary_positional_embeddings": True}
-_LATER: Final = {**_ROTARY, "patch_size_t": 2, "patch_bias": False}
+_ROTARY: Final[dict[str, Any]] = {"use_rotary_positional_embeddings": True}
+_LATER: Final[dict[str, Any]] = {**_ROTARY, "patch_size_t": 2, "patch_bias": False}
 
 FORMS: Final[dict[str, Callable[[Sequence[str]], Any]]] = {
     "wan-2.1-t2v": _wan_text,

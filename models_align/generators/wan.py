@@ -28,6 +28,7 @@ from models_align.generators.families import load_generator
 from models_align.generators.identity import encoders_fingerprint
 from models_align.generators.paths import FlowPath
 from models_align.generators.pixels import frames_of, pixels_of
+from models_align.generators.refusals import refuse_other_latents
 from models_align.generators.trunk import WanTrunk
 from models_align.processes import RectifiedFlow
 
@@ -72,7 +73,8 @@ class WanGenerator:
         self.boundary = float(pipeline.config.get("boundary_ratio") or 0.0)
         self.guides_together = False
         self._first_frame_stands = self.needs_image and bool(pipeline.config.expand_timesteps)
-        shape = (1, self.vae.config.z_dim, 1, 1, 1)
+        self.latent_channels: int = self.vae.config.z_dim
+        shape = (1, self.latent_channels, 1, 1, 1)
         self._mean = torch.tensor(self.vae.config.latents_mean).view(shape)
         # The inverse, as in diffusers: dividing would differ in the last bit.
         self._scale = 1.0 / torch.tensor(self.vae.config.latents_std).view(shape)
@@ -106,7 +108,9 @@ class WanGenerator:
                 f"divides and a width that {sides[1]} divides, got {num_frames} frames of "
                 f"{height} x {width}"
             )
-        return config.z_dim, (num_frames - 1) // frames + 1, height // pixels, width // pixels
+        shape = (num_frames - 1) // frames + 1, height // pixels, width // pixels
+        self._refuse_other_sizes(*shape)
+        return self.latent_channels, *shape
 
     @torch.no_grad()
     def encode_clips(self, frames: torch.Tensor) -> torch.Tensor:
@@ -144,7 +148,8 @@ class WanGenerator:
         return text.detach()
 
     def text_length(self, prompt: str) -> int:
-        return len(self.pipeline.tokenizer(prompt_clean(prompt), truncation=False).input_ids)
+        words = self.pipeline.tokenizer(prompt_clean(prompt), truncation=False, verbose=False)
+        return len(words.input_ids)
 
     def velocity(
         self,
@@ -158,6 +163,7 @@ class WanGenerator:
         Where the start image stands as the first latent frame, that frame's velocity is known:
         it is the one that leads to the image, and nothing is learned from it.
         """
+        refuse_other_latents(latents, self.latent_channels, self.source)
         prediction = self._by_noise(latents, t, text, condition)
         if not (self._first_frame_stands and condition):
             return prediction
@@ -210,6 +216,17 @@ class WanGenerator:
     def _encode(self, pixels: torch.Tensor) -> torch.Tensor:
         latents = self.vae.encode(pixels.to(self.vae.dtype)).latent_dist.mode().float()
         return (latents - self._mean.to(latents)) * self._scale.to(latents)
+
+    def _refuse_other_sizes(self, *shape: int) -> None:
+        """A tiny network has learned vectors for the places of one size."""
+        config = self.transformer.config
+        own = [n * p for n, p in zip(config.get("grid", ()), config.patch_size, strict=False)]
+        if own and own != list(shape):
+            size = self.native_size
+            raise UnusableClipError(
+                f"the generator {self.source!r} makes clips of {size.num_frames} frames of "
+                f"{size.height} x {size.width} alone"
+            )
 
     def _by_noise(
         self, x: torch.Tensor, t: torch.Tensor, text: torch.Tensor, condition: Condition | None

@@ -29,7 +29,7 @@ def tiny_wan_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained pipeline as pretraining would leave it; smaller."""
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("tiny-wan")
-    size = TinySize(z_dim=6, heads=1, layers=1, ffn=32, text_dim=16, text_tokens=12)
+    size = TinySize(z_dim=6, heads=1, layers=1, ffn=32, text_dim=16, text_tokens=16)
     pipeline = build_pipeline(size, CORPUS, seed=0)
     # The last layer starts at zero; a generator that learned something has moved it.
     torch.nn.init.normal_(pipeline.transformer.proj_out.weight, std=0.1)
