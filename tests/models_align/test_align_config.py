@@ -37,7 +37,7 @@ def test_settings_are_those_of_the_method():
     [
         ({"metod": "sft"}, "unknown key 'metod'; did you mean 'method'?"),
         ({"settings": {"bta": 1}}, "unknown key 'bta'; did you mean 'beta'?"),
-        ({"method": "ppo"}, "method must be one of sft, flow_dpo, gapo, rwr, got 'ppo'"),
+        ({"method": "ppo"}, "method must be one of sft, flow_dpo, gapo, safe_dpo, rwr, got 'ppo'"),
         ({"settings": {"beta": 0}}, "beta must be above 0, got 0.0"),
         ({"method": "gapo", "settings": {"alpha": 1}}, "alpha must be above 1, got 1.0"),
         ({"reduction": "sum"}, "reduction must be one of mean, got 'sum'"),
