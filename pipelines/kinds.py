@@ -19,6 +19,7 @@ from pipelines import (
     evaluation,
     generations,
     ingesting,
+    pair_files,
     pair_rules,
     pairing,
     registry,
@@ -33,6 +34,7 @@ Check = Callable[[Mapping[str, Any]], dict[str, Any]]
 Perform = Callable[[Supervised], Outcome]
 Ingest = Callable[[Run, Outcome], None]
 Finish = Callable[[Run, Outcome, list[Artifact]], None]
+Fits = Callable[[Mapping[str, Any], Mapping[str, Artifact | BaseModel | Run]], None]
 
 
 def _alone(_config: Mapping[str, Any]) -> int:
@@ -68,6 +70,7 @@ class KindSpec:
     """One kind of run.
 
     `check` gives the whole config with its defaults, or raises InvalidRunConfig (one sentence).
+    `fits` raises it where config and inputs are good, but not for one another.
     `ingest` runs after the outputs were verified and before the rows are written, outside a
     transaction, perhaps more than once: it must give the same result when it is repeated.
     `finish` runs inside the transaction that makes the run succeeded, after the Artifact rows.
@@ -89,6 +92,7 @@ class KindSpec:
     upload: str = ""  # entry of the config that an uploaded file fills
     for_leads: bool = False  # leads may start it too, not ML engineers alone
     gathered_by: str = ""
+    fits: Fits | None = None
     ingest: Ingest | None = None
     finish: Finish | None = None
 
@@ -281,6 +285,7 @@ register(
         "Align a generator",
         trainer_configs.alignment,
         command=trainer("models_align", "train"),
+        fits=pair_files.refuse_contradicted,
         roles=(Role("pairs", (OutputKind.PAIRS,)), _GENERATOR),
         output=OutputKind.ADAPTER,
         queue=QueueName.GPU,

@@ -17,6 +17,8 @@ from formats.checkpoints import commit_folder
 from formats.errors import FormatError
 from formats.files import read_jsonl, write_jsonl
 from formats.records import PairRecord, VideoRef, image_of
+from pipelines.errors import InvalidRunConfig
+from pipelines.models import Artifact
 from pipelines.pair_rules import Fault, Pairing, Refusal
 from pipelines.reward_maps import RewardMap
 
@@ -51,6 +53,22 @@ def read_refusals(path: Path) -> list[Refusal]:
             said = f"not a {REFUSED} record: {type(error).__name__}: {error}"
             raise FormatError(said, path=file, line=line) from error
     return found
+
+
+def refuse_contradicted(config: Mapping[str, Any], inputs: Mapping[str, object]) -> None:
+    """Refuse an alignment by GAPO on pairs of which rewards say the opposite of the people.
+
+    Pairs that a run is still to leave are looked at by the trainer, before its first step.
+    """
+    pairs = inputs.get("pairs")
+    if config.get("method") != "gapo" or not isinstance(pairs, Artifact):
+        return
+    if against := pairs.meta.get("contradicting", 0):
+        raise InvalidRunConfig(
+            f"{against} of the {pairs.meta['pairs']} pairs have rewards that contradict the "
+            "people, and GAPO weighs pairs by their rewards; make pairs with "
+            '"method": "gapo", which leaves these out and counts them'
+        )
 
 
 def _row(refusal: Refusal) -> dict[str, Any]:

@@ -76,7 +76,7 @@ class Guards:
 def _duration(one: VideoRef, other: VideoRef) -> str:
     """Half a frame is the rounding of a container."""
     seconds = [each.num_frames / each.fps for each in (one, other)]
-    if abs(seconds[0] - seconds[1]) <= 0.5 / max(one.fps, other.fps):
+    if abs(seconds[0] - seconds[1]) <= 0.5 / min(one.fps, other.fps):
         return ""
     return f"{seconds[0]:.3g} s against {seconds[1]:.3g} s"
 

@@ -52,6 +52,8 @@ def start_run(
     given = {role: list(records) for role, records in (files or {}).items()}
     rows = [_input(spec, role, source) for role, source in (inputs or {}).items()]
     _check_roles(spec, {row.role for row in rows}, given)
+    if spec.fits is not None:
+        spec.fits(checked, inputs or {})
     if (twin := _twin(user, nonce)) is not None:
         return twin
     try:
