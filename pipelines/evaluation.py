@@ -19,6 +19,7 @@ from formats.files import write_json
 from formats.outcome import ExitCode, Outcome, Output, OutputKind
 from formats.records import GenerationRecord, ScoreRecord
 from formats.supervised import Supervised
+from pipelines.changes import Change, changes_of
 from pipelines.generations import read_generations
 from pipelines.models import RunInput
 from pipelines.registry import stands_on
@@ -61,9 +62,10 @@ class WinRate:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All dimensions of one judge, and what could not be compared."""
+    """All dimensions of one judge, and what could not be compared. `changes`: of the scores."""
 
     by_dimension: dict[str, WinRate]
+    changes: dict[str, Change]
     unmatched: int
     unreadable: int
 
@@ -110,7 +112,9 @@ def compare(
         for at in shared
     ]
     prompts = [prompt for prompt, _ in shared]
+    scores = ([side.scores[at] for at in shared] for side in (base, candidate))
     return Comparison(
+        changes=changes_of(prompts, *scores, seed=seed),
         by_dimension={
             name: win_rate(prompts, column, seed=seed) for name, column in columns.items()
         },
@@ -209,14 +213,17 @@ def perform(run: Supervised) -> Outcome:
         found = compare(sides["base"], sides["candidate"], weights=config.weights, seed=config.seed)
         results.append(_result(judge, found, was_training_reward=_trained_it(inputs, judge)))
         run.dir.log_metrics(step, len(judges), stage=f"judge {judge}")
+    measures = measured(clips["base"], clips["candidate"], seed=config.seed)
     body = {
         "candidate": config.candidate,
         "judges": results,
+        "measures": {name: each.to_json() for name, each in measures.items()},
         "samples": samples(clips, scored),
     }
     sha256 = write_json(run.dir.outputs / "evaluation.json", EVALUATION, body)
     summary: dict[str, Any] = {"candidate": config.candidate}
     summary |= {f"by {each['judge']}": each["dimensions"] for each in results}
+    summary |= {f"{name} amount": each for name, each in body["measures"].items()}
     output = Output(OutputKind.EVALUATION, "outputs/evaluation.json", sha256, summary)
     return Outcome(ExitCode.DONE, outputs=(output,), summary=summary)
 
@@ -258,9 +265,23 @@ def _result(judge: str, found: Comparison, *, was_training_reward: bool) -> dict
         "judge": judge,
         "was_training_reward": was_training_reward,
         "dimensions": {name: rate.to_json() for name, rate in found.by_dimension.items()},
+        "changes": {name: each.to_json() for name, each in found.changes.items()},
         "unmatched": found.unmatched,
         "unreadable": found.unreadable,
     }
+
+
+def measured(
+    base: Iterable[GenerationRecord], candidate: Iterable[GenerationRecord], *, seed: int = 0
+) -> dict[str, Change]:
+    """What was measured of the pixels of clips that both made, such as how much they move."""
+    sides = [
+        {key_of(clip): clip.measures for clip in clips if clip.measures}
+        for clips in (base, candidate)
+    ]
+    shared = sorted(set(sides[0]) & set(sides[1]))
+    rows = ([side[key] for key in shared] for side in sides)
+    return changes_of([prompt for prompt, _ in shared], *rows, seed=seed)
 
 
 def samples(

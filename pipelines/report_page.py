@@ -11,7 +11,7 @@ from annotation.models import Video
 from formats.outcome import OutputKind
 from pipelines.models import Artifact
 from pipelines.registry import lineage
-from pipelines.reporting import in_order
+from pipelines.reporting import change_words, in_order
 from pipelines.run_pages import Clip, cell, playable
 from pipelines.splitting import SPLITS
 
@@ -37,6 +37,7 @@ class WinRow:
     rate: str
     interval: str
     counts: str
+    change: str  # of the score itself
     p_value: str
     bar: Bar
     decided: bool  # the interval leaves one half out
@@ -48,6 +49,17 @@ class JudgeTable:
     note: str
     rows: list[WinRow]
     left_out: str
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureRow:
+    """Something that is measured of pixels, without any judge: how much the clips move."""
+
+    name: str
+    base: str
+    candidate: str
+    change: str
+    falls: bool  # beyond doubt
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +84,7 @@ class CandidatePart:
     judge: str
     run_url: str
     judges: list[JudgeTable]
+    measures: list[MeasureRow]
     pairs: list[SamplePair]
 
 
@@ -151,6 +164,7 @@ def _candidate(
         judge=verdict["judge"],
         run_url=reverse("pipelines:run", args=[evaluation["run"]]),
         judges=[judge_table(each, report) for each in evaluation["judges"]],
+        measures=measure_rows(evaluation.get("measures", {})),
         pairs=[
             pair
             for sample in evaluation["samples"]
@@ -172,19 +186,33 @@ def judge_table(judge: Mapping[str, Any], report: Mapping[str, Any]) -> JudgeTab
         judge=judge["judge"],
         note="the candidate was trained on this reward" if judge["was_training_reward"] else "",
         rows=[
-            _win_row(name, judge["dimensions"][name])
+            _win_row(name, judge["dimensions"][name], judge.get("changes", {}).get(name))
             for name in in_order(judge["dimensions"], report)
         ],
         left_out=", ".join(left_out),
     )
 
 
-def _win_row(name: str, rate: Mapping[str, Any]) -> WinRow:
+def measure_rows(measures: Mapping[str, Mapping[str, Any]]) -> list[MeasureRow]:
+    return [
+        MeasureRow(
+            name=f"{name} amount",
+            base=f"{each['base']:.2f}",
+            candidate=f"{each['candidate']:.2f}",
+            change=change_words(each),
+            falls=each["high"] is not None and each["high"] < 0,
+        )
+        for name, each in sorted(measures.items())
+    ]
+
+
+def _win_row(name: str, rate: Mapping[str, Any], change: Mapping[str, Any] | None) -> WinRow:
     return WinRow(
         dimension=name,
         rate=f"{rate['rate']:.3f}",
         interval=f"{rate['low']:.3f} – {rate['high']:.3f}",
         counts=f"{rate['wins']} / {rate['ties']} / {rate['losses']}",
+        change=change_words(change) or "–",
         p_value="–" if rate["p_value"] is None else _p(rate["p_value"]),
         bar=Bar(*(round(100 * rate[key], 2) for key in ("rate", "low", "high"))),
         decided=rate["low"] > 0.5 or rate["high"] < 0.5,

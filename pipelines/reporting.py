@@ -26,6 +26,7 @@ from pipelines.step_configs import StepConfig, StepConfigError
 REPORT: Final = "report/1"
 _CURVE_POINTS: Final = 80
 TRUTH: Final = "truth"
+MOTION: Final = "motion"  # among the measures of clips
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +219,8 @@ def verdict(evaluation: Mapping[str, Any]) -> dict[str, Any]:
             for key, rate in judge["dimensions"].items()
             if key != OVERALL and rate["high"] < 0.5
         ],
+        # By pixels alone: a candidate may win on all that is judged and stand stiller.
+        "motion": evaluation.get("measures", {}).get(MOTION),
     }
 
 
@@ -247,7 +250,18 @@ def recommend(candidates: Sequence[Mapping[str, Any]]) -> str:
         )
     but = f" It lost on {', '.join(best['lost'])}." if best["lost"] else ""
     how = f"it beats the base by the judge {best['judge']} ({figures})"
-    return f"Take {best['candidate']}: {how}.{but}"
+    return f"Take {best['candidate']}: {how}.{but}{_stiller(best)}"
+
+
+def _stiller(candidate: Mapping[str, Any]) -> str:
+    """A sentence where its clips move less beyond doubt."""
+    motion = candidate.get("motion")
+    if not motion or motion["high"] is None or motion["high"] >= 0:
+        return ""
+    return (
+        f" Its clips move less: motion amount {motion['candidate']:.2f} instead of "
+        f"{motion['base']:.2f}."
+    )
 
 
 # Lineage.
@@ -309,7 +323,8 @@ def as_text(report: Mapping[str, Any]) -> str:
         )
     lines.append("")
     for evaluation in report["evaluations"]:
-        lines += [f"{evaluation['candidate']} against base:", *_win_lines(evaluation, report), ""]
+        lines += [f"{evaluation['candidate']} against base:", *_win_lines(evaluation, report)]
+        lines += [*_measure_lines(evaluation), ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -326,16 +341,35 @@ def _accuracy_lines(model: Mapping[str, Any], report: Mapping[str, Any]) -> list
 
 
 def _win_lines(evaluation: Mapping[str, Any], report: Mapping[str, Any]) -> list[str]:
-    lines = [f"  {'judge':10} {'dimension':12} {'win rate':>9} {'95 % interval':>16} {'W/T/L':>12}"]
+    header = f"  {'judge':10} {'dimension':12} {'win rate':>9} {'95 % interval':>16} {'W/T/L':>12}"
+    lines = [f"{header} {'score by':>24}"]
     for judge in evaluation["judges"]:
         note = "  (its training reward)" if judge["was_training_reward"] else ""
         for key in in_order(judge["dimensions"], report):
             rate = judge["dimensions"][key]
             interval = f"{rate['low']:.3f}–{rate['high']:.3f}"
             counts = f"{rate['wins']}/{rate['ties']}/{rate['losses']}"
-            figures = f"{rate['rate']:>9.3f} {interval:>16} {counts:>12}"
+            moved = change_words(judge.get("changes", {}).get(key))
+            figures = f"{rate['rate']:>9.3f} {interval:>16} {counts:>12} {moved:>24}"
             lines.append(f"  {judge['judge']:10} {key:12} {figures}{note}")
     return lines
+
+
+def _measure_lines(evaluation: Mapping[str, Any]) -> list[str]:
+    return [
+        f"  {name} amount {each['base']:.2f} before, {each['candidate']:.2f} after: "
+        f"{change_words(each)}"
+        for name, each in evaluation.get("measures", {}).items()
+    ]
+
+
+def change_words(change: Mapping[str, Any] | None) -> str:
+    """ "+0.31 (+0.20 to +0.42)"; a report of before has none."""
+    if change is None:
+        return ""
+    if change["low"] is None:
+        return f"{change['change']:+.2f}"
+    return f"{change['change']:+.2f} ({change['low']:+.2f} to {change['high']:+.2f})"
 
 
 def _number(value: float | None) -> str:
