@@ -1,6 +1,7 @@
 """The admin of runs: 'add' starts a run or a loop, afterwards the rows are records."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -12,6 +13,8 @@ from django.utils.html import format_html
 
 from annotation.permissions import is_lead, is_ml_engineer
 from pipelines import kinds
+from pipelines.comparing import start_comparison
+from pipelines.comparison_forms import StartComparisonForm, initial_of_comparison
 from pipelines.errors import InvalidRunConfig, PipelineError
 from pipelines.forms import StartLoopForm, StartRunForm, default_config, initial_of
 from pipelines.loop import start_loop
@@ -19,6 +22,7 @@ from pipelines.loop_configs import first_config
 from pipelines.models import (
     Artifact,
     BaseModel,
+    GroupKind,
     LoopGroup,
     Run,
     RunEvent,
@@ -97,7 +101,7 @@ class RunAdmin(RecordAdmin):
     list_select_related = ["group", "created_by"]
     search_fields = ["name", "kind"]
     list_per_page = 50
-    actions = ["cancel_runs", "retry_runs"]
+    actions = ["compare_runs", "cancel_runs", "retry_runs"]
     inlines = [InputInline, ArtifactInline, EventInline]
     fields = [
         "live", "kind", "name", "state", "want", "progress", "stage", "reason", "message",
@@ -133,6 +137,11 @@ class RunAdmin(RecordAdmin):
     @admin.display(description="figures")
     def pretty_summary(self, run: Run) -> str:
         return format_html("<pre>{}</pre>", pretty(run.summary))
+
+    @admin.action(description="Show the selected alignment runs side by side")
+    def compare_runs(self, _request: HttpRequest, runs: QuerySet[Run]) -> HttpResponse:
+        query = urlencode([("run", run.pk) for run in runs.order_by("pk")])
+        return redirect(f"{reverse('pipelines:side-by-side')}?{query}")
 
     @admin.action(description="Cancel the selected runs", permissions=["steer"])
     def cancel_runs(self, request: HttpRequest, runs: QuerySet[Run]) -> None:
@@ -216,10 +225,11 @@ def _do(
 
 @admin.register(LoopGroup)
 class LoopGroupAdmin(RecordAdmin):
-    list_display = ["id", "name", "campaign", "created_by", "created_at", "live"]
+    list_display = ["id", "name", "kind", "campaign", "created_by", "created_at", "live"]
     list_display_links = ["id", "name"]
+    list_filter = ["kind"]
     list_select_related = ["campaign", "created_by"]
-    fields = ["live", "name", "campaign", "created_by", "created_at"]
+    fields = ["live", "name", "kind", "campaign", "created_by", "created_at"]
     readonly_fields = ["live"]
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -234,9 +244,11 @@ class LoopGroupAdmin(RecordAdmin):
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
-        """Start the whole loop on a campaign."""
+        """Start the whole loop on a campaign; or, with ?kind=comparison, settings side by side."""
         if not self.has_add_permission(request):
             raise PermissionDenied
+        if request.GET.get("kind") == GroupKind.COMPARISON:
+            return self._add_comparison(request)
         initial = {"config": pretty(first_config()), "campaign": _id(request, "campaign")}
         form = StartLoopForm(request.POST or None, initial=initial)
         if form.is_valid():
@@ -250,6 +262,23 @@ class LoopGroupAdmin(RecordAdmin):
                 self.log_addition(request, group, [{"added": {}}])
                 return redirect("pipelines:loop-group", group.pk)
         context = {"title": "Start a whole loop", "form": form, "button": "Start all its runs"}
+        return render(request, "admin/pipelines/start.html", _frame(self, request, context))
+
+    def _add_comparison(self, request: HttpRequest) -> HttpResponse:
+        compared = LoopGroup.objects.filter(kind=GroupKind.COMPARISON)
+        like = compared.filter(pk=_id(request, "like") or 0).first()
+        form = StartComparisonForm(request.POST or None, initial=initial_of_comparison(like))
+        if form.is_valid():
+            try:
+                group = start_comparison(
+                    form.cleaned_data["config"], form.inputs(), person(request), files=form.given()
+                )
+            except PipelineError as error:
+                form.add_error(None, str(error))
+            else:
+                self.log_addition(request, group, [{"added": {}}])
+                return redirect("pipelines:comparison", group.pk)
+        context = {"title": "Start a comparison", "form": form, "button": "Start all its runs"}
         return render(request, "admin/pipelines/start.html", _frame(self, request, context))
 
 

@@ -49,7 +49,7 @@ class ComparisonConfig(StepConfig):
     test: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        require(isinstance(self.name, str) and self.name, "name", "a text", self.name)
+        require(self.name, "name", "a text", self.name)
         _objects("variations", self.variations)
         _objects("configs", self.configs)
         require(isinstance(self.base, Mapping), "base", "an object with settings", self.base)

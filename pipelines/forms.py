@@ -13,7 +13,7 @@ from formats.records import PromptRecord
 from pipelines import kinds
 from pipelines.errors import InvalidRunConfig
 from pipelines.ingesting import IngestConfig
-from pipelines.models import ENDED, Artifact, BaseModel, Run, Suite
+from pipelines.models import ENDED, Artifact, BaseModel, Run, RunInput, Suite
 from pipelines.run_pages import pretty
 from pipelines.splitting import SPLITS, Split
 from pipelines.starting import Source
@@ -196,18 +196,19 @@ def initial_of(run: Run) -> dict[str, Any]:
         role = spec.role(row.role)
         if role is None or row.file:
             continue
-        value = (
-            f"artifact:{row.artifact_id}"
-            if row.artifact_id
-            else f"base_model:{row.base_model_id}"
-            if row.base_model_id
-            else f"run:{row.producer_id}"
-        )
+        value = choice_of(row)
         if role.many:
             values.setdefault(role.name, []).append(value)
         else:
             values[role.name] = value
     return values
+
+
+def choice_of(row: RunInput) -> str:
+    """The choice of a form that stands for what plays this role."""
+    if row.artifact_id:
+        return f"artifact:{row.artifact_id}"
+    return f"base_model:{row.base_model_id}" if row.base_model_id else f"run:{row.producer_id}"
 
 
 class StartLoopForm(forms.Form):

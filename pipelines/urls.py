@@ -1,6 +1,16 @@
 from django.urls import URLPattern, URLResolver, path
 
-from pipelines.views import api, artifacts, doubts, doubts_api, loops, reports, runs
+from pipelines.views import (
+    api,
+    artifacts,
+    comparisons,
+    comparisons_api,
+    doubts,
+    doubts_api,
+    loops,
+    reports,
+    runs,
+)
 
 app_name = "pipelines"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -12,6 +22,19 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("runs/<int:run_id>/retry", runs.retry, name="retry"),
     path("loop/", loops.newest_loop, name="loop"),
     path("loop/<int:group_id>/", loops.loop_page, name="loop-group"),
+    path("comparisons/", comparisons.comparison_list, name="comparisons"),
+    path("comparisons/runs", comparisons.side_by_side, name="side-by-side"),
+    path("comparisons/<int:group_id>/", comparisons.comparison, name="comparison"),
+    path(
+        "comparisons/<int:group_id>/table",
+        comparisons.comparison_table,
+        name="comparison-table",
+    ),
+    path(
+        "comparisons/<int:group_id>/table.json",
+        comparisons.comparison_json,
+        name="comparison-json",
+    ),
     path("reports/<int:artifact_id>/", reports.report, name="report"),
     path("reports/<int:artifact_id>/report.json", reports.report_json, name="report-json"),
     path("artifacts/<int:artifact_id>/", artifacts.artifact_page, name="artifact"),
@@ -23,6 +46,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
         "api/scores/<int:artifact_id>/pairs",
         doubts_api.DoubtfulPairsView.as_view(),
         name="api-doubtful-pairs",
+    ),
+    path("api/comparisons", comparisons_api.ComparisonsView.as_view(), name="api-comparisons"),
+    path(
+        "api/comparisons/<int:group_id>",
+        comparisons_api.ComparisonView.as_view(),
+        name="api-comparison",
     ),
     path("api/runs", api.RunsView.as_view(), name="api-runs"),
     path("api/runs/<int:run_id>", api.RunView.as_view(), name="api-run"),

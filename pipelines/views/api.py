@@ -48,14 +48,14 @@ class Door(APIView):
         return answer_error
 
 
-def _viewer(request: Request) -> User:
+def viewer(request: Request) -> User:
     user = _user(request)
     if not (is_lead(user) or is_ml_engineer(user)):
         raise NotAllowed("Only leads and ML engineers see runs.")
     return user
 
 
-def _engineer(request: Request) -> User:
+def engineer(request: Request) -> User:
     user = _user(request)
     if not is_ml_engineer(user):
         raise NotAllowed("Only ML engineers start, cancel and retry runs.")
@@ -83,7 +83,7 @@ def _card(run: Run, user: User) -> dict[str, Any]:
 class RunsView(Door):
     @extend_schema(summary="The latest runs", operation_id="runs_list", responses=_OBJECT)
     def get(self, request: Request) -> Response:
-        user = _viewer(request)
+        user = viewer(request)
         runs = Run.objects.all()[:_LATEST]
         return Response({"runs": [card.to_json() for card in cards(runs, user)]})
 
@@ -98,40 +98,40 @@ class RunsView(Door):
         responses=_OBJECT,
     )
     def post(self, request: Request) -> Response:
-        user = _engineer(request)
-        body = _body(request)
+        user = engineer(request)
+        body = body_of(request)
         prompts = body.get("prompts")
         run = start_run(
-            _text(body, "kind"),
+            text_of(body, "kind"),
             _config(body),
-            {role: source(role, named) for role, named in _object(body, "inputs").items()},
+            {role: source(role, named) for role, named in object_of(body, "inputs").items()},
             user=user,
-            name=_text(body, "name"),
+            name=text_of(body, "name"),
             files={"prompts": _suite_prompts(prompts)} if prompts is not None else None,
-            nonce=_text(body, "nonce") or None,
+            nonce=text_of(body, "nonce") or None,
         )
         return Response(_card(run, user), status=status.HTTP_201_CREATED)
 
 
-def _body(request: Request) -> dict[str, Any]:
+def body_of(request: Request) -> dict[str, Any]:
     if not isinstance(request.data, dict):
         raise InvalidRunConfig("the request body must be a JSON object")
     return request.data
 
 
 def _config(body: dict[str, Any]) -> dict[str, Any]:
-    given, preset = _object(body, "config"), _text(body, "preset")
-    return kinds.get(_text(body, "kind")).preset(preset, given) if preset else given
+    given, preset = object_of(body, "config"), text_of(body, "preset")
+    return kinds.get(text_of(body, "kind")).preset(preset, given) if preset else given
 
 
-def _text(body: dict[str, Any], key: str) -> str:
+def text_of(body: dict[str, Any], key: str) -> str:
     value = body.get(key, "")
     if not isinstance(value, str):
         raise InvalidRunConfig(f"{key} must be a text, got {value!r}")
     return value
 
 
-def _object(body: dict[str, Any], key: str) -> dict[str, Any]:
+def object_of(body: dict[str, Any], key: str) -> dict[str, Any]:
     value = body.get(key, {})
     if not isinstance(value, dict):
         raise InvalidRunConfig(f"{key} must be a JSON object, got {value!r}")
@@ -164,7 +164,7 @@ def _suite_prompts(named: object) -> Any:
 class RunView(Door):
     @extend_schema(summary="One run", responses=_OBJECT)
     def get(self, request: Request, run_id: int) -> Response:
-        user = _viewer(request)
+        user = viewer(request)
         run = _run(run_id)
         artifacts = [
             {"id": each.pk, "kind": each.kind, "sha256": each.sha256}
@@ -177,12 +177,12 @@ class RunView(Door):
 class CancelView(Door):
     @extend_schema(summary="Cancel a run", request=None, responses=_OBJECT)
     def post(self, request: Request, run_id: int) -> Response:
-        user = _engineer(request)
+        user = engineer(request)
         return Response(_card(cancel_run(_run(run_id), user), user))
 
 
 class RetryView(Door):
     @extend_schema(summary="Try a failed run again", request=None, responses=_OBJECT)
     def post(self, request: Request, run_id: int) -> Response:
-        user = _engineer(request)
+        user = engineer(request)
         return Response(_card(retry_run(_run(run_id), user), user))

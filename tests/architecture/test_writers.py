@@ -30,7 +30,7 @@ WRITERS = {
     "Artifact": {"pipelines.registering"},
     "BaseModel": {"pipelines.registry"},
     "WorkerHeartbeat": {"pipelines.worker"},
-    "LoopGroup": {"pipelines.loop"},
+    "LoopGroup": {"pipelines.loop", "pipelines.comparing"},
     "Suite": {"pipelines.suites"},
     "SuitePrompt": {"pipelines.suites"},
     "Vote": {"annotation.voting"},

@@ -1,0 +1,79 @@
+"""The form that starts a comparison: what all members share, and in what they differ."""
+
+from dataclasses import replace
+from typing import Any, Final
+
+from django.utils.text import slugify
+
+from formats.outcome import OutputKind
+from pipelines import kinds
+from pipelines.comparing import BACKBONE, JUDGES
+from pipelines.comparison_config import KIND
+from pipelines.forms import JSONObject, StartRunForm, choice_of
+from pipelines.models import Artifact, BaseModel, LoopGroup, Run
+from pipelines.run_pages import pretty
+from pipelines.starting import Source
+
+_LONGEST: Final = 30  # of a judge's name, which becomes part of the roles of evaluations
+
+
+class StartComparisonForm(StartRunForm):
+    """The inputs of an alignment, the judges of a test, and the config of the comparison."""
+
+    config = JSONObject(
+        help_text=(
+            "Members are variations of base, or whole configs, by name; a config may name a "
+            "preset. “test” has a section per step and may be left out."
+        )
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(_spec(), *args, **kwargs)
+        del self.fields["name"]  # It stands in the config.
+
+    def inputs(self) -> dict[str, Source]:
+        """Judges get the name of their run, because win rates are read by it."""
+        found: dict[str, Source] = {}
+        for role, row in super().inputs().items():
+            is_judge = role.startswith(f"{JUDGES}:")
+            found[f"{JUDGES}:{_name_of(row)}" if is_judge else role] = row
+        return found
+
+
+def _spec() -> kinds.KindSpec:
+    alignment = kinds.get(KIND)
+    judges = kinds.Role(JUDGES, (OutputKind.REWARD_MODEL,), required=False, many=True)
+    backbone = kinds.Role(BACKBONE, (OutputKind.BASE_MODEL,), BaseModel.Role.VLM, required=False)
+    return replace(alignment, roles=(*alignment.roles, judges, backbone))
+
+
+def _name_of(row: Source) -> str:
+    run = row.run if isinstance(row, Artifact) else row
+    assert isinstance(run, Run)
+    return f"{slugify(run.name)[:_LONGEST] or 'reward'}-{run.pk}"
+
+
+def first_comparison(like: LoopGroup | None = None) -> dict[str, Any]:
+    """That of another comparison, or two variations for a person to edit."""
+    if like is not None:
+        return dict(like.config)
+    return {
+        "name": "Comparison",
+        "base": kinds.get(KIND).check({}),
+        "variations": {"as it is": {}, "lower rate": {"lr": 1e-6}},
+        "test": {
+            "prompts": {"suite": "", "split": "test", "limit": 0},
+            "campaign": "",
+            "generation": {},
+            "evaluation": {},
+        },
+    }
+
+
+def initial_of_comparison(like: LoopGroup | None) -> dict[str, Any]:
+    """The first values of the form, inputs of the earlier comparison included."""
+    values: dict[str, Any] = {"config": pretty(first_comparison(like))}
+    member = None if like is None else like.runs.filter(kind=KIND).order_by("pk").first()
+    if member is not None:
+        values |= {row.role: choice_of(row) for row in member.inputs.filter(file="")}
+    return values

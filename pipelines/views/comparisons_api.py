@@ -1,0 +1,64 @@
+"""The REST doors of comparisons: start one, look at its table."""
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework import exceptions, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from pipelines.comparing import start_comparison
+from pipelines.comparison_config import KIND
+from pipelines.comparison_table import table_of
+from pipelines.models import GroupKind, LoopGroup
+from pipelines.views.api import Door, body_of, engineer, object_of, source, text_of, viewer
+
+_OBJECT = OpenApiTypes.OBJECT
+
+
+class ComparisonsView(Door):
+    @extend_schema(
+        summary="Start a comparison: several settings of an alignment on the same pairs",
+        description=(
+            '`{"config": {"name", "base", "variations", "configs", "test"}, "inputs": {role: '
+            '{"artifact"|"base_model"|"run": id}}, "nonce": name}`. Inputs are those of an '
+            "alignment run, `judges:NAME` and the judges' `backbone`."
+        ),
+        operation_id="comparisons_start",
+        request=_OBJECT,
+        responses=_OBJECT,
+    )
+    def post(self, request: Request) -> Response:
+        user = engineer(request)
+        body = body_of(request)
+        group = start_comparison(
+            object_of(body, "config"),
+            {role: source(role, named) for role, named in object_of(body, "inputs").items()},
+            user,
+            nonce=text_of(body, "nonce") or None,
+        )
+        return Response(_told(group), status=status.HTTP_201_CREATED)
+
+
+class ComparisonView(Door):
+    @extend_schema(
+        summary="The table of a comparison as it stands",
+        operation_id="comparisons_read",
+        responses=_OBJECT,
+    )
+    def get(self, request: Request, group_id: int) -> Response:
+        viewer(request)
+        group = LoopGroup.objects.filter(pk=group_id, kind=GroupKind.COMPARISON).first()
+        if group is None:
+            raise exceptions.NotFound("There is no such comparison.")
+        return Response(_told(group))
+
+
+def _told(group: LoopGroup) -> dict[str, object]:
+    runs = list(group.runs.order_by("pk"))
+    return {
+        "id": group.pk,
+        "name": group.name,
+        "runs": [{"id": run.pk, "kind": run.kind, "state": run.state} for run in runs],
+        "ended": all(run.has_ended for run in runs),
+        "table": table_of([run for run in runs if run.kind == KIND]).to_json(),
+    }
