@@ -234,6 +234,11 @@ class CogVideoXGenerator:
                 f"the generator {self.source!r} learned its places for clips of {own[0]} x "
                 f"{own[1]} alone, got {height} x {width}"
             )
+        if config.patch_size_t is not None and (height > own[0] or width > own[1]):
+            raise UnusableClipError(
+                f"the places of the generator {self.source!r} reach to {own[0]} x {own[1]}, got "
+                f"{height} x {width}"
+            )
 
 
 def _native_size(pipeline: Any) -> NativeSize:

@@ -51,10 +51,12 @@ class StochasticPath(DiffusionPath):
         self._clip: torch.Tensor | None = None
 
     def moved(self, x: torch.Tensor, prediction: torch.Tensor, step: int) -> torch.Tensor:
+        """Frames first, as the pipeline steps: the order in which noise is drawn."""
         timesteps = self._scheduler.timesteps
         before = timesteps[step - 1] if step else None
         moved, self._clip = self._scheduler.step(
-            prediction, self._clip, timesteps[step], before, x,
+            prediction.transpose(1, 2), self._clip, timesteps[step], before, x.transpose(1, 2),
             generator=self._chances, return_dict=False,
         )  # fmt: skip
-        return moved
+        found: torch.Tensor = moved.transpose(1, 2)
+        return found

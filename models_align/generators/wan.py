@@ -34,6 +34,8 @@ from models_align.processes import RectifiedFlow
 
 # The projections of self- and cross-attention (arXiv 2501.13918, Table 10).
 LORA_TARGETS: Final = ("to_q", "to_k", "to_v", "to_out.0")
+# Those that look at the CLIP embeddings; diffusers expects them in an adapter of 2.1's I2V.
+IMAGE_TARGETS: Final = ("add_k_proj", "add_v_proj")
 # The text length that Wan was trained with; a tokenizer may set a shorter one.
 MAX_TEXT_TOKENS: Final = 512
 # Wan (arXiv 2503.20314, section 4.2) draws t from a logit-normal distribution.
@@ -64,12 +66,15 @@ class WanGenerator:
             each.eval().requires_grad_(requires_grad=False)
         pipeline.text_encoder.eval().requires_grad_(requires_grad=False)
         self.needs_image = isinstance(pipeline, WanImageToVideoPipeline)
-        self.lora_targets: tuple[str, ...] = LORA_TARGETS
+        reads_clip = pipeline.transformer.config.image_dim is not None
+        self.lora_targets: tuple[str, ...] = LORA_TARGETS + (IMAGE_TARGETS if reads_clip else ())
         self.train_timesteps: int = pipeline.scheduler.config.num_train_timesteps
         self.native_timesteps = NATIVE_TIMESTEPS
         self.native_shift = _native_shift(pipeline.scheduler)
         self.native_size = _native_size(pipeline)
         self.text_tokens = min(pipeline.tokenizer.model_max_length, MAX_TEXT_TOKENS)
+        # diffusers tells text from CLIP embeddings by the text having exactly this length.
+        self._padded = MAX_TEXT_TOKENS if reads_clip else self.text_tokens
         self.boundary = float(pipeline.config.get("boundary_ratio") or 0.0)
         self.guides_together = False
         self._first_frame_stands = self.needs_image and bool(pipeline.config.expand_timesteps)
@@ -143,7 +148,7 @@ class WanGenerator:
     def encode_prompts(self, prompts: list[str]) -> torch.Tensor:
         """[B, L, D]; behind the end of a prompt stand zeros, as in Wan."""
         text, _ = self.pipeline.encode_prompt(
-            prompts, do_classifier_free_guidance=False, max_sequence_length=self.text_tokens
+            prompts, do_classifier_free_guidance=False, max_sequence_length=self._padded
         )
         return text.detach()
 

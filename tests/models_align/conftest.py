@@ -18,6 +18,7 @@ from formats.labels import Label
 from formats.records import PairRecord, PreferenceRecord, PromptRecord, VideoRef
 from formats.run_dir import Input, RunDir
 from formats.snapshot import write_snapshot
+from models_align.generators.tiny import build
 from models_align.generators.wan import WanGenerator, load_wan
 from models_align.video import write_clip
 
@@ -34,6 +35,21 @@ def tiny_wan_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # The last layer starts at zero; a generator that learned something has moved it.
     torch.nn.init.normal_(pipeline.transformer.proj_out.weight, std=0.1)
     pipeline.save_pretrained(str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_form(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a tiny random pipeline, by the name of its form."""
+    torch.set_num_threads(1)
+    made: dict[str, Path] = {}
+
+    def folder(form: str) -> Path:
+        if form not in made:
+            made[form] = tmp_path_factory.mktemp(form)
+            build(form).save_pretrained(str(made[form]))
+        return made[form]
+
     return folder
 
 
