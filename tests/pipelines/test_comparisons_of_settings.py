@@ -8,15 +8,17 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from annotation.models import Campaign
+from formats.records import PairRecord, VideoRef
 from pipelines.comparing import start_comparison
 from pipelines.comparison_config import ComparisonConfig, members_of, varied
 from pipelines.comparison_members import Rate, winner
 from pipelines.comparison_table import table_of
 from pipelines.errors import InvalidRunConfig
 from pipelines.loop import start_loop
-from pipelines.models import Artifact, GroupKind, LoopGroup, Run
-from tests.pipelines.loop_world import loop_config, make_campaign, play, play_all
+from pipelines.models import Artifact, BaseModel, GroupKind, LoopGroup, Run, Suite, SuitePrompt
+from pipelines.registry import path_of
+from pipelines.starting import start_run
+from tests.pipelines.loop_world import base_models, loop_config, make_campaign, play, play_all
 
 pytestmark = pytest.mark.django_db
 
@@ -27,6 +29,8 @@ TEST = {
     "split": {"train": 0.5, "validation": 0.1, "test": 0.4},
     "truth": {},
 }
+ALL = {"train": 0.0, "validation": 0.0, "test": 1.0}
+ON_SUITE = {"prompts": {"suite": "held out", "split": "test"}, "split": ALL, "truth": {}}
 TWO = {
     "name": "Two rates",
     "base": {"method": "flow_dpo", "steps": 40, "settings": {"beta": 100.0}},
@@ -51,6 +55,32 @@ def looped(mia: Any) -> LoopGroup:
     return group
 
 
+@pytest.fixture
+def given(db: None) -> dict[str, Any]:
+    """Pairs, a generator and a judge as rows, and a suite to test on; nothing was played."""
+    base_models()
+    clip = VideoRef("v", "v.mp4", "0" * 64, 8.0, 4)
+    pair = PairRecord("p", "s/1", "trained", "train", clip, clip, 1.0, 0.9, 0.1, "rewards")
+    rows = {"pairs": "pairing", "reward_model": "reward_model"}
+    found = {}
+    for kind, made_by in rows.items():
+        run = Run.objects.create(kind=made_by, config={}, config_sha="", state="succeeded")
+        found[kind] = Artifact.objects.create(
+            kind=kind, run=run, path=f"{run.pk}/{kind}.jsonl", meta={"dimensions": ["VQ", "MQ"]}
+        )
+    PairRecord.write(path_of(found["pairs"]), [pair])
+    for name, texts in {"held out": ("a circle", "two bars"), "known": ("trained",)}.items():
+        suite = Suite.objects.create(name=name)
+        for place, text in enumerate(texts):
+            SuitePrompt.objects.create(suite=suite, position=place, text=text)
+    generator = BaseModel.objects.get(name="tiny-wan")
+    return {
+        "pairs": found["pairs"],
+        "generator": generator,
+        "judges:reward": found["reward_model"],
+    }
+
+
 def inputs_of(group: LoopGroup) -> dict[str, Any]:
     loop = group.runs.get(kind="generation", name="Clips for pairs").inputs.get(role="generator")
     return {
@@ -60,11 +90,13 @@ def inputs_of(group: LoopGroup) -> dict[str, Any]:
     }
 
 
-def trained_on(group: LoopGroup) -> dict[str, Any]:
-    return {k: v for k, v in inputs_of(group).items() if not k.startswith("judges")}
+def unjudged(inputs: dict[str, Any]) -> dict[str, Any]:
+    return {role: row for role, row in inputs.items() if not role.startswith("judges")}
 
 
-def test_members_are_trained_tested_and_reported_as_one_group(looped: Any, mia: Any) -> None:
+def test_members_are_trained_tested_and_reported_as_one_group(
+    looped: Any, mia: Any, lee: Any
+) -> None:
     group = start_comparison({**TWO, "test": TEST}, inputs_of(looped), mia)
     assert group.kind == GroupKind.COMPARISON
     members = list(group.runs.filter(kind="alignment").order_by("pk"))
@@ -74,7 +106,18 @@ def test_members_are_trained_tested_and_reported_as_one_group(looped: Any, mia: 
     ]
     before = table_of(members)
     assert [each.rates for each in before.members] == [{}, {}]
+    client = _as(lee)
+    page = client.get(f"/comparisons/{group.pk}/").content.decode()
+    assert f'hx-get="/comparisons/{group.pk}/table"' in page
+    assert "0 <small>of 14 runs done" in page
     play_all(group)
+    fragment = client.get(f"/comparisons/{group.pk}/table").content.decode()
+    assert "hx-get" not in fragment
+    assert "14 <small>of 14 runs done" in fragment
+    page = client.get(f"/comparisons/{group.pk}/").content.decode()
+    assert "Same prompt, same seed" in page
+    assert "Open the report" in page
+    assert "Two rates" in client.get("/comparisons/").content.decode()
     report = group.runs.get(kind="report")
     assert {row.role for row in report.inputs.all()} == {
         "evaluation:as it is",
@@ -94,22 +137,20 @@ def test_members_are_trained_tested_and_reported_as_one_group(looped: Any, mia: 
     truth = [each.rates["truth"]["overall"] for each in table.members]
     assert truth[1].best == (truth[1].low > truth[0].high)
     assert not truth[0].best
-    told = table.to_json()
-    assert json.loads(json.dumps(told))["members"][1]["win_rates"]["truth"]["overall"]["rate"] == (
-        truth[1].rate
-    )
+    told = client.get(f"/comparisons/{group.pk}/table.json").json()
+    assert told["members"][1]["win_rates"]["truth"]["overall"]["rate"] == truth[1].rate
 
 
-def test_without_a_test_members_are_trained_alone(looped: Any, mia: Any) -> None:
-    group = start_comparison(TWO, trained_on(looped), mia)
+def test_without_a_test_members_are_trained_alone(given: Any, mia: Any) -> None:
+    group = start_comparison(TWO, unjudged(given), mia)
     assert list(group.runs.values_list("kind", flat=True)) == ["alignment", "alignment"]
 
 
-def test_the_same_nonce_gives_the_same_comparison_which_is_no_loop(looped: Any, mia: Any) -> None:
-    group = start_comparison(TWO, trained_on(looped), mia, nonce="n")
-    assert start_comparison(TWO, trained_on(looped), mia, nonce="n") == group
+def test_the_same_nonce_gives_the_same_comparison_which_is_no_loop(given: Any, mia: Any) -> None:
+    group = start_comparison(TWO, unjudged(given), mia, nonce="n")
+    assert start_comparison(TWO, unjudged(given), mia, nonce="n") == group
     assert LoopGroup.objects.filter(kind=GroupKind.COMPARISON).count() == 1
-    assert _as(mia).get("/loop/").context["group"] == looped
+    assert _as(mia).get("/loop/").context["group"] is None
     assert _as(mia).get(f"/loop/{group.pk}/")["Location"] == f"/comparisons/{group.pk}/"
 
 
@@ -122,35 +163,36 @@ REFUSED: list[tuple[Any, str]] = [
     ({"variations": [1, 2]}, "variations must be an object from name to settings"),
     ({"configs": {"x": {"preset": "none such"}}}, "x: a alignment run has no preset"),
     ({"test": {"truth": {}, "campaign": "nobody"}}, "there is no campaign 'nobody'"),
-    ({"test": {"campaign": NAME}}, "test: nobody judges; give judges:NAME"),
-    ({"test": {**TEST, "prompts": {"split": "train"}}}, "prompts are trained on, such as"),
-    ({"test": {**TEST, "prompts": {"suite": "none"}}}, "there is no suite 'none'"),
-    ({"test": {**TEST, "generation": {"stepz": 1}}}, "unknown key 'stepz'"),
+    ({"test": {"campaign": "nobody"}}, "test: nobody judges; give judges:NAME"),
+    (
+        {"test": {**ON_SUITE, "prompts": {"suite": "known", "split": "test"}}},
+        "1 of 1 prompts are trained on, such as 'trained'",
+    ),
+    ({"test": {**ON_SUITE, "prompts": {"suite": "none"}}}, "there is no suite 'none'"),
+    ({"test": {**ON_SUITE, "generation": {"stepz": 1}}}, "unknown key 'stepz'"),
 ]
 
 
-def test_what_cannot_be_compared_is_named_and_writes_nothing(looped: Any, mia: Any) -> None:
+def test_what_cannot_be_compared_is_named_and_writes_nothing(given: Any, mia: Any) -> None:
     before = Run.objects.count()
     for changes, sentence in REFUSED:
         with pytest.raises(InvalidRunConfig, match=sentence):
-            start_comparison({**TWO, **changes}, trained_on(looped), mia)
+            start_comparison({**TWO, **changes}, unjudged(given), mia)
     assert Run.objects.count() == before
     assert not LoopGroup.objects.filter(kind=GroupKind.COMPARISON).exists()
 
 
-def test_inputs_that_cannot_be_are_named(looped: Any, mia: Any) -> None:
-    given = inputs_of(looped)
+def test_inputs_that_cannot_be_are_named(given: Any, mia: Any) -> None:
     judge = given["judges:reward"]
-    judge.meta = {"dimensions": ["VQ", "MQ", "TA"]}
-    test = {**TEST, "evaluation": {"weights": {"XQ": 1.0}}}
+    test = {**ON_SUITE, "evaluation": {"weights": {"XQ": 1.0}}}
     for config, inputs, sentence in (
         (TWO, {**given, "snapshot": judge}, "a comparison has no input 'snapshot'; there are: pa"),
         (TWO, given, "judges are given but no test"),
-        (TWO, {**trained_on(looped), "backbone": judge}, "the backbone is that of the judges"),
+        (TWO, {**unjudged(given), "backbone": judge}, "the backbone is that of the judges"),
         (
             {**TWO, "test": test},
             given,
-            "the judge reward does not know the dimension 'XQ'; it knows VQ, MQ, TA",
+            "the judge reward does not know the dimension 'XQ'; it knows VQ, MQ",
         ),
         (TWO, {"pairs": given["pairs"]}, "needs an input 'generator'"),
     ):
@@ -181,22 +223,23 @@ def test_best_is_who_stands_wholly_above_all_others() -> None:
     assert winner({1: rate(0.7, 0.75), 2: rate(0.4, 0.9)}) is None
 
 
-def test_runs_of_other_inputs_are_not_put_side_by_side(looped: Any, mia: Any) -> None:
+def test_runs_of_other_inputs_are_not_put_side_by_side(given: Any, mia: Any) -> None:
     client = _as(mia)
-    group = start_comparison(TWO, trained_on(looped), mia)
+    group = start_comparison(TWO, unjudged(given), mia)
     first, second = group.runs.order_by("pk")
     page = client.get(f"/comparisons/runs?run={first.pk}&run={second.pk}").content.decode()
     assert "Settings side by side" in page
     assert "settings.beta" in page
-    other = looped.runs.filter(kind="alignment").first()  # its generator is that of the group
+    other = start_run("alignment", {}, unjudged(given), user=mia)
     assert "Settings side by side" in _side_by_side(client, first, other)
     assert "choose two alignment runs at least" in _side_by_side(client, first)
-    pairs = other.inputs.get(role="pairs")
-    pairs.artifact, pairs.producer = None, looped.runs.get(kind="report")
-    pairs.save()
-    assert "what differs between them is not the settings alone" in _side_by_side(
-        client, first, other
-    )
+    other_pairs = {**unjudged(given), "pairs": start_run("pairing", {}, user=mia)}
+    other = start_run("alignment", {}, other_pairs, user=mia)
+    told = "what differs between them is not the settings alone"
+    assert told in _side_by_side(client, first, other)
+    body = {"action": "compare_runs", "_selected_action": [first.pk, second.pk]}
+    answer = client.post("/admin/pipelines/run/", body)
+    assert answer["Location"] == f"/comparisons/runs?run={first.pk}&run={second.pk}"
 
 
 def _side_by_side(client: Client, *runs: Run) -> str:
@@ -204,25 +247,8 @@ def _side_by_side(client: Client, *runs: Run) -> str:
     return client.get(f"/comparisons/runs?{query}").content.decode()
 
 
-def test_the_page_is_live_until_all_runs_have_ended(looped: Any, mia: Any, lee: Any) -> None:
-    group = start_comparison({**TWO, "test": TEST}, inputs_of(looped), mia)
-    page = _as(lee).get(f"/comparisons/{group.pk}/").content.decode()
-    assert f'hx-get="/comparisons/{group.pk}/table"' in page
-    assert "0 <small>of 14 runs done" in page
-    play_all(group)
-    fragment = _as(lee).get(f"/comparisons/{group.pk}/table").content.decode()
-    assert "hx-get" not in fragment
-    assert "14 <small>of 14 runs done" in fragment
-    page = _as(lee).get(f"/comparisons/{group.pk}/").content.decode()
-    assert "Same prompt, same seed" in page
-    assert "Open the report" in page
-    table = _as(lee).get(f"/comparisons/{group.pk}/table.json").json()
-    assert [each["name"] for each in table["members"]] == ["as it is", "Flow-DPO slow"]
-    assert "Two rates" in _as(lee).get("/comparisons/").content.decode()
-
-
-def test_annotators_and_leads_start_nothing(looped: Any, alice: Any, lee: Any, mia: Any) -> None:
-    group = start_comparison(TWO, trained_on(looped), mia)
+def test_annotators_and_leads_start_nothing(given: Any, alice: Any, lee: Any, mia: Any) -> None:
+    group = start_comparison(TWO, unjudged(given), mia)
     for path in ("", f"{group.pk}/", f"{group.pk}/table", f"{group.pk}/table.json", "runs"):
         assert _as(alice).get(f"/comparisons/{path}").status_code == 403
     body = {"config": TWO, "inputs": {}}
@@ -233,12 +259,11 @@ def test_annotators_and_leads_start_nothing(looped: Any, alice: Any, lee: Any, m
 
 
 def test_the_form_the_api_and_the_command_start_the_same(
-    looped: Any, mia: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    given: Any, mia: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = inputs_of(looped)
     pairs, generator, judge = given["pairs"], given["generator"], given["judges:reward"]
     client = _as(mia)
-    config = {**TWO, "test": TEST}
+    config = {**TWO, "test": ON_SUITE}
     add = "/admin/pipelines/loopgroup/add/?kind=comparison"
     assert "lower rate" in client.get(add).content.decode()
     form = {
@@ -287,11 +312,3 @@ def test_the_form_the_api_and_the_command_start_the_same(
     assert shas[0] == shas[1] == shas[2]
     with pytest.raises(CommandError, match="there is no user 'nobody'"):
         call_command("start_comparison", config=file, input=inputs, user="nobody")
-
-
-def test_the_admin_puts_selected_runs_side_by_side(looped: Any, mia: Any) -> None:
-    runs = list(looped.runs.filter(kind="alignment").order_by("pk"))
-    body = {"action": "compare_runs", "_selected_action": [run.pk for run in runs]}
-    answer = _as(mia).post("/admin/pipelines/run/", body)
-    assert answer["Location"] == f"/comparisons/runs?run={runs[0].pk}&run={runs[1].pk}"
-    assert Campaign.objects.count() == 1
