@@ -3,7 +3,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command 
 VENV := .venv/bin
 export PYTHONDONTWRITEBYTECODE ?= 1
 
-.PHONY: help set-up set-up-test run test test-fast lint format types faults bench bench-annotation bench-careless bench-playback bench-truth bench-ingest bench-reward bench-reward-speed demo-report messages screenshot migrate clean distclean
+.PHONY: help set-up set-up-test run run-anime test test-fast lint format types faults bench bench-annotation bench-careless bench-playback bench-truth bench-ingest bench-reward bench-reward-speed demo-report messages screenshot migrate clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -15,6 +15,9 @@ set-up-test:
 
 run: set-up ## the site with its demo campaign, a worker, and the whole loop; Ctrl-C stops it
 	@exec $(VENV)/python manage.py demo
+
+run-anime: set-up ## the same with the loop of the anime world: image-to-video, six dimensions, GAPO
+	@exec $(VENV)/python manage.py demo --world anime
 
 test: set-up-test ## all tests, on SQLite and on a PostgreSQL that the command starts
 	@$(VENV)/python -m tools.run_tests

@@ -16,6 +16,7 @@ from pipelines import (
     benchmarking,
     chunking,
     conversions,
+    demo_runs,
     evaluation,
     generations,
     ingesting,
@@ -339,6 +340,15 @@ register(
 )
 
 # The steps that need the database: children of manage.py.
+
+register(
+    KindSpec(
+        demo_runs.KIND,
+        "Fill a world of the demo and start its loop",
+        demo_runs.check,
+        perform=demo_runs.perform,
+    )
+)
 
 register(
     KindSpec(

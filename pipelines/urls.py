@@ -1,4 +1,4 @@
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, include, path
 
 from pipelines.views import (
     api,
@@ -22,6 +22,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("runs/<int:run_id>/retry", runs.retry, name="retry"),
     path("loop/", loops.newest_loop, name="loop"),
     path("loop/<int:group_id>/", loops.loop_page, name="loop-group"),
+    path("loop/anime", loops.start_anime, name="start-anime"),
     path("comparisons/", comparisons.comparison_list, name="comparisons"),
     path("comparisons/runs", comparisons.side_by_side, name="side-by-side"),
     path("comparisons/<int:group_id>/", comparisons.comparison, name="comparison"),
@@ -35,6 +36,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         comparisons.comparison_json,
         name="comparison-json",
     ),
+    path("", include("pipelines.urls_pairs")),
     path("reports/<int:artifact_id>/", reports.report, name="report"),
     path("reports/<int:artifact_id>/report.json", reports.report_json, name="report-json"),
     path("artifacts/<int:artifact_id>/", artifacts.artifact_page, name="artifact"),

@@ -1,15 +1,17 @@
 """The whole loop of one campaign on one page."""
 
+from django.conf import settings
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_POST
 
 from annotation.permissions import is_ml_engineer
 from formats.outcome import OutputKind
+from pipelines import demo_runs
 from pipelines.loop_page import steps_of
 from pipelines.models import Artifact, GroupKind, LoopGroup, RunState
-from pipelines.views.access import for_viewers, person
+from pipelines.views.access import for_engineers, for_viewers, person
 
 _SHOWN = 8
 
@@ -27,6 +29,16 @@ def loop_page(request: HttpRequest, group_id: int) -> HttpResponse:
     if group.kind == GroupKind.COMPARISON:
         return redirect("pipelines:comparison", group.pk)
     return _page(request, group)
+
+
+@require_POST
+@for_engineers
+def start_anime(request: HttpRequest) -> HttpResponse:
+    """Fill the anime world and start its loop; pressed again, it leads to what was started."""
+    if not settings.TIEBREAK_DEMO:
+        raise Http404
+    run = demo_runs.start(person(request), request.build_absolute_uri("/").rstrip("/"))
+    return redirect("pipelines:run", run.pk)
 
 
 def _loops() -> QuerySet[LoopGroup]:
@@ -47,5 +59,6 @@ def _page(request: HttpRequest, group: LoopGroup | None) -> HttpResponse:
         if group is not None
         else None,
         "may_start": is_ml_engineer(user),
+        "offers_anime": settings.TIEBREAK_DEMO and is_ml_engineer(user),
     }
     return render(request, "pipelines/loop.html", context)

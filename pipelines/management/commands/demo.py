@@ -13,6 +13,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from pipelines import demo_site
+from pipelines.demo_presets import FIRST, WORLDS
 from pipelines.models import LoopGroup
 from pipelines.processes import Children
 
@@ -27,6 +28,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--port", type=int, default=8000)
         parser.add_argument("--preset", default="demo", help="demo or micro")
+        parser.add_argument(
+            "--world", default=FIRST, choices=WORLDS, help="whose loop runs at once"
+        )
         parser.add_argument("--slots", type=int, default=2, help="runs at the same time")
         parser.add_argument("--seed", type=int, default=0, help="another world, other votes")
         parser.add_argument(
@@ -37,7 +41,7 @@ class Command(BaseCommand):
         if settings.PRODUCTION:
             raise CommandError("the demo has public passwords and does not start in production")
         _stop_on_signals()
-        preset = demo_site.preset(options["preset"], options["seed"])
+        preset = demo_site.preset(options["preset"], options["seed"], world=options["world"])
         self._prepare()
         port = _free_port_from(options["port"])
         site = f"http://127.0.0.1:{port}"
