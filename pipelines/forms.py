@@ -9,6 +9,7 @@ from django import forms
 
 from annotation.media import store_upload
 from annotation.models import Campaign
+from formats.outcome import OutputKind
 from formats.records import PromptRecord
 from pipelines import kinds
 from pipelines.errors import InvalidRunConfig
@@ -65,6 +66,11 @@ class StartRunForm(forms.Form):
                 self._add_prompts(role)
             else:
                 self._add_role(role)
+
+    @property
+    def pair_fields(self) -> list[str]:
+        """The fields in which pairs are chosen: people should look at them first."""
+        return [role.name for role in self.spec.roles if OutputKind.PAIRS in role.artifacts]
 
     def _add_role(self, role: kinds.Role) -> None:
         choices = list(_choices(role))

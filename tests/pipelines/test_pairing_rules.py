@@ -184,7 +184,7 @@ def test_a_quantile_map_rises_beyond_what_it_was_fitted_on() -> None:
     places = [-50.0, -2.0, -1.0, 0.0, 3.0, 4.0, 5.0, 30.0]
     values = [to_unit(each) for each in places]
     assert values == sorted(set(values))
-    assert 0 <= values[0]
+    assert values[0] >= 0
     assert values[-1] <= 1
     # 1 - (1 - 7/8) exp(-1) one deviation beyond the last knot, that of 0, 1, 2, 3 being sqrt(1.25).
     assert to_unit(3 + math.sqrt(1.25)) == pytest.approx(1 - 0.125 * math.exp(-1))
@@ -214,10 +214,8 @@ def test_a_map_that_would_leave_zero_to_one_is_refused(knots: Any, sentence: str
 
 
 def _material(**given: Any) -> Material:
-    nothing: dict[str, Any] = dict.fromkeys(
-        ("judged", "clips", "scores", "validation_clips", "validation_scores"), []
-    )
-    return Material(**{**nothing, "reward_map": None, **given})
+    lists = ("judged", "clips", "scores", "validation_clips", "validation_scores")
+    return Material(**{**{name: [] for name in lists}, "reward_map": None, **given})
 
 
 def test_the_map_is_fitted_on_clips_of_validation_prompts_where_there_are_some() -> None:
