@@ -11,7 +11,7 @@ made on this family. Forms, told apart by the configs of a pipeline:
 """
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -29,6 +29,7 @@ from models_align.errors import GeneratorNotFoundError, UnusableClipError
 from models_align.generators.base import NativeSize
 from models_align.generators.conditions import Condition
 from models_align.generators.identity import encoders_fingerprint
+from models_align.generators.one_network import OneNetwork
 from models_align.generators.paths import DiffusionPath, StochasticPath
 from models_align.generators.pixels import frames_of, pixels_of
 from models_align.generators.refusals import refuse_other_latents
@@ -40,7 +41,7 @@ LORA_TARGETS: Final = ("to_q", "to_k", "to_v", "to_out.0")
 OFS: Final = 2.0
 
 
-class CogVideoXGenerator:
+class CogVideoXGenerator(OneNetwork):
     """A `Generator` (see base.py) around a CogVideoX pipeline of diffusers."""
 
     def __init__(self, pipeline: Any, source: str):
@@ -48,9 +49,8 @@ class CogVideoXGenerator:
         self.source = source
         self.pipeline = pipeline
         self.process = VPrediction(pipeline.scheduler.alphas_cumprod)
-        self.vae = pipeline.vae.eval().requires_grad_(requires_grad=False)
-        pipeline.transformer.eval().requires_grad_(requires_grad=False)
-        pipeline.text_encoder.eval().requires_grad_(requires_grad=False)
+        self.vae = pipeline.vae
+        self._freeze()
         self.needs_image = isinstance(pipeline, CogVideoXImageToVideoPipeline)
         self.lora_targets: tuple[str, ...] = LORA_TARGETS
         # Uniform over the training timesteps (arXiv 2408.06072, section 3.2).
@@ -60,24 +60,7 @@ class CogVideoXGenerator:
         self.latent_channels: int = self.vae.config.latent_channels
         # The network adds places behind a text of exactly this length.
         self.text_tokens: int = pipeline.transformer.config.max_text_seq_length
-        self.boundary = 0.0
-        self.guides_together = True
-        if torch.cuda.is_available():
-            pipeline.to("cuda")
         self._places = lru_cache(maxsize=8)(self._rotary_places)
-
-    @property
-    def transformer(self) -> Any:
-        return self.pipeline.transformer
-
-    @property
-    def networks(self) -> Mapping[str, torch.nn.Module]:
-        return {"transformer": self.pipeline.transformer}
-
-    @property
-    def device(self) -> torch.device:
-        device: torch.device = self.transformer.device
-        return device
 
     def latent_shape(self, num_frames: int, height: int, width: int) -> tuple[int, int, int, int]:
         """[C, t, h, w], with the copies of the first frame that 1.5 needs in front."""
@@ -129,10 +112,6 @@ class CogVideoXGenerator:
         found: torch.Tensor = text.detach()
         return found
 
-    def text_length(self, prompt: str) -> int:
-        words = self.pipeline.tokenizer(prompt, truncation=False, verbose=False)
-        return len(words.input_ids)
-
     def velocity(
         self,
         latents: torch.Tensor,
@@ -162,20 +141,11 @@ class CogVideoXGenerator:
         found: torch.Tensor = prediction.float().transpose(1, 2)
         return found
 
-    def trunk(self, blocks: int) -> torch.nn.Module:  # noqa: ARG002
-        raise BadConfigError(
-            f"the generator {self.source!r} is of the CogVideoX family; a latent reward model is "
-            "built on text-to-video generators of the Wan family alone"
-        )
-
     @torch.no_grad()
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Scaled latents -> uint8 frames [B, T, H, W, 3] on the CPU."""
         raw = 1 / self.vae.config.scaling_factor * latents[:, :, self._copies :]
         return frames_of(self.vae.decode(raw.to(self.vae.dtype)).sample)
-
-    def finished(self, latents: torch.Tensor, condition: Condition | None) -> torch.Tensor:  # noqa: ARG002
-        return latents
 
     def scheduler(self, shift: float = 0.0) -> Any:
         """A fresh copy of the pipeline's scheduler; its noise is what the network learned."""

@@ -10,10 +10,11 @@ class FlowPath:
     """A flow-matching scheduler (Euler, UniPC): `times` are what the network is told.
 
     UniPC rounds its timesteps to whole numbers; the network sees them as the pipeline shows them.
+    `timing` is what the scheduler is told: `num_inference_steps`, or `sigmas` of a family's own.
     """
 
-    def __init__(self, scheduler: Any, steps: int, device: torch.device):
-        scheduler.set_timesteps(steps, device=device)
+    def __init__(self, scheduler: Any, device: torch.device, **timing: Any):
+        scheduler.set_timesteps(device=device, **timing)
         self._scheduler = scheduler
         self.times = scheduler.timesteps.double() / scheduler.config.num_train_timesteps
 

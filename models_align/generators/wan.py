@@ -209,7 +209,7 @@ class WanGenerator:
 
     def path(self, steps: int, shift: float, chances: Sequence[torch.Generator]) -> FlowPath:  # noqa: ARG002
         """Its samplers add no noise."""
-        return FlowPath(self.scheduler(shift), steps, self.device)
+        return FlowPath(self.scheduler(shift), self.device, num_inference_steps=steps)
 
     def fingerprint(self) -> str:
         """Of the source and of what encodes clips, images and prompts."""
