@@ -1,0 +1,35 @@
+"""Clips that we write: equal frames give equal bytes, because ids are made of them."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from models_align.video import write_clip
+
+pytestmark = pytest.mark.one_engine
+
+
+def test_a_clip_has_no_frame_that_waits_for_a_later_one(tmp_path: Path) -> None:
+    """B-frames are what makes x264 read memory that nobody wrote, in pictures this small."""
+    frames = np.random.default_rng(0).integers(0, 256, (9, 64, 64, 3), dtype=np.uint8)
+    write_clip(tmp_path / "clip.mp4", frames, fps=8)
+    with av.open(str(tmp_path / "clip.mp4")) as container:
+        shown = [packet.pts for packet in container.demux(video=0) if packet.pts is not None]
+        container.seek(0)
+        kinds = {frame.pict_type.name for frame in container.decode(video=0)}
+    assert shown == sorted(shown)
+    assert len(shown) == 9
+    assert kinds <= {"I", "P"}
+
+
+def test_equal_frames_give_equal_bytes(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    for number in range(8):
+        frames = rng.normal(127, 40 + number, (9, 64, 64, 3)).clip(0, 255).astype(np.uint8)
+        written = set()
+        for name in ("one", "other"):
+            write_clip(tmp_path / f"{name}.mp4", frames, fps=8)
+            written.add((tmp_path / f"{name}.mp4").read_bytes())
+        assert len(written) == 1
