@@ -101,3 +101,13 @@ def _body(path: Path, _sha256: str) -> Mapping[str, Any]:
         return read_json(path, EVALUATION)
     except FormatError:
         return {}
+
+
+def dimensions_in_order(judged: Iterable[Judged]) -> list[str]:
+    """As the scores name them: a JSON object has no order that could be relied on."""
+    runs = [each.run.pk for each in judged]
+    rows = RunInput.objects.filter(run__in=runs, role__startswith="candidate_scores:")
+    for row in rows.select_related("artifact").order_by("role"):
+        if row.artifact is not None and row.artifact.meta.get("dimensions"):
+            return list(row.artifact.meta["dimensions"])
+    return []

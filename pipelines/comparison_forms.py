@@ -1,5 +1,6 @@
 """The form that starts a comparison: what all members share, and in what they differ."""
 
+import json
 from dataclasses import replace
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ from pipelines.comparing import BACKBONE, JUDGES
 from pipelines.comparison_config import KIND
 from pipelines.forms import JSONObject, StartRunForm, choice_of
 from pipelines.models import Artifact, BaseModel, LoopGroup, Run
-from pipelines.run_pages import pretty
+from pipelines.splitting import TEST
 from pipelines.starting import Source
 
 _LONGEST: Final = 30  # of a judge's name, which becomes part of the roles of evaluations
@@ -57,14 +58,17 @@ def first_comparison(like: LoopGroup | None = None) -> dict[str, Any]:
     """That of another comparison, or two variations for a person to edit."""
     if like is not None:
         return dict(like.config)
+    defaults = kinds.get(KIND).check({})
     return {
         "name": "Comparison",
-        "base": kinds.get(KIND).check({}),
-        "variations": {"as it is": {}, "lower rate": {"lr": 1e-6}},
+        "base": {key: defaults[key] for key in ("method", "settings", "lr", "steps")},
+        "variations": {"as it is": {}, "lower rate": {"lr": defaults["lr"] / 5}},
         "test": {
-            "prompts": {"suite": "", "split": "test", "limit": 0},
             "campaign": "",
+            "prompts": {"suite": "", "split": TEST, "limit": 0},
             "generation": {},
+            "scoring": {},
+            "truth": None,
             "evaluation": {},
         },
     }
@@ -72,7 +76,8 @@ def first_comparison(like: LoopGroup | None = None) -> dict[str, Any]:
 
 def initial_of_comparison(like: LoopGroup | None) -> dict[str, Any]:
     """The first values of the form, inputs of the earlier comparison included."""
-    values: dict[str, Any] = {"config": pretty(first_comparison(like))}
+    config = json.dumps(first_comparison(like), indent=2, ensure_ascii=False)
+    values: dict[str, Any] = {"config": config}
     member = None if like is None else like.runs.filter(kind=KIND).order_by("pk").first()
     if member is not None:
         values |= {row.role: choice_of(row) for row in member.inputs.filter(file="")}

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
+from pipelines.changes import Change
 from pipelines.models import Run, RunState
 
 
@@ -26,30 +27,22 @@ class Rate:
         return self.high < 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Motion:
-    """How much the candidate's clips move against the base's, with an interval of the change."""
-
-    base: float
-    candidate: float
-    change: float
-    low: float
-    high: float
-
-
 Rates = Mapping[str, Mapping[str, Rate]]  # judge -> dimension -> rate
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One setting: its run, what is its own, what training and judges say."""
+    """One setting: its run, what is its own, what training and judges say.
+
+    `motion`: the amount of motion of its clips against the base's (`models_align.motion`).
+    """
 
     run: Run
     name: str
     differs: Mapping[str, str]
     training: Mapping[str, float]
     rates: Rates = field(default_factory=dict)
-    motion: Motion | None = None
+    motion: Change | None = None
     alarms: Sequence[str] = ()
     took: timedelta | None = None
     evaluation: Run | None = None

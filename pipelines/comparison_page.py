@@ -7,7 +7,8 @@ from typing import Final
 from django.contrib.auth.models import User
 from django.urls import reverse
 
-from pipelines.comparison_members import Member, Motion, Rate, Table
+from pipelines.changes import Change
+from pipelines.comparison_members import Member, Rate, Table
 from pipelines.evaluation import OVERALL
 from pipelines.run_cards import RunCard, cards, duration
 from pipelines.run_pages import cell
@@ -109,12 +110,13 @@ def _row(member: Member, card: RunCard, judges: Sequence[str]) -> Row:
     )
 
 
-def _motion_note(motion: Motion | None) -> str:
+def _motion_note(motion: Change | None) -> str:
     if motion is None:
         return ""
-    return (
-        f"{motion.candidate:.3f}, base {motion.base:.3f}; {motion.low:+.3f} to {motion.high:+.3f}"
-    )
+    amounts = f"{motion.candidate:.3f}, base {motion.base:.3f}"
+    if motion.low is None or motion.high is None:
+        return amounts
+    return f"{amounts}; {motion.low:+.3f} to {motion.high:+.3f}"
 
 
 def _rate(rate: Rate | None) -> RateCell | None:

@@ -4,14 +4,24 @@ A win rate is marked best where its 95 % interval lies wholly above that of ever
 Loss is shown and never marked: between methods it means different things.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import Any, Final
 
-from pipelines.comparison_figures import Judged, judged_alike, training_figures
-from pipelines.comparison_members import Member, Motion, Rate, Table, with_winners
+from pipelines.changes import Change
+from pipelines.comparison_figures import (
+    Judged,
+    dimensions_in_order,
+    judged_alike,
+    training_figures,
+)
+from pipelines.comparison_members import Member, Rate, Table, with_winners
 from pipelines.comparison_settings import differences, refuse_different_inputs
 from pipelines.evaluation import OVERALL
 from pipelines.models import Run
+from pipelines.reporting import TRUTH
+
+MOTION: Final = "motion"  # as sampling calls what it measures
 
 
 def table_of(runs: Sequence[Run]) -> Table:
@@ -24,8 +34,9 @@ def table_of(runs: Sequence[Run]) -> Table:
         _member(run, differing[run.pk], training.get(run.pk, {}), judged.get(run.pk))
         for run in runs
     ]
-    judges = _judges(members)
-    return Table(with_winners(members, judges), judges, _training_rewards(judged.values()), note)
+    trained_on = _training_rewards(judged.values())
+    judges = _judges(members, trained_on, dimensions_in_order(judged.values()))
+    return Table(with_winners(members, judges), judges, trained_on, note)
 
 
 def _member(
@@ -38,7 +49,7 @@ def _member(
         differs=differs,
         training=training,
         rates={each["judge"]: _rates(each["dimensions"]) for each in body.get("judges", ())},
-        motion=_motion(body.get("motion")),
+        motion=Change(**moved) if (moved := body.get("measures", {}).get(MOTION)) else None,
         alarms=tuple(run.summary.get("alarms", ())),
         took=run.finished_at - run.started_at if run.finished_at and run.started_at else None,
         evaluation=None if judged is None else judged.run,
@@ -49,20 +60,19 @@ def _rates(dimensions: Mapping[str, Mapping[str, Any]]) -> dict[str, Rate]:
     return {key: Rate(row["rate"], row["low"], row["high"]) for key, row in dimensions.items()}
 
 
-def _motion(said: Mapping[str, Any] | None) -> Motion | None:
-    if not said:
-        return None
-    return Motion(*(said[key] for key in ("base", "candidate", "change", "low", "high")))
-
-
-def _judges(members: Iterable[Member]) -> dict[str, list[str]]:
-    """Every judge with its dimensions, overall first: it answers the question."""
-    found: dict[str, list[str]] = {}
+def _judges(
+    members: Iterable[Member], trained_on: Set[str], order: Sequence[str]
+) -> dict[str, list[str]]:
+    """The judge furthest from training first; of its dimensions overall, which is the answer."""
+    found: dict[str, set[str]] = defaultdict(set)
     for member in members:
         for judge, rates in member.rates.items():
-            keys = found.setdefault(judge, [])
-            keys += [key for key in rates if key not in keys]
-    return {judge: sorted(keys, key=lambda key: key != OVERALL) for judge, keys in found.items()}
+            found[judge] |= set(rates)
+    places = {key: place for place, key in enumerate([OVERALL, *order])}
+    return {
+        judge: sorted(found[judge], key=lambda key: (places.get(key, len(places)), key))
+        for judge in sorted(found, key=lambda name: (name != TRUTH, name in trained_on, name))
+    }
 
 
 def _training_rewards(judged: Iterable[Judged]) -> frozenset[str]:

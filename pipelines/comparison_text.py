@@ -21,9 +21,7 @@ def _lines(member: Member) -> list[str]:
     for judge, rates in member.rates.items():
         lines += _rates(judge, rates)
     if member.motion is not None:
-        motion = member.motion
-        interval = f"{motion.low:+.3f} – {motion.high:+.3f}"
-        lines.append(f"  motion       {motion.change:+.3f}  {interval}")
+        lines.append(f"  motion       {member.motion.change:+.3f}")
     return [*lines, ""]
 
 

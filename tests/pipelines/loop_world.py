@@ -221,7 +221,10 @@ def _generation(run: Any, folder: RunDir) -> Outcome:
             video = VideoRef(
                 str(shade), name, sha256_of(clip), 8.0, 4, run.config["generator"], seed
             )
-            records.append(GenerationRecord(prompt.id, prompt.text, prompt.split, video))
+            measures = {"motion": shade / 2**32}
+            records.append(
+                GenerationRecord(prompt.id, prompt.text, prompt.split, video, measures=measures)
+            )
     sha = GenerationRecord.write(target / "generations.jsonl", records)
     folder.log_metrics(len(records), len(records), stage="sampling")
     output = Output(OutputKind.GENERATIONS, "outputs/generations/generations.jsonl", sha)

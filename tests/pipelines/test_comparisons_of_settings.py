@@ -129,7 +129,8 @@ def test_members_are_trained_tested_and_reported_as_one_group(
     assert table.members[0].differs == {"settings.beta": "100", "lr": "5e-06"}
     assert table.members[1].differs == {"settings.beta": "50", "lr": "1e-06"}
     assert table.members[0].training["loss"] == pytest.approx(0.6931472 * 0.97**37.5, rel=0.01)
-    assert list(table.judges) == ["reward", "truth"]
+    # The judge that is furthest from training first.
+    assert list(table.judges) == ["truth", "reward"]
     assert table.judges["truth"] == ["overall", "MQ", "TA", "VQ"]
     # Pairs were made with that reward model's scores.
     assert table.training_rewards == {"reward"}
@@ -138,6 +139,8 @@ def test_members_are_trained_tested_and_reported_as_one_group(
     assert truth[1].best == (truth[1].low > truth[0].high)
     assert not truth[0].best
     told = client.get(f"/comparisons/{group.pk}/table.json").json()
+    motion = told["members"][0]["motion"]
+    assert motion["change"] == pytest.approx(motion["candidate"] - motion["base"])
     assert told["members"][1]["win_rates"]["truth"]["overall"]["rate"] == truth[1].rate
 
 
