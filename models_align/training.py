@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import torch
 
@@ -17,9 +16,7 @@ from models_align.generators.families import load_generator
 from models_align.latents import TensorCache
 from models_align.reference import ReferenceTable
 from models_align.trainer import Trainer
-
-# Likelihood displacement: the winner gets worse too, only the loser faster.
-ALARM_AFTER_LOGS = 20
+from models_align.watching.watch import Watch
 
 
 def train(run: Supervised) -> Outcome:
@@ -31,8 +28,9 @@ def train(run: Supervised) -> Outcome:
     with joined(config.processes) as world:
         run.agree = world.most
         trainer = prepared(run, config, world)
-        values = trained(trainer)
-        return leave(trainer, values, time.monotonic() - started)
+        watch = Watch.of(run, trainer.generator, config, world=world, step=trainer.step)
+        values = trained(trainer, watch)
+        return leave(trainer, watch, values, time.monotonic() - started)
 
 
 def prepared(run: Supervised, config: AlignmentConfig, world: World) -> Trainer:
@@ -72,31 +70,48 @@ def _fill(trainer: Trainer, table: ReferenceTable) -> None:
         trainer.data.references = table.filled(progress)
 
 
-def trained(trainer: Trainer) -> dict[str, float]:
-    """Train to the last step; the figures of that step."""
+def trained(trainer: Trainer, watch: Watch) -> dict[str, float]:
+    """Train to the last step, or to an alarm that ends the run; the figures of that step."""
     config = trainer.config
     values: dict[str, float] = {}
-    alarm = 0
-    while trainer.step < config.steps:
-        trainer.run.check(trainer.save)
+
+    def save() -> None:
+        trainer.save(watch.protected())
+
+    _first_look(trainer, watch, save)
+    while trainer.step < config.steps and not watch.stopped:
+        trainer.run.check(save)
         values = trainer.learn()
         step = trainer.step
         if step % config.log_every == 0 or step in {1, config.steps}:
             trainer.log(values)
-            alarm = _watch(values, alarm)
-        if step % config.save_every == 0 and step < config.steps:
-            trainer.save()
+            watch.fed(step, values)
+        if watch.due(step):
+            watch.look(step, save)
+        if step % config.save_every == 0 and step < config.steps and not watch.stopped:
+            save()
     return values
 
 
-def leave(trainer: Trainer, values: dict[str, float], seconds: float) -> Outcome:
-    """Commit the adapter and say what the run came to."""
+def _first_look(trainer: Trainer, watch: Watch, save: Callable[[], None]) -> None:
+    """The base, before the first step; and a checkpoint of it, where an alarm may end the run."""
+    if watch.due(trainer.step):
+        watch.look(trainer.step, save)
+    if trainer.config.stop_on and trainer.step == 0:
+        save()
+
+
+def leave(trainer: Trainer, watch: Watch, values: dict[str, float], seconds: float) -> Outcome:
+    """Commit the adapter, of the last good checkpoint where an alarm ended the run."""
     run, config = trainer.run, trainer.config
+    if watch.stopped:
+        trainer.restore(watch.good_checkpoint().path)
     meta = {
         "method": config.method,
         "name": config.name,
         "steps": trainer.step,
         "pairs": len(trainer.data.pairs),
+        **watch.end(),
     }
     card = {**meta, "config": config.to_json(), "base": trainer.generator.source, "last": values}
     target = run.dir.outputs / "adapter"
@@ -109,18 +124,9 @@ def leave(trainer: Trainer, values: dict[str, float], seconds: float) -> Outcome
         sha256 = trainer.commit(target, card)
     return Outcome(
         ExitCode.DONE,
-        outputs=(Output(OutputKind.ADAPTER, "outputs/adapter", sha256, meta),),
-        summary={**meta, **values, "seconds": round(seconds, 1)},
+        outputs=(
+            Output(OutputKind.ADAPTER, "outputs/adapter", sha256, meta),
+            *watch.outputs(),
+        ),
+        summary={**meta, **values, "seconds": round(seconds, 1), **watch.summary()},
     )
-
-
-def _watch(values: dict[str, Any], alarm: int) -> int:
-    """Count the logs in which the winner stood above its reference, and say so once in a while."""
-    alarm = alarm + 1 if values["winner_drift"] > 0 else 0
-    if alarm and alarm % ALARM_AFTER_LOGS == 0:
-        print(
-            f"alarm: the error on winners has been above the reference for {alarm} logs; "
-            "the model forgets what people like (a larger beta or a lower lr may help)",
-            flush=True,
-        )
-    return alarm

@@ -37,8 +37,8 @@ def write_clip(path: Path, frames: np.ndarray, fps: int) -> None:
     # bitexact leaves out the time and the version of the library.
     flags = {"movflags": "+faststart", "fflags": "+bitexact"}
     with av.open(str(path), "w", format="mp4", options=flags) as container:
-        # No B-frames: looking ahead for them in small pictures, x264 reads memory that nobody wrote,
-        # and one clip in five came out with other bytes of equal frames.
+        # No B-frames: looking ahead for them in small pictures, x264 reads memory that nobody
+        # wrote, and of equal frames one clip in five came out with other bytes.
         options = {"crf": CRF, "preset": "fast", "threads": "1", "bf": "0"}
         stream = container.add_stream("libx264", rate=fps, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"

@@ -3,15 +3,15 @@
 How a training loop uses it:
 
     watch = Watch.of(run, generator, config, world=world, step=step)  # step: of the checkpoint
-    watch.look(step, check) if watch.due(step)      # before the first step: the base
+    watch.look(step, save) if watch.due(step)       # before the first step: the base
     save() if config.stop_on and not step           # a checkpoint from before any alarm
-    for each step, once it is done:
-        watch.look(step, check) if watch.due(step)  # before the log of that step
-        verdict = watch.fed(step, values)           # with each log
-        leave the loop if verdict.stop
-        commit_checkpoint(…, protect=watch.protected())
-    load watch.good_checkpoint() if watch.stopped, then commit the adapter
-    the outcome has watch.outputs() and watch.summary() too
+    for each step until watch.stopped:
+        watch.fed(step, values)                     # with each log
+        watch.look(step, save) if watch.due(step)
+    load watch.good_checkpoint() if watch.stopped, and then commit the adapter
+
+Each checkpoint is saved with `protect=watch.protected()`; the outcome has `watch.outputs()` and
+`watch.summary()` too.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -106,28 +106,34 @@ class Watch:
             return False
         return step % self.every == 0 or step == self.config.steps
 
-    def look(self, step: int, check: Callable[[], None] | None = None) -> dict[str, float]:
+    def look(self, step: int, save: Callable[[], None] | None = None) -> dict[str, float]:
         """Look at the held-out prompts as the generator is now; log and give what is seen.
 
-        `check` is called before each batch of clips: a run that must stop leaves from there.
+        A run that must stop leaves between two batches of clips, and looks again when it goes on.
         """
         if step and 0 not in self._looked:
-            self._look(0, check)  # the look at the base is gone with the files of the run
-        look = self._look(step, check)
-        if look is None:
-            return {}
-        values = readings_of(look)
-        self.run.dir.log_metrics(step, self.config.steps, values, stage=STAGE)
+            self._look(0, save)  # the look at the base is gone with the files of the run
+        look = self._look(step, save)
+        values = {} if look is None else readings_of(look)
+        if self.world.leads:
+            self.run.dir.log_metrics(step, self.config.steps, values, stage=STAGE)
+        self.fed(step, {})
         return values
 
-    def _look(self, step: int, check: Callable[[], None] | None) -> Look | None:
+    def _look(self, step: int, save: Callable[[], None] | None) -> Look | None:
         self._looked.add(step)
         if self._eye is None:
             return None
+        alone = self.world.size == 1
+
+        def check() -> None:
+            if alone:  # several processes agree at the next step
+                self.run.check(save)
+
         base = without_adapter(self.generator) if step == 0 else nullcontext()
         with untouched(self.generator), base:
-            look = self._eye.look(step, check or self.run.check, keeps=self.world.leads)
-        if self.world.size > 1 and self.config.sharding == "fsdp":
+            look = self._eye.look(step, check, keeps=self.world.leads)
+        if not alone and self.config.sharding == "fsdp":
             take_apart(self.generator.networks)
         if look is not None:
             self.series.saw(look)
@@ -186,17 +192,17 @@ class Watch:
         found = generation_set(self._folder, f"{name} (run {self.run.dir.root.name})")
         return () if found is None else (found,)
 
+    def end(self) -> dict[str, Any]:
+        """Which alarm ended the run; nothing where none has."""
+        return {"stopped_by": self.stopped.name} if self.stopped else {}
+
     def summary(self) -> dict[str, Any]:
-        """Alarms with their advice, what the run was stopped by, and the last look."""
-        alarms = self.series.alarms.values()
-        found: dict[str, Any] = {}
-        if alarms:
-            found["alarms"] = {
-                each.name: f"step {each.step}: {each.sentence}. {each.advice}" for each in alarms
-            }
-        if self.stopped is not None:
-            found |= {"stopped_by": self.stopped.name, "kept_step": self.last_good}
-        return found | self.series.summary()
+        """Alarms with their advice, and the last look against the base."""
+        alarms = {
+            each.name: f"step {each.step}: {each.sentence}. {each.advice}"
+            for each in self.series.alarms.values()
+        }
+        return ({"alarms": alarms} if alarms else {}) | self.series.summary()
 
     def _write_alarms(self) -> None:
         rows = [
