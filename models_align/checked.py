@@ -65,6 +65,10 @@ def _read(key: str, wanted: Any, value: Any) -> Any:
 
 
 def _read_list(key: str, wanted: type, value: Any) -> tuple[Any, ...]:
+    if typing.get_origin(wanted) is dict:
+        require(isinstance(value, list | tuple), key, "a list of objects", value)
+        kind = typing.get_args(wanted)[1]
+        return tuple(_read_table(f"each of {key}", kind, each) for each in value)
     rule = {str: "a list of words", float: "a list of numbers"}[wanted]
     require(isinstance(value, list | tuple), key, rule, value)
     if wanted is str:

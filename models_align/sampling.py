@@ -2,9 +2,9 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import torch
 
@@ -13,7 +13,7 @@ from formats.outcome import ExitCode, Outcome, Output, OutputKind
 from formats.records import GenerationRecord, PromptRecord, VideoRef
 from formats.supervised import BadConfigError, Supervised
 from models_align.adapters import load_adapter
-from models_align.config import GenerationConfig
+from models_align.config import GenerationConfig, GuidanceSettings
 from models_align.denoising import StartStates, Task, TextStates, denoise
 from models_align.generators.base import Generator, NativeSize
 from models_align.generators.families import load_generator
@@ -33,41 +33,88 @@ def sample(run: Supervised) -> Outcome:
     """The body of `python -m models_align sample RUN_DIR`."""
     config = GenerationConfig.from_json(run.dir.config())
     torch.set_num_threads(config.threads)
-    prompts = PromptRecord.read(run.dir.input("prompts"))
-    generator = load_generator(run.dir.input("generator"), dtype=config.precision)
-    config = sized(config, generator.native_size)
-    _refuse_what_cannot_be(generator, prompts, config)
-    adapter = run.dir.input("adapter") if run.dir.has_input("adapter") else None
-    if adapter is not None:
-        load_adapter(generator, adapter, scale=config.adapter_scale)
+    generator, config, prompts = prepared(run, config)
+    clips = Clips.of(run, generator, config, prompts)
     guide = _guide(run, generator, config)
-    tasks = [
-        Task(prompt, config.seed + k) for prompt in prompts for k in range(config.clips_per_prompt)
-    ]
     folder = run.dir.outputs / FOLDER
-    (folder / "clips").mkdir(parents=True, exist_ok=True)
-    todo = [task for task in tasks if not _done_file(folder, task).exists()]
-    text = TextStates(generator, config.negative_prompt)
-    starts = StartStates(generator, run.dir.media_root(), config) if generator.needs_image else None
-    made = len(tasks) - len(todo)
-    for start in range(0, len(todo), config.batch):
-        run.check()
-        batch = todo[start : start + config.batch]
-        clips = denoise(generator, text, batch, config, guide, starts)
-        for task, frames in zip(batch, clips, strict=True):
-            _keep(folder, task, frames, config)
-        made += len(batch)
-        run.dir.log_metrics(made, len(tasks), {"clips": made}, stage="sampling")
-    records = [_record(folder, task, config) for task in tasks]
+    made_before = clips.done_in(folder)
+    records = clips.made_in(folder, config, guide)
     file = folder / "generations.jsonl"
     sha256 = GenerationRecord.write(file, records)
     meta = {"clips": len(records), "generator": config.generator, "seed": config.seed}
     relative = file.relative_to(run.dir.root).as_posix()
+    made_now = len(records) - made_before
     return Outcome(
         ExitCode.DONE,
         outputs=(Output(OutputKind.GENERATIONS, relative, sha256, meta),),
-        summary={"clips": len(records), "prompts": len(prompts), "made_now": len(todo)},
+        summary={"clips": len(records), "prompts": len(prompts), "made_now": made_now},
     )
+
+
+def prepared(
+    run: Supervised, config: GenerationConfig
+) -> tuple[Generator, GenerationConfig, list[PromptRecord]]:
+    """The generator with its adapter, the config with its sizes, and prompts it can take."""
+    prompts = PromptRecord.read(run.dir.input("prompts"))
+    generator = load_generator(run.dir.input("generator"), dtype=config.precision)
+    config = sized(config, generator.native_size)
+    _refuse_what_cannot_be(generator, prompts, config)
+    if run.dir.has_input("adapter"):
+        load_adapter(generator, run.dir.input("adapter"), scale=config.adapter_scale)
+    return generator, config, prompts
+
+
+@dataclass(slots=True)
+class Clips:
+    """Makes the clips of tasks into folders, one after the other; what is there is not made again.
+
+    `total` and `made` count the clips of all folders, for the progress of the run.
+    """
+
+    run: Supervised
+    generator: Generator
+    tasks: list[Task]
+    text: TextStates
+    starts: StartStates | None
+    total: int
+    made: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        run: Supervised,
+        generator: Generator,
+        config: GenerationConfig,
+        prompts: Sequence[PromptRecord],
+        *,
+        folders: int = 1,
+    ) -> Self:
+        seeds = range(config.seed, config.seed + config.clips_per_prompt)
+        tasks = [Task(prompt, seed) for prompt in prompts for seed in seeds]
+        images = generator.needs_image
+        starts = StartStates(generator, run.dir.media_root(), config) if images else None
+        text = TextStates(generator, config.negative_prompt)
+        return cls(run, generator, tasks, text, starts, folders * len(tasks))
+
+    def done_in(self, folder: Path) -> int:
+        return sum(_done_file(folder, task).exists() for task in self.tasks)
+
+    def made_in(
+        self, folder: Path, config: GenerationConfig, guide: Guide | None
+    ) -> list[GenerationRecord]:
+        """The records of all tasks, with paths relative to this folder."""
+        (folder / "clips").mkdir(parents=True, exist_ok=True)
+        todo = [task for task in self.tasks if not _done_file(folder, task).exists()]
+        self.made += len(self.tasks) - len(todo)
+        for start in range(0, len(todo), config.batch):
+            self.run.check()
+            batch = todo[start : start + config.batch]
+            clips = denoise(self.generator, self.text, batch, config, guide, self.starts)
+            for task, frames in zip(batch, clips, strict=True):
+                _keep(folder, task, frames, config)
+            self.made += len(batch)
+            self.run.dir.log_metrics(self.made, self.total, {"clips": self.made}, stage="sampling")
+        return [_record(folder, task, config) for task in self.tasks]
 
 
 def sized(config: GenerationConfig, native: NativeSize) -> GenerationConfig:
@@ -101,8 +148,14 @@ def _guide(run: Supervised, generator: Generator, config: GenerationConfig) -> G
         return None
     model = LatentRewardModel.load(run.dir.input("latent_reward_model"))
     model.refuse_other_generator(generator)
-    settings = config.reward_guidance
-    control = model.untrained(config.seed) if settings.untrained else None
+    return guide_of(model, config.reward_guidance, generator, seed=config.seed)
+
+
+def guide_of(
+    model: LatentRewardModel, settings: GuidanceSettings, generator: Generator, *, seed: int
+) -> Guide:
+    """`seed`: of the weights of a reward that has learned nothing."""
+    control = model.untrained(seed) if settings.untrained else None
     return Guide.of(model, settings, generator.process, control=control)
 
 
