@@ -3,7 +3,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command 
 VENV := .venv/bin
 export PYTHONDONTWRITEBYTECODE ?= 1
 
-.PHONY: help set-up set-up-test run run-anime test test-fast lint format types faults bench bench-annotation bench-careless bench-playback bench-truth bench-ingest bench-reward bench-reward-speed demo-report messages screenshot migrate clean distclean
+.PHONY: help set-up set-up-test run run-anime test test-fast lint format types faults bench bench-annotation bench-careless bench-playback bench-truth bench-anime bench-ingest bench-reward bench-reward-speed demo-report messages screenshot migrate clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -55,6 +55,10 @@ bench-playback: set-up-test ## how closely two clips are kept in step, in Chromi
 
 bench-truth: set-up-test ## how closely the measured truth of the demo world follows the known one
 	@$(VENV)/python -m bench.truth --json docs/benchmarks/truth.json
+	@$(VENV)/python -m bench.tables
+
+bench-anime: set-up-test ## the anime loop on three seeds: true quality and true motion after GAPO
+	@$(VENV)/python -m bench.anime_world --json docs/benchmarks/anime_world.json $(ARGS)
 	@$(VENV)/python -m bench.tables
 
 messages: set-up-test ## read the texts of the source into locale/, for translators
