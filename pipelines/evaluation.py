@@ -223,7 +223,7 @@ def perform(run: Supervised) -> Outcome:
     sha256 = write_json(run.dir.outputs / "evaluation.json", EVALUATION, body)
     summary: dict[str, Any] = {"candidate": config.candidate}
     summary |= {f"by {each['judge']}": each["dimensions"] for each in results}
-    summary |= {f"{name} amount": each for name, each in body["measures"].items()}
+    summary |= {f"{name} amount": each.to_json() for name, each in measures.items()}
     output = Output(OutputKind.EVALUATION, "outputs/evaluation.json", sha256, summary)
     return Outcome(ExitCode.DONE, outputs=(output,), summary=summary)
 
