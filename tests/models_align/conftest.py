@@ -10,17 +10,19 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from demo.tiny_generator import TinySize, build_pipeline
 from formats.dimensions import Dimension, DimensionSet
 from formats.files import sha256_of
 from formats.labels import Label
-from formats.records import PairRecord, PreferenceRecord, PromptRecord, VideoRef
+from formats.records import ImageRef, PairRecord, PreferenceRecord, PromptRecord, VideoRef
 from formats.run_dir import Input, RunDir
 from formats.snapshot import write_snapshot
 from models_align.generators.tiny import build
 from models_align.generators.wan import WanGenerator, load_wan
 from models_align.video import write_clip
+from tests.models_align.families import some_clips
 
 CORPUS = ["a red circle moving left on a dark background", "two blue bars moving up"]
 
@@ -141,6 +143,56 @@ def generation_run(tmp_path: Path, tiny_wan_folder: Path) -> Callable[..., RunDi
         return run
 
     return prepare
+
+
+@pytest.fixture
+def family_run(tmp_path: Path) -> Callable[..., RunDir]:
+    """Prepares an alignment run of a tiny form: family_run("a", folder, {...config...}).
+
+    Two pairs of clips of the tiny size, each with a start image of its own.
+    """
+
+    def clip(name: str, frames: np.ndarray) -> VideoRef:
+        path = tmp_path / "media" / f"{name}.mp4"
+        path.parent.mkdir(exist_ok=True)
+        write_clip(path, frames, fps=8)
+        return VideoRef(name, path.name, sha256_of(path), fps=8.0, num_frames=len(frames))
+
+    def start(number: int) -> ImageRef:
+        path = tmp_path / "media" / f"start-{number}.png"
+        Image.fromarray(some_clips(1, seed=number)[0, 0].numpy()).save(path)
+        return ImageRef(path.name, sha256_of(path))
+
+    def prepare(name: str, folder: Path, config: dict[str, Any], *, images: bool = False) -> RunDir:
+        pairs = []
+        for number in range(2):
+            frames = some_clips(2, seed=10 + number).numpy()
+            chosen, rejected = (clip(f"{side}{number}", frames[n]) for n, side in enumerate("wl"))
+            image = start(number) if images else None
+            pairs.append(PairRecord(
+                f"pair-{number}", f"prompt-{number}", CORPUS[number], "train", chosen, rejected,
+                gap=1.0, reward_w=0.8, reward_l=0.3, source="rewards", image=image,
+            ))  # fmt: skip
+        file = tmp_path / f"{name}-pairs.jsonl"
+        inputs = {"pairs": Input(str(file), PairRecord.write(file, pairs)),
+                  "generator": Input(str(folder))}  # fmt: skip
+        run = RunDir(tmp_path / name)
+        small = {"lora": {"r": 2, "alpha": 4}, "lr": 1e-2, "steps": 2, "pairs_per_step": 2}
+        run.prepare({**small, **config}, inputs, media_root=tmp_path / "media")
+        return run
+
+    return prepare
+
+
+@pytest.fixture
+def read_logs() -> Callable[[RunDir], list[dict[str, float]]]:
+    """The values of the training stage, in order."""
+
+    def read(run: RunDir) -> list[dict[str, float]]:
+        lines = run.metrics_from(0)[0]
+        return [line.values for line in lines if line.stage == "training"]
+
+    return read
 
 
 @pytest.fixture(scope="session")
