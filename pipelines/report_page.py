@@ -7,6 +7,7 @@ from typing import Any, Final
 from django.contrib.auth.models import User
 from django.urls import reverse
 
+from annotation.media_urls import image_url
 from annotation.models import Video
 from formats.outcome import OutputKind
 from pipelines.models import Artifact
@@ -67,6 +68,7 @@ class SamplePair:
     """Base and candidate on the same prompt and seed."""
 
     prompt: str
+    start: str  # address of the start image; empty for text-to-video
     seed: int
     base: Clip
     candidate: Clip
@@ -231,6 +233,7 @@ def _clips(evaluations: Iterable[Mapping[str, Any]]) -> dict[tuple[str, int | No
         for side in ("base", "candidate")
     }
     found = Video.objects.filter(sha256__in=wanted, withdrawn=False)
+    found = found.select_related("prompt__image")
     return {(video.sha256, video.seed): video for video in found}
 
 
@@ -247,8 +250,10 @@ def _sample_pair(
     base, candidate = sides["base"], sides["candidate"]
     if base is None or candidate is None:
         return None  # Withdrawn since: nobody watches it again, also not here.
+    image = base.prompt.image
     return SamplePair(
         prompt=sample["prompt"],
+        start="" if image is None else image_url(image.pk, user),
         seed=sample["seed"],
         base=playable(base, user, f"base: {sample['prompt']}"),
         candidate=playable(candidate, user, f"candidate: {sample['prompt']}"),
