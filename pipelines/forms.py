@@ -86,7 +86,9 @@ class StartRunForm(forms.Form):
 
     def _add_prompts(self, role: kinds.Role) -> None:
         self.fields[role.name] = forms.ChoiceField(
-            choices=[("", "– none –"), *_prompt_lists()], required=role.required, label="Prompts"
+            choices=[("", "– none –"), *_prompt_lists()],
+            required=role.required,
+            label=role.name.replace("_", " ").capitalize(),
         )
         sides = [("", "all"), *((side, f"{side} prompts only") for side in SPLITS)]
         self.fields["prompts_split"] = forms.ChoiceField(

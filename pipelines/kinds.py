@@ -13,6 +13,7 @@ from typing import Any, Final
 from formats.outcome import Outcome, OutputKind
 from formats.supervised import Supervised
 from pipelines import (
+    alignment_inputs,
     benchmarking,
     chunking,
     conversions,
@@ -20,7 +21,6 @@ from pipelines import (
     evaluation,
     generations,
     ingesting,
-    pair_files,
     pair_rules,
     pairing,
     registry,
@@ -35,7 +35,8 @@ Check = Callable[[Mapping[str, Any]], dict[str, Any]]
 Perform = Callable[[Supervised], Outcome]
 Ingest = Callable[[Run, Outcome], None]
 Finish = Callable[[Run, Outcome, list[Artifact]], None]
-Fits = Callable[[Mapping[str, Any], Mapping[str, Artifact | BaseModel | Run]], None]
+# Of the config, and of what plays each role: a row, or the records that are given.
+Fits = Callable[[Mapping[str, Any], Mapping[str, object]], None]
 
 
 def _alone(_config: Mapping[str, Any]) -> int:
@@ -86,6 +87,7 @@ class KindSpec:
     perform: Perform | None = None  # Django-bound: python manage.py perform RUN_DIR
     roles: tuple[Role, ...] = ()
     output: OutputKind | None = None
+    beside: tuple[OutputKind, ...] = ()  # what it may leave besides
     queue: QueueName = QueueName.DEFAULT
     threads: int | None = None
     processes: Callable[[Mapping[str, Any]], object] = _alone  # of a config; one torchrun
@@ -100,6 +102,11 @@ class KindSpec:
     def __post_init__(self) -> None:
         if (self.command is None) == (self.perform is None):
             raise ValueError(f"kind {self.name} needs either a command or a perform function")
+
+    @property
+    def leaves(self) -> tuple[OutputKind, ...]:
+        """All kinds of artifacts that a run of this kind may leave."""
+        return (*([] if self.output is None else [self.output]), *self.beside)
 
     def role(self, name: str) -> Role | None:
         return next((each for each in self.roles if each.names(name)), None)
@@ -286,9 +293,20 @@ register(
         "Align a generator",
         trainer_configs.alignment,
         command=trainer("models_align", "train"),
-        fits=pair_files.refuse_contradicted,
-        roles=(Role("pairs", (OutputKind.PAIRS,)), _GENERATOR),
+        fits=alignment_inputs.refuse_unfit,
+        roles=(
+            Role("pairs", (OutputKind.PAIRS,)),
+            _GENERATOR,
+            # What is watched while it trains: held-out prompts, judged by the reward model of the
+            # pairs and by an independent one. Judges that hold their backbone need none.
+            Role("watch_prompts", given=True, required=False),
+            Role("reward_model", (OutputKind.REWARD_MODEL,), required=False),
+            replace(_VLM, name="reward_backbone", required=False),
+            Role("judge", (OutputKind.REWARD_MODEL,), required=False),
+            replace(_VLM, name="judge_backbone", required=False),
+        ),
         output=OutputKind.ADAPTER,
+        beside=(OutputKind.GENERATIONS,),
         queue=QueueName.GPU,
         processes=_as_the_config_says,
         presets=trainer_configs.ALIGNMENT_PRESETS,

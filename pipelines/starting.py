@@ -53,7 +53,7 @@ def start_run(
     rows = [_input(spec, role, source) for role, source in (inputs or {}).items()]
     _check_roles(spec, {row.role for row in rows}, given)
     if spec.fits is not None:
-        spec.fits(checked, inputs or {})
+        spec.fits(checked, {**(inputs or {}), **given})
     if (twin := _twin(user, nonce)) is not None:
         return twin
     try:
@@ -116,9 +116,9 @@ def _input(spec: kinds.KindSpec, role: str, source: Source) -> RunInput:
     if isinstance(source, Artifact) and source.kind in wanted.artifacts:
         return RunInput(role=role, artifact=source)
     if isinstance(source, Run):
-        output = kinds.get(source.kind).output
-        if output is not None and output in wanted.artifacts:
-            return _from_run(role, source, output)
+        left = [each for each in kinds.get(source.kind).leaves if each in wanted.artifacts]
+        if left:
+            return _from_run(role, source, left[0])
     expected = expected or "a list of records"
     raise InvalidRunConfig(
         f"the {role} of a {spec.name} run must be {expected}, got {_word(source)}"

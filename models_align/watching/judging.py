@@ -15,7 +15,7 @@ from models_rm.scoring import RewardModel
 REWARD: Final = "reward"  # the training judge
 JUDGE: Final = "judge"  # the independent one
 # The role of each judge in inputs.json, and of the backbone it was trained on where it has moved.
-_ROLES: Final = {REWARD: ("reward_model", "backbone"), JUDGE: ("judge", "judge_backbone")}
+_ROLES: Final = {REWARD: ("reward_model", "reward_backbone"), JUDGE: ("judge", "judge_backbone")}
 
 
 def judges_of(run: Supervised) -> dict[str, RewardModel]:

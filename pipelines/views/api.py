@@ -12,16 +12,19 @@ from rest_framework.views import APIView, exception_handler
 
 from annotation.permissions import is_lead, is_ml_engineer
 from formats.errors import FormatError
+from formats.records import PromptRecord
 from pipelines import kinds
 from pipelines.errors import InvalidRunConfig, NotAllowed, PipelineError, WrongState
 from pipelines.models import Artifact, BaseModel, Run, Suite
 from pipelines.run_cards import cards
+from pipelines.splitting import SPLITS, Split
 from pipelines.starting import Source, cancel_run, retry_run, start_run
-from pipelines.suites import suite_prompts
+from pipelines.suites import suite_prompts, with_split
 
 _OBJECT = OpenApiTypes.OBJECT
 _SOURCES: dict[str, type[Source]] = {"artifact": Artifact, "base_model": BaseModel, "run": Run}
 _LATEST = 50
+_PROMPTS = ("prompts", "watch_prompts")  # roles that a body may give lists for
 _STATUS: dict[type[Exception], int] = {WrongState: 409, NotAllowed: 403}  # all others: 422
 
 
@@ -91,8 +94,9 @@ class RunsView(Door):
         summary="Start a run",
         description=(
             '`{"kind", "config", "name", "nonce", "inputs": {role: {"artifact"|"base_model"|"run": '
-            'id}}, "prompts": {"suite": name}, "preset": name}`. The same nonce twice gives the '
-            "same run; entries of the config go before those of a preset."
+            'id}}, "prompts": {"suite": name}, "preset": name}`; `watch_prompts` are given like '
+            "`prompts`, and “split” takes one side of a suite. The same nonce twice gives the same "
+            "run; entries of the config go before those of a preset."
         ),
         request=_OBJECT,
         responses=_OBJECT,
@@ -100,14 +104,13 @@ class RunsView(Door):
     def post(self, request: Request) -> Response:
         user = engineer(request)
         body = body_of(request)
-        prompts = body.get("prompts")
         run = start_run(
             text_of(body, "kind"),
             _config(body),
             {role: source(role, named) for role, named in object_of(body, "inputs").items()},
             user=user,
             name=text_of(body, "name"),
-            files={"prompts": _suite_prompts(prompts)} if prompts is not None else None,
+            files=_prompts(body),
             nonce=text_of(body, "nonce") or None,
         )
         return Response(_card(run, user), status=status.HTTP_201_CREATED)
@@ -152,13 +155,25 @@ def source(role: str, named: object) -> Source:
     )
 
 
-def _suite_prompts(named: object) -> Any:
-    suite = (
-        Suite.objects.filter(name=named.get("suite")).first() if isinstance(named, dict) else None
-    )
-    if suite is None:
-        raise InvalidRunConfig('prompts must be {"suite": name} of an imported suite')
-    return suite_prompts(suite)
+def _prompts(body: dict[str, Any]) -> dict[str, list[PromptRecord]]:
+    """The lists of prompts that a body gives, by role."""
+    return {role: _suite_prompts(role, body[role]) for role in _PROMPTS if role in body}
+
+
+def _suite_prompts(role: str, named: object) -> list[PromptRecord]:
+    """All prompts of a suite, or those of one side of the split."""
+    given = named if isinstance(named, dict) else {}
+    suite = Suite.objects.filter(name=given.get("suite")).first()
+    if suite is None or not set(given) <= {"suite", "split"}:
+        raise InvalidRunConfig(
+            f'{role} must be {{"suite": name}} of an imported suite, and “split” for one side of it'
+        )
+    found = suite_prompts(suite)
+    if "split" not in given:
+        return found
+    if given["split"] not in SPLITS:
+        raise InvalidRunConfig(f"split must be one of {', '.join(SPLITS)}, got {given['split']!r}")
+    return with_split(found, Split(), given["split"])
 
 
 class RunView(Door):
