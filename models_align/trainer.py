@@ -19,6 +19,7 @@ from models_align.distributed import World, part_of_step, spread, take_apart, wh
 from models_align.generators.base import Generator
 from models_align.generators.families import load_generator
 from models_align.latents import Tensors
+from models_align.lean import make_lean
 from models_align.objective import Errors, pair_losses, readings
 from models_align.policy import Policy, both_errors
 from models_align.reference import forward_size
@@ -43,6 +44,7 @@ class Trainer:
         self.step = 0  # optimiser steps that are done
         self.lora = add_adapter(generator, config)
         self.networks = dict(generator.networks)
+        make_lean(self.networks.values())
         if config.gradient_checkpointing:
             _checkpoint_activations(self.networks)
         self.model = spread(Policy(generator), self.networks, world, config.sharding)
