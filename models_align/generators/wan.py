@@ -12,34 +12,33 @@ Forms of the family, told apart by the configs of a pipeline:
 import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import torch
-from diffusers import WanImageToVideoPipeline, WanPipeline
+from diffusers import WanImageToVideoPipeline
 from diffusers.pipelines.wan.pipeline_wan import prompt_clean
 
 from formats.supervised import BadConfigError
-from models_align.config import TimestepSettings
 from models_align.errors import GeneratorNotFoundError, UnusableClipError
 from models_align.flow import per_sample
-from models_align.generators.base import NativeSize
-from models_align.generators.conditions import Condition, rows
+from models_align.generators.conditions import Condition
 from models_align.generators.families import load_generator
 from models_align.generators.identity import encoders_fingerprint
 from models_align.generators.paths import FlowPath
 from models_align.generators.pixels import frames_of, pixels_of
 from models_align.generators.refusals import refuse_other_latents
 from models_align.generators.trunk import WanTrunk
+from models_align.generators.wan_facts import (
+    IMAGE_TARGETS,
+    LORA_TARGETS,
+    MAX_TEXT_TOKENS,
+    NATIVE_TIMESTEPS,
+    native_shift,
+    native_size,
+    refuse_what_is_not_wan,
+)
+from models_align.generators.wan_networks import WanNetworks
 from models_align.processes import RectifiedFlow
-
-# The projections of self- and cross-attention (arXiv 2501.13918, Table 10).
-LORA_TARGETS: Final = ("to_q", "to_k", "to_v", "to_out.0")
-# Those that look at the CLIP embeddings; diffusers expects them in an adapter of 2.1's I2V.
-IMAGE_TARGETS: Final = ("add_k_proj", "add_v_proj")
-# The text length that Wan was trained with; a tokenizer may set a shorter one.
-MAX_TEXT_TOKENS: Final = 512
-# Wan (arXiv 2503.20314, section 4.2) draws t from a logit-normal distribution.
-NATIVE_TIMESTEPS: Final = TimestepSettings("logit_normal")
 
 
 def load_wan(source: str | Path) -> "WanGenerator":
@@ -57,27 +56,27 @@ class WanGenerator:
     """A `Generator` (see base.py) around a Wan pipeline of diffusers."""
 
     def __init__(self, pipeline: Any, source: str):
-        _refuse_what_is_not_wan(pipeline, source)
+        refuse_what_is_not_wan(pipeline, source)
         self.source = source
         self.pipeline = pipeline
         self.process = RectifiedFlow()
         self.vae = pipeline.vae.eval().requires_grad_(requires_grad=False)
+        self._wan = WanNetworks(pipeline)
         for each in self.networks.values():
             each.eval().requires_grad_(requires_grad=False)
         pipeline.text_encoder.eval().requires_grad_(requires_grad=False)
         self.needs_image = isinstance(pipeline, WanImageToVideoPipeline)
         reads_clip = pipeline.transformer.config.image_dim is not None
         self.lora_targets: tuple[str, ...] = LORA_TARGETS + (IMAGE_TARGETS if reads_clip else ())
-        self.train_timesteps: int = pipeline.scheduler.config.num_train_timesteps
         self.native_timesteps = NATIVE_TIMESTEPS
-        self.native_shift = _native_shift(pipeline.scheduler)
-        self.native_size = _native_size(pipeline)
+        self.native_shift = native_shift(pipeline.scheduler)
+        self.native_size = native_size(pipeline)
         self.text_tokens = min(pipeline.tokenizer.model_max_length, MAX_TEXT_TOKENS)
         # diffusers tells text from CLIP embeddings by the text having exactly this length.
         self._padded = MAX_TEXT_TOKENS if reads_clip else self.text_tokens
-        self.boundary = float(pipeline.config.get("boundary_ratio") or 0.0)
+        self.boundary = self._wan.boundary
         self.guides_together = False
-        self._first_frame_stands = self.needs_image and bool(pipeline.config.expand_timesteps)
+        self._first_frame_stands = self.needs_image and self._wan.expands
         self.latent_channels: int = self.vae.config.z_dim
         shape = (1, self.latent_channels, 1, 1, 1)
         self._mean = torch.tensor(self.vae.config.latents_mean).view(shape)
@@ -93,9 +92,7 @@ class WanGenerator:
 
     @property
     def networks(self) -> Mapping[str, torch.nn.Module]:
-        names = ("transformer", "transformer_2")
-        found = {name: getattr(self.pipeline, name, None) for name in names}
-        return {name: each for name, each in found.items() if each is not None}
+        return self._wan.by_name
 
     @property
     def device(self) -> torch.device:
@@ -169,7 +166,7 @@ class WanGenerator:
         it is the one that leads to the image, and nothing is learned from it.
         """
         refuse_other_latents(latents, self.latent_channels, self.source)
-        prediction = self._by_noise(latents, t, text, condition)
+        prediction = self._wan.predicted(latents, t, text, condition)
         if not (self._first_frame_stands and condition):
             return prediction
         first = latents[:, :, :1].float()
@@ -185,7 +182,7 @@ class WanGenerator:
                 "text-to-video generators of one network alone"
             )
         count = blocks or -(-len(self.transformer.blocks) // 4)
-        return WanTrunk(self.transformer, count, self.train_timesteps).float()
+        return WanTrunk(self.transformer, count, self._wan.train_timesteps).float()
 
     @torch.no_grad()
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
@@ -232,86 +229,3 @@ class WanGenerator:
                 f"the generator {self.source!r} makes clips of {size.num_frames} frames of "
                 f"{size.height} x {size.width} alone"
             )
-
-    def _by_noise(
-        self, x: torch.Tensor, t: torch.Tensor, text: torch.Tensor, condition: Condition | None
-    ) -> torch.Tensor:
-        """Each sample by the network that its t belongs to."""
-        steps = (t.double() * self.train_timesteps).float()
-        much = steps >= self.boundary * self.train_timesteps
-        if len(self.networks) == 1 or bool(much.all()):
-            return self._predicted(self.transformer, x, steps, text, condition)
-        found = torch.zeros(x.shape, dtype=torch.float32, device=x.device)
-        for network, chosen in ((self.transformer, much), (self.pipeline.transformer_2, ~much)):
-            if bool(chosen.any()):
-                part = rows(condition, chosen)
-                predicted = self._predicted(network, x[chosen], steps[chosen], text[chosen], part)
-                found = found.index_put((chosen.nonzero()[:, 0],), predicted)
-        return found
-
-    def _predicted(
-        self,
-        network: Any,
-        x: torch.Tensor,
-        steps: torch.Tensor,
-        text: torch.Tensor,
-        condition: Condition | None,
-    ) -> torch.Tensor:
-        dtype = network.dtype
-        given = condition or {}
-        seen, told = self._seen(x, steps, given)
-        image = given.get("image")
-        (prediction,) = network(
-            hidden_states=seen.to(dtype),
-            timestep=told,
-            encoder_hidden_states=text.to(dtype),
-            encoder_hidden_states_image=None if image is None else image.to(dtype),
-            return_dict=False,
-        )
-        found: torch.Tensor = prediction.float()
-        return found
-
-    def _seen(
-        self, x: torch.Tensor, steps: torch.Tensor, given: Condition
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """What a network reads as latents, and the timestep that it is told: [B] or [B, tokens]."""
-        if not self.pipeline.config.expand_timesteps:
-            return (torch.cat([x, given["latents"]], dim=1) if given else x), steps
-        free = x.new_ones(1, 1, *x.shape[2:])  # 0 where the start image stands
-        if given:
-            free[:, :, 0] = 0
-            x = (1 - free) * given["latents"] + free * x
-        _, down, across = self.transformer.config.patch_size
-        per_token = free[0, 0, :, ::down, ::across] * steps.view(-1, 1, 1, 1)
-        return x, per_token.flatten(1)
-
-
-def _native_shift(scheduler: Any) -> float:
-    config = scheduler.config
-    return float(config.get("flow_shift") or config.get("shift") or 1.0)
-
-
-def _native_size(pipeline: Any) -> NativeSize:
-    """Of a tiny network its grid of places; else what the model cards of the family recommend."""
-    config, vae = pipeline.transformer.config, pipeline.vae.config
-    if "grid" in config:
-        sides = [n * p for n, p in zip(config.grid, config.patch_size, strict=True)]
-        pixels = vae.scale_factor_spatial
-        frames = (sides[0] - 1) * vae.scale_factor_temporal + 1
-        return NativeSize(frames, sides[1] * pixels, sides[2] * pixels, 8)
-    if pipeline.config.expand_timesteps:
-        return NativeSize(121, 704, 1280, 24)
-    return NativeSize(81, 480, 832, 16)
-
-
-def _refuse_what_is_not_wan(pipeline: Any, source: str) -> None:
-    """One sentence before anything else fails on it."""
-    if not isinstance(pipeline, WanPipeline | WanImageToVideoPipeline):
-        raise GeneratorNotFoundError(
-            f"the generator {source!r} is a {type(pipeline).__name__}; expected a pipeline of the "
-            "Wan family"
-        )
-    if pipeline.transformer is None:
-        raise GeneratorNotFoundError(
-            f"the generator {source!r} has no part 'transformer', which predicts at much noise"
-        )
