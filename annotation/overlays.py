@@ -29,7 +29,9 @@ _LEAST_FRAMES: Final = 4
 _SIDE: Final = 256  # of the small copy that is looked at
 _EDGE: Final = 5.0  # grey levels per pixel
 _STEADY: Final = 0.35  # of an edge's strength it may change from frame to frame
-_MOVES: Final = 4.0  # grey levels of standard deviation; codecs stay below
+_MOVES: Final = 4.0  # grey levels away from the middle picture; codecs stay below
+_OFTEN: Final = 0.3  # of the frames
+_BLUR: Final = 1.0  # pixels
 _ALL_AROUND: Final = 0.6  # of the ring around a patch must move
 _LARGEST: Final = 0.125  # of the picture
 _LEAST_EDGE: Final = 12  # pixels
@@ -142,8 +144,19 @@ def find_overlays(grey: Floats) -> Overlays:
     """`grey`: [T, h, w], 0 to 255. Fewer than four frames show nothing."""
     if len(grey) < _LEAST_FRAMES:
         return Overlays((), (False,) * GRID**2)
-    moves = ndimage.uniform_filter(_without_flicker(grey).std(axis=0), 3) > _MOVES
+    moves = _moving(_without_flicker(grey))
     return Overlays(tuple(_boxes(_persistent(grey), moves)), _cells(moves))
+
+
+def _moving(grey: Floats) -> Mask:
+    """Where the picture is another one in a good part of the frames.
+
+    Noise is smoothed away, and a thing that passes once leaves the middle picture as it was.
+    """
+    smooth = ndimage.gaussian_filter(grey, (0, _BLUR, _BLUR))
+    away = np.abs(smooth - np.median(smooth, axis=0)) > _MOVES
+    found: Mask = away.mean(axis=0) >= _OFTEN
+    return found
 
 
 def _without_flicker(grey: Floats) -> Floats:

@@ -7,7 +7,7 @@ from typing import Final
 from annotation import bounded
 from annotation.errors import MediaError
 from annotation.models import Video
-from annotation.overlays import Overlays
+from annotation.overlays import Overlays, overlays_of
 from annotation.storage import media_storage
 from formats.errors import FormatError
 from formats.records import VideoRef
@@ -17,11 +17,13 @@ _AT_ONCE: Final = 500  # values in one SQL statement
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A clip by content: its key in the store, its size, whether every row of it is withdrawn."""
+    """A clip by content: its key in the store and its size; whether every row of it is withdrawn,
+    and whether a run of ours has made it."""
 
     file: str
     size: tuple[int, int]
     withdrawn: bool
+    ours: bool
 
 
 class StoredClips:
@@ -47,12 +49,13 @@ class StoredClips:
         return self._of(video).size
 
     def overlays(self, video: VideoRef) -> Overlays:
-        """Looked at once per content, in the bounded child: the file may be a stranger's."""
+        """Looked at once per content; a stranger's file in the bounded child."""
         if video.sha256 not in self._overlays:
             self._between()
+            stored = self._of(video)
+            look = overlays_of if stored.ours else bounded.shared().overlays
             try:
-                file = media_storage().local(self._of(video).file, video.sha256)
-                found = bounded.shared().overlays(file)
+                found = look(media_storage().local(stored.file, video.sha256))
             except MediaError as error:
                 raise FormatError(
                     f"clip {video.id!r} cannot be looked at for a watermark: {error.message}"
@@ -73,9 +76,14 @@ def _stored(sha256s: list[str]) -> dict[str, Stored]:
     found: dict[str, Stored] = {}
     for start in range(0, len(sha256s), _AT_ONCE):
         rows = Video.objects.filter(sha256__in=sha256s[start : start + _AT_ONCE])
-        for sha256, file, width, height, withdrawn in rows.values_list(
-            "sha256", "file", "width", "height", "withdrawn"
+        for sha256, file, width, height, withdrawn, meta in rows.values_list(
+            "sha256", "file", "width", "height", "withdrawn", "meta"
         ):
-            gone = withdrawn and (sha256 not in found or found[sha256].withdrawn)
-            found[sha256] = Stored(file, (width, height), gone)
+            known = found.get(sha256)
+            found[sha256] = Stored(
+                file,
+                (width, height),
+                withdrawn=withdrawn and (known is None or known.withdrawn),
+                ours="run" in meta or (known is not None and known.ours),
+            )
     return found
