@@ -34,6 +34,7 @@ class OutputKind(StrEnum):
     PAIRS = "pairs"
     EVALUATION = "evaluation"
     REPORT = "report"
+    GUIDANCE_GRID = "guidance_grid"  # every way of reward guidance against plain sampling
     LEARNING_CURVE = "learning_curve"  # accuracy over amounts of votes
     REWARD_EVALUATION = "reward_evaluation"  # a reward model against the votes of a snapshot
     BENCHMARK = "benchmark"  # a reward model against the votes of a published benchmark

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from pipelines.changes import Change
 from pipelines.models import Run, RunState
@@ -27,6 +27,7 @@ class Rate:
         return self.high < 0.5
 
 
+Key = TypeVar("Key")
 Rates = Mapping[str, Mapping[str, Rate]]  # judge -> dimension -> rate
 
 
@@ -114,10 +115,10 @@ def _marked(member: Member, best: Mapping[tuple[str, str], int | None]) -> Membe
     return replace(member, rates=rates)
 
 
-def winner(rates: Mapping[int, Rate]) -> int | None:
+def winner(rates: Mapping[Key, Rate]) -> Key | None:
     """The one whose whole interval lies above all others'; None where intervals touch."""
     if len(rates) < 2:
         return None
-    first = max(rates, key=lambda pk: rates[pk].low)
-    rest = max(rate.high for pk, rate in rates.items() if pk != first)
+    first = max(rates, key=lambda key: rates[key].low)
+    rest = max(rate.high for key, rate in rates.items() if key != first)
     return first if rates[first].low > rest else None

@@ -96,30 +96,32 @@ def _note(judge: str, table: Table) -> str:
 
 def _row(member: Member, card: RunCard, judges: Sequence[str]) -> Row:
     evaluation = member.evaluation
+    motion, motion_note = motion_words(member.motion)
     return Row(
         name=member.name,
         card=card,
         differs=list(member.differs.items()),
         training=[cell(member.training.get(name)) for name in _TRAINING],
-        overall=[_rate(member.rates.get(judge, {}).get(OVERALL)) for judge in judges],
-        motion=_NONE if member.motion is None else f"{member.motion.change:+.3f}",
-        motion_note=_motion_note(member.motion),
+        overall=[rate_cell(member.rates.get(judge, {}).get(OVERALL)) for judge in judges],
+        motion=motion,
+        motion_note=motion_note,
         took=_NONE if member.took is None else duration(member.took),
         alarms=member.alarms,
         evaluation_url=reverse("pipelines:run", args=[evaluation.pk]) if evaluation else "",
     )
 
 
-def _motion_note(motion: Change | None) -> str:
+def motion_words(motion: Change | None) -> tuple[str, str]:
+    """The change of the amount of motion; and the amounts behind it with the interval."""
     if motion is None:
-        return ""
+        return _NONE, ""
     amounts = f"{motion.candidate:.3f}, base {motion.base:.3f}"
-    if motion.low is None or motion.high is None:
-        return amounts
-    return f"{amounts}; {motion.low:+.3f} to {motion.high:+.3f}"
+    if motion.low is not None and motion.high is not None:
+        amounts = f"{amounts}; {motion.low:+.3f} to {motion.high:+.3f}"
+    return f"{motion.change:+.3f}", amounts
 
 
-def _rate(rate: Rate | None) -> RateCell | None:
+def rate_cell(rate: Rate | None) -> RateCell | None:
     if rate is None:
         return None
     word = "better" if rate.beats_base else "worse" if rate.loses else "undecided"
@@ -144,4 +146,4 @@ def _by_dimension(judge: str, keys: Sequence[str], table: Table) -> DimensionTab
 
 
 def _cells(rates: Mapping[str, Rate], keys: Sequence[str]) -> list[RateCell | None]:
-    return [_rate(rates.get(key)) for key in keys]
+    return [rate_cell(rates.get(key)) for key in keys]

@@ -290,15 +290,19 @@ def samples(
     """A few pairs for the page, picked by the hash of their prompt: nobody chose the nice ones."""
     by_key = {side: {key_of(clip): clip for clip in rows} for side, rows in clips.items()}
     shared = set(by_key["base"]) & set(by_key["candidate"])
-    drawn = sorted(shared, key=lambda key: hashlib.sha256(f"{key}".encode()).digest())[:SAMPLES]
     return [
         {
             "prompt": by_key["base"][key].prompt,
             "seed": key[1],
             **{side: _sample(by_key[side][key], key, side, scored) for side in by_key},
         }
-        for key in drawn
+        for key in shown_keys(shared)
     ]
+
+
+def shown_keys(shared: Iterable[Key]) -> list[Key]:
+    """A few of them by their hash, always the same."""
+    return sorted(shared, key=lambda key: hashlib.sha256(f"{key}".encode()).digest())[:SAMPLES]
 
 
 def _sample(

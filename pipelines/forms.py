@@ -61,7 +61,7 @@ class StartRunForm(forms.Form):
                 label="Upload",
                 help_text=f"A zip archive; its name takes the place of “{spec.upload}” above.",
             )
-        for role in spec.roles:
+        for role in (each for each in spec.roles if not each.inner):
             if role.given:
                 self._add_prompts(role)
             else:

@@ -5,7 +5,7 @@ A kind is either a trainer (`command`: a program that runs without Django) or Dj
 directory.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
@@ -20,6 +20,8 @@ from pipelines import (
     demo_runs,
     evaluation,
     generations,
+    guidance_grids,
+    guidance_tables,
     ingesting,
     pair_rules,
     pairing,
@@ -30,11 +32,13 @@ from pipelines import (
 )
 from pipelines.errors import InvalidRunConfig
 from pipelines.models import Artifact, BaseModel, QueueName, Run
+from pipelines.parts import Part
 
 Check = Callable[[Mapping[str, Any]], dict[str, Any]]
 Perform = Callable[[Supervised], Outcome]
 Ingest = Callable[[Run, Outcome], None]
 Finish = Callable[[Run, Outcome, list[Artifact]], None]
+Parts = Callable[[Mapping[str, Any], Iterable[str], str], list[Part]]
 # Of the config, and of what plays each role: a row, or the records that are given.
 Fits = Callable[[Mapping[str, Any], Mapping[str, object]], None]
 
@@ -62,6 +66,7 @@ class Role:
     given: bool = False
     required: bool = True
     many: bool = False
+    inner: bool = False  # filled by the runs that are written beside this one, not by people
 
     def names(self, role: str) -> bool:
         return role == self.name or (self.many and role.startswith(f"{self.name}:"))
@@ -78,6 +83,8 @@ class KindSpec:
     `finish` runs inside the transaction that makes the run succeeded, after the Artifact rows.
     `gathered_by`: where the config has `chunks` above 1, one run per chunk is written and one of
     that kind, which reads what they leave as `<output>:0`, `<output>:1` … and leaves the whole.
+    `parts`: of config, roles and name, the runs that one start of this kind writes; its own is the
+    last of them.
     """
 
     name: str
@@ -95,6 +102,7 @@ class KindSpec:
     upload: str = ""  # entry of the config that an uploaded file fills
     for_leads: bool = False  # leads may start it too, not ML engineers alone
     gathered_by: str = ""
+    parts: Parts | None = None
     fits: Fits | None = None
     ingest: Ingest | None = None
     finish: Finish | None = None
@@ -314,6 +322,23 @@ register(
 )
 register(
     KindSpec(
+        "guidance_cells",
+        "Make the clips of a guidance grid",
+        trainer_configs.guidance_cells,
+        command=trainer("models_align", "grid"),
+        roles=(
+            Role("prompts", given=True),
+            _GENERATOR,
+            Role("latent_reward_model", (OutputKind.LATENT_REWARD_MODEL,)),
+            Role("adapter", (OutputKind.ADAPTER,), required=False),
+        ),
+        output=OutputKind.GENERATIONS,
+        queue=QueueName.GPU,
+        ingest=generations.ingest,
+    )
+)
+register(
+    KindSpec(
         "latent_reward",
         "Train a latent reward model",
         trainer_configs.latent_reward,
@@ -421,6 +446,28 @@ register(
             Role("candidate_scores", (OutputKind.SCORES,), many=True),
         ),
         output=OutputKind.EVALUATION,
+    )
+)
+register(
+    KindSpec(
+        guidance_grids.KIND,
+        "Compare ways of reward guidance",
+        guidance_grids.check,
+        perform=guidance_tables.perform,
+        roles=(
+            Role("prompts", given=True),
+            _GENERATOR,
+            Role("latent_reward_model", (OutputKind.LATENT_REWARD_MODEL,)),
+            Role("adapter", (OutputKind.ADAPTER,), required=False),
+            Role(guidance_grids.JUDGES, (OutputKind.REWARD_MODEL,), required=False, many=True),
+            replace(_VLM, required=False),
+            Role("generations", (OutputKind.GENERATIONS,), required=False, inner=True),
+            Role("scores", (OutputKind.SCORES,), required=False, many=True, inner=True),
+        ),
+        output=OutputKind.GUIDANCE_GRID,
+        presets=guidance_grids.PRESETS,
+        parts=guidance_grids.parts,
+        fits=guidance_grids.fits,
     )
 )
 register(

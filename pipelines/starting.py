@@ -23,6 +23,7 @@ from formats.records import (
 from pipelines import chunking, doorbell, kinds, launching, lifecycle
 from pipelines.errors import InvalidRunConfig, WrongState
 from pipelines.models import Artifact, BaseModel, LoopGroup, Run, RunInput, RunState
+from pipelines.parts import Part
 
 Source = Artifact | BaseModel | Run
 _LONGEST_ROLE: Final = 60  # of RunInput.role
@@ -52,12 +53,16 @@ def start_run(
     given = {role: list(records) for role, records in (files or {}).items()}
     rows = [_input(spec, role, source) for role, source in (inputs or {}).items()]
     _check_roles(spec, {row.role for row in rows}, given)
+    _refuse_inner(spec, rows)
     if spec.fits is not None:
         spec.fits(checked, {**(inputs or {}), **given})
     if (twin := _twin(user, nonce)) is not None:
         return twin
     try:
         with transaction.atomic():
+            if spec.parts is not None:
+                asked = spec.parts(checked, {*(inputs or {}), *given}, name)
+                return _write_parts(asked, inputs or {}, given, user=user, group=group, nonce=nonce)
             if chunking.is_whole(spec, checked):
                 return _write_chunks(
                     spec, checked, inputs or {}, user=user, name=name, group=group, nonce=nonce
@@ -142,7 +147,7 @@ def _word(source: Source) -> str:
 
 
 def _unknown_role(spec: kinds.KindSpec, role: str) -> str:
-    known = [each.name for each in spec.roles]
+    known = [each.name for each in spec.roles if not each.inner]
     close = difflib.get_close_matches(role, known, n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known) or 'none'}"
     return f"a {spec.name} run has no input {role!r}; {hint}"
@@ -163,6 +168,13 @@ def _check_roles(
     for each in spec.roles:
         if each.required and not any(each.names(role) for role in present):
             raise InvalidRunConfig(f"a {spec.name} run needs an input {each.name!r}")
+
+
+def _refuse_inner(spec: kinds.KindSpec, rows: list[RunInput]) -> None:
+    for row in rows:
+        role = spec.role(row.role)
+        if role is not None and role.inner:
+            raise InvalidRunConfig(_unknown_role(spec, row.role))
 
 
 def _twin(user: AbstractBaseUser | None, nonce: str | None) -> Run | None:
@@ -220,6 +232,31 @@ def _write_chunks(
     rows = [_input(gathering, role, source) for role, source in sources.items()]
     whole = gathering.check({"chunks": config["chunks"]})
     return _write(gathering, whole, rows, {}, user=user, name=name, group=group, nonce=nonce)
+
+
+def _write_parts(
+    parts: list[Part],
+    inputs: Mapping[str, Source],
+    given: Mapping[str, list[Record]],
+    *,
+    user: AbstractBaseUser | None,
+    group: LoopGroup | None,
+    nonce: str | None,
+) -> Run:
+    """Each part as a run of its own; the last one is what was asked for, and is given back."""
+    made: dict[str, Run] = {}
+    for part in parts:
+        spec = kinds.get(part.kind)
+        sources: dict[str, Source] = {role: inputs[named] for role, named in part.inputs.items()}
+        sources |= {role: made[name] for role, name in part.made.items()}
+        rows = [_input(spec, role, source) for role, source in sources.items()]
+        records = {role: given[role] for role in part.given}
+        own = nonce if part is parts[-1] else None
+        config, name = spec.check(part.config), part.name[:200]
+        made[part.name] = _write(
+            spec, config, rows, records, user=user, name=name, group=group, nonce=own
+        )
+    return made[parts[-1].name]
 
 
 def _written(run: Run, given: Mapping[str, list[Record]]) -> list[RunInput]:

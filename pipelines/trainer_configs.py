@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from models_align.config import SETTINGS, AlignmentConfig, GenerationConfig
+from models_align.grid_config import GridConfig
 from models_align.latent_reward.config import LatentRewardConfig
 from models_align.presets import PRESETS as ALIGNMENTS
 from models_align.presets import Preset as Alignment
@@ -72,6 +73,10 @@ def alignment(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def generation(values: Mapping[str, Any]) -> dict[str, Any]:
     return checked(GenerationConfig.from_json, values)
+
+
+def guidance_cells(values: Mapping[str, Any]) -> dict[str, Any]:
+    return checked(GridConfig.from_json, values)
 
 
 def latent_reward(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from django.views.decorators.http import require_GET
 
 from annotation.permissions import is_lead
 from formats.outcome import OutputKind
-from pipelines import registry, reward_context, run_pages
+from pipelines import guidance_page, registry, reward_context, run_pages
 from pipelines.models import Artifact
 from pipelines.views.access import for_viewers, person
 
@@ -63,6 +63,7 @@ def artifact_page(request: HttpRequest, artifact_id: int) -> HttpResponse:
         "used_by": artifact.used_by.select_related("run").order_by("-run"),
         "lineage": registry.lineage([artifact.run_id]),
         "card_urls": reward_context.card_urls(artifact),
+        "grid": guidance_page.page_of([artifact], person(request)),
         "clips": run_pages.clips_of(artifact, person(request), limit=24) if is_clips else [],
     }
     return render(request, "pipelines/artifact.html", context)

@@ -7,7 +7,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation.permissions import is_lead, is_ml_engineer
-from pipelines import ingest_pages, kinds, reward_context, run_pages
+from pipelines import guidance_page, ingest_pages, kinds, reward_context, run_pages
 from pipelines.chunking import chunks_of, gathering_of
 from pipelines.errors import WrongState
 from pipelines.models import Run, RunState
@@ -74,6 +74,7 @@ def run_page(request: HttpRequest, run_id: int) -> HttpResponse:
         "figures": figures[:shown],
         "more_figures": figures[shown:],
         "clips": run_pages.sample_clips(run, user),
+        "grid": guidance_page.page_of(outputs, user),
         "ingest": ingest_pages.report_of(run, user),
         "chunks": cards(chunks_of(run), user),
         "gathering": gathering_of(run),
