@@ -72,10 +72,15 @@ class SafeDpoSettings(Checked):
 
 @dataclass(frozen=True, slots=True)
 class RwrSettings(Checked):
-    """Weights exp(r / temperature), normalised to mean 1 within a prompt, cut at `max_weight`."""
+    """Weights exp(r / temperature), normalised to mean 1, then cut at `max_weight`.
+
+    `within` says among whom: the clips of each prompt, or all clips, which then favours those of
+    prompts on which the generator is good.
+    """
 
     temperature: float = 1.0
     max_weight: float = 5.0
+    within: Literal["prompt", "all"] = "prompt"
 
     def __post_init__(self) -> None:
         require(self.temperature > 0, "temperature", "above 0", self.temperature)

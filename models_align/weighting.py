@@ -24,7 +24,7 @@ from models_align.methods.rwr import rwr_weights
 def pair_weights(pairs: Sequence[PairRecord], config: AlignmentConfig) -> torch.Tensor:  # [N, 2]
     """Of winner and loser of each pair; ones where the method weighs nothing.
 
-    Flow-RWR: exp(r / temperature), mean 1 within a prompt. GAPO: the factor of the pair, for both,
+    Flow-RWR: exp(r / temperature), mean 1 within a prompt or over all clips. GAPO: the factor of the pair, for both,
     with mean 1 over all pairs if asked. FormatError for a pair that the method cannot use.
     """
     settings = config.settings
@@ -85,6 +85,8 @@ def _gap_factors(pairs: Sequence[PairRecord], settings: GapoSettings) -> torch.T
 
 def _rwr(pairs: Sequence[PairRecord], settings: RwrSettings) -> torch.Tensor:
     rewards = [reward for each in pairs for reward in (each.reward_w, each.reward_l)]
-    prompts = {each.prompt_id: number for number, each in enumerate(pairs)}
-    groups = [prompts[each.prompt_id] for each in pairs for _ in range(2)]
+    groups = None
+    if settings.within == "prompt":
+        prompts = {each.prompt_id: number for number, each in enumerate(pairs)}
+        groups = [prompts[each.prompt_id] for each in pairs for _ in range(2)]
     return rwr_weights(rewards, groups, settings.temperature, settings.max_weight).view(-1, 2)

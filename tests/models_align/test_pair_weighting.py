@@ -53,6 +53,14 @@ def test_rwr_weighs_within_a_prompt_and_the_rest_weighs_nothing():
         assert pair_weights(pairs, config(method)).tolist() == [[1, 1], [1, 1]]
 
 
+def test_rwr_over_all_clips_favours_the_better_prompt():
+    pairs = [pair(1.0, 0.5, prompt="a"), pair(0.5, 0.0, prompt="b")]
+    weights = pair_weights(pairs, config("rwr", temperature=0.5, within="all"))
+    # Four times the softmax of (2, 1, 1, 0).
+    expected = [2.1374, 0.7863, 0.7863, 0.2893]
+    assert weights.flatten().tolist() == pytest.approx(expected, abs=1e-3)
+
+
 def test_a_group_of_one_weighs_one():
     assert rwr_weights([0.9, 0.1, 0.7], [0, 1, 2], 0.1, 5.0).tolist() == [1.0, 1.0, 1.0]
     # Both clips of the only pair of a prompt are equal: nothing to prefer.
