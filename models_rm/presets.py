@@ -83,7 +83,8 @@ _ALL: Final = (
         "AnimeReward: a regression head for each dimension",
         _ANIME,
         "Needs 1-5 scores. The paper gives neither rate nor epochs: they are those of VideoReward."
-        " For a backbone of its own per dimension, train one run for each and compose them.",
+        " For a backbone of its own per dimension, train one run for each and compose them."
+        " Where prompts have start images, set start_image to prepend.",
         {**_VIDEOREWARD, "loss": "regression", "shared_head": False},
     ),
     Preset(
