@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.align_family_tables import align_families
 from bench.anime_tables import anime_world
 from bench.annotation_tables import annotation
 from bench.latent_tables import latent_reward
@@ -200,6 +201,7 @@ def main() -> None:
     parts += [reward_world(figures, table) for figures in read("reward_world.json")]
     parts += [reward_ablation(figures, table) for figures in read("reward_ablation.json")]
     parts += [latent_reward(figures, table) for figures in read("latent_reward.json")]
+    parts += [align_families(figures, table) for figures in read("align_families.json")]
     parts += [anime_world(figures, table) for figures in read("anime_world.json")]
     parts += [truth(figures) for figures in read("truth.json")]
     parts += [careless(figures) for figures in read("careless.json")]
