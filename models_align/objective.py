@@ -14,6 +14,7 @@ from models_align.config import (
 )
 from models_align.data import PairFacts
 from models_align.methods.flow_dpo import flow_dpo_loss, preference_logit, squared_schedule
+from models_align.methods.gapo import gapo_loss
 from models_align.methods.rwr import effective_sample_size, rwr_loss
 from models_align.methods.safe_dpo import loser_share, safe_dpo_loss
 from models_align.methods.sft import sft_loss
@@ -43,7 +44,7 @@ def pair_losses(config: AlignmentConfig, batch: PairFacts, errors: Errors) -> to
         case FlowDpoSettings():
             return flow_dpo_loss(*four, _beta(settings, batch))
         case GapoSettings():
-            return batch.weight_w * flow_dpo_loss(*four, _beta(settings, batch))
+            return gapo_loss(*four, _beta(settings, batch), batch.weight_w)
         case SafeDpoSettings():
             return safe_dpo_loss(*four, _beta(settings, batch), _share(settings, errors))
         case RwrSettings():

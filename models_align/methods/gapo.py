@@ -33,21 +33,18 @@ def gapo_loss(
     reference_w: torch.Tensor,
     reference_l: torch.Tensor,
     beta: float | torch.Tensor,
-    reward_w: torch.Tensor,
-    reward_l: torch.Tensor,
-    alpha: float = 2.0,
+    factor: torch.Tensor,  # [B], of `gap_factor`
 ) -> torch.Tensor:
-    """(alpha^R_w - alpha^R_l) times the Flow-DPO loss, per pair: [B].
+    """The factor times the Flow-DPO loss, per pair: [B].
 
-    The factor multiplies each pair before any mean (the released code takes the mean first, which
-    is right for a batch of one only). Errors as in `flow_dpo_loss`, rewards as in `gap_factor`.
+    It multiplies each pair before any mean (the released code takes the mean first, which is right
+    for a batch of one only). Errors as in `flow_dpo_loss`; those of a v-prediction network make it
+    the published loss, whose error of x_0 weighted by 1 / (1 - abar) is the error of v.
     """
     loss = flow_dpo_loss(policy_w, policy_l, reference_w, reference_l, beta)
-    rewards = [torch.as_tensor(each, device=loss.device) for each in (reward_w, reward_l)]
-    rewards = [r.to(loss.dtype) if not r.is_floating_point() else r for r in rewards]
-    return gap_factor(rewards[0], rewards[1], alpha).to(loss.dtype) * loss
+    return factor.to(loss) * loss
 
 
 def normalised(factor: torch.Tensor) -> torch.Tensor:
-    """The factors of a step divided by their mean, so that the learning rate keeps its meaning."""
+    """Factors divided by their mean, so that the learning rate keeps its meaning: [N] -> [N]."""
     return factor / factor.mean()

@@ -11,6 +11,7 @@ from models_align.methods.flow_dpo import flow_dpo_loss, squared_schedule
 from models_align.methods.gapo import gap_factor, gapo_loss, normalised
 from models_align.methods.rwr import effective_sample_size, rwr_loss, rwr_weights
 from models_align.methods.sft import sft_loss
+from models_align.processes import VPrediction
 
 SAME = torch.tensor([0.7, 1.3], dtype=torch.float64)
 
@@ -76,22 +77,55 @@ def test_gapo_weighs_each_pair_before_any_mean():
     z = -torch.log(torch.expm1(target))  # softplus(-z) = loss
     zero = torch.zeros(2, dtype=torch.float64)
     reward_w = torch.log2(torch.tensor([1.287, 1.011], dtype=torch.float64))
-    loss = gapo_loss(-z, zero, zero, zero, 2.0, reward_w, zero)
+    loss = gapo_loss(-z, zero, zero, zero, 2.0, gap_factor(reward_w, zero))
     assert loss.mean().item() == pytest.approx(0.0370, abs=1e-4)
 
 
 def test_gapo_at_the_start_is_the_factor_times_ln_2():
     w, l = torch.tensor([0.85, 0.30]), torch.tensor([0.60, 0.05])  # noqa: E741
-    loss = gapo_loss(SAME, SAME, SAME, SAME, 500.0, w, l)
+    loss = gapo_loss(SAME, SAME, SAME, SAME, 500.0, gap_factor(w, l))
     assert loss.tolist() == pytest.approx([0.2868 * math.log(2), 0.1959 * math.log(2)], abs=1e-4)
 
 
 @pytest.mark.parametrize(("w", "l"), [(0.5, 0.5), (0.4, 0.6), (1.2, 0.1), (0.5, -0.1)])
 def test_gapo_refuses_rewards_that_make_no_pair(w, l):  # noqa: E741
     with pytest.raises(ValueError, match="reward"):
-        gapo_loss(
-            SAME[:1], SAME[:1], SAME[:1], SAME[:1], 500.0, torch.tensor([w]), torch.tensor([l])
-        )
+        gap_factor(torch.tensor([w]), torch.tensor([l]))
+
+
+def test_the_error_of_v_is_that_of_the_clip_as_the_released_code_weighs_it():
+    """ML.md 5.1: the squared error of x_0 over 1 - abar is the squared error of v."""
+    process = VPrediction(torch.tensor([0.9, 0.5, 0.02], dtype=torch.float64))
+    t = torch.tensor([1, 2, 3], dtype=torch.float64) / 3
+    chance = torch.Generator().manual_seed(0)
+    data, noise, off = torch.randn(3, 3, 40, generator=chance, dtype=torch.float64)
+    x_t, target = process.noised(data, noise, t), process.target(data, noise, t)
+    of_v = off.square().mean(1)
+    x_0 = process.predicted_data(x_t, target + off, t)
+    weighted = (x_0 - data).square().mean(1) / torch.tensor([0.1, 0.5, 0.98]).double()
+    assert torch.allclose(weighted, of_v, rtol=1e-5)
+
+
+@pytest.mark.parametrize("sides", [(1.0, 1.0), (0.7, 1.4)])
+def test_gradients_are_those_of_the_formulas_in_float64(sides):
+    given = [torch.full((2,), each, dtype=torch.float64, requires_grad=True) for each in sides]
+    factor = torch.tensor([0.3, 1.0], dtype=torch.float64)
+    for loss in (
+        lambda w, l: flow_dpo_loss(w, l, SAME, SAME, 3.0),  # noqa: E741
+        lambda w, l: gapo_loss(w, l, SAME, SAME, 3.0, factor),  # noqa: E741
+        lambda w, l: rwr_loss(w, factor) + rwr_loss(l, 1 - factor),  # noqa: E741
+        lambda w, _: sft_loss(w),
+    ):
+        assert torch.autograd.gradcheck(loss, given)
+
+
+def test_one_pair_loses_the_same_alone_and_among_many():
+    chance = torch.Generator().manual_seed(1)
+    four = torch.rand(4, 6, generator=chance, dtype=torch.float64)
+    factor = torch.rand(6, generator=chance, dtype=torch.float64)
+    together = gapo_loss(*four, 40.0, factor)
+    alone = [gapo_loss(*four[:, n : n + 1], 40.0, factor[n : n + 1]) for n in range(6)]
+    assert torch.equal(together, torch.cat(alone))
 
 
 def test_the_factor_carries_no_gradient_and_its_mean_can_be_one():
