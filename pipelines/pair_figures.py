@@ -15,8 +15,8 @@ from pipelines.run_pages import cell
 _BINS: Final = 24
 _MAP_POINTS: Final = 33
 GAP_TITLES: Final = {
-    "rewards": "By rewards: difference of the totals",
-    "votes": "By people: share of votes for it minus against it",
+    "rewards": "How far apart by rewards: difference of the totals",
+    "votes": "How far apart by people: votes for it minus against it",
 }
 
 
@@ -126,7 +126,9 @@ def map_chart(found: RewardMap | None) -> charts.Lines | None:
     names = [f"{each:.2g}" for each in places]
     tips = [f"{at:.3g} becomes {to:.3g}" for at, to in zip(places, values, strict=True)]
     series = [charts.Series("map", tuple((each, None, None) for each in values))]
-    return charts.lines_chart("Total to value in [0, 1]", names, series, tips, bounds=(0.0, 1.0))
+    return charts.lines_chart(
+        "How totals become values in [0, 1]", names, series, tips, bounds=(0.0, 1.0)
+    )
 
 
 def counts_of(found: PairSet, meta: dict[str, Any]) -> list[Count]:

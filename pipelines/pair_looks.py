@@ -29,10 +29,10 @@ class Stored:
 class StoredClips:
     """The clips with these contents, read in a few queries; pixels are looked at when asked for.
 
-    `between` is called before a clip is decoded, so that a run can be stopped.
+    `between` is called before a clip is decoded, with how many were, so that a run can be stopped.
     """
 
-    def __init__(self, sha256s: Iterable[str], between: Callable[[], None] = lambda: None):
+    def __init__(self, sha256s: Iterable[str], between: Callable[[int], None] = lambda _seen: None):
         self._clips = _stored(sorted(set(sha256s)))
         self._overlays: dict[str, Overlays] = {}
         self._between = between
@@ -51,7 +51,7 @@ class StoredClips:
     def overlays(self, video: VideoRef) -> Overlays:
         """Looked at once per content; a stranger's file in the bounded child."""
         if video.sha256 not in self._overlays:
-            self._between()
+            self._between(len(self._overlays))
             stored = self._of(video)
             look = overlays_of if stored.ours else bounded.shared().overlays
             try:

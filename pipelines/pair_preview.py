@@ -8,31 +8,34 @@ from django.contrib.auth.models import User
 
 from formats.records import PairRecord, VideoRef
 from pipelines.pair_rules import NO_LABEL, TIE, Refusal
-from pipelines.pair_sets import Media, media_of
+from pipelines.pair_sets import Media, Playable, media_of
 from pipelines.run_pages import cell
 
 _UNDECIDED: Final = (TIE, NO_LABEL)
+_REWARDS: Final = ("chosen", "rejected", "difference")
+_PEOPLE: Final = ("people for it",)
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One clip of a card. `url` is empty where it cannot be played any more."""
+    """One clip of a card. `clip` is None where it cannot be played any more."""
 
     label: str
     badge: str
-    url: str
+    clip: Playable | None
     value: str  # its reward in [0, 1]
     about: str
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """Two clips side by side. `rows`: dimension, chosen, rejected, difference, people's share."""
+    """Two clips side by side. `rows` has a dimension each: its name, then what `columns` say."""
 
     prompt: str
     image: str
     sides: tuple[Side, ...]
-    rows: tuple[tuple[str, ...], ...]
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[str, ...]], ...]
     words: str
     warning: str = ""
 
@@ -58,27 +61,32 @@ def _pair_card(pair: PairRecord, media: Media) -> Card:
         prompt=pair.prompt,
         image=media.image(pair.image),
         sides=sides,
+        columns=(*(_REWARDS if pair.rewards_w else ()), *(_PEOPLE if pair.shares_w else ())),
         rows=tuple(_rows(pair)),
         words=f"gap {cell(pair.gap)}, by {by}",
         warning="the rewards contradict the people" if against else "",
     )
 
 
-def _rows(pair: PairRecord) -> list[tuple[str, ...]]:
-    keys = sorted({*pair.rewards_w, *pair.shares_w})
-    return [(key, *_rewards(pair, key), _share(pair, key)) for key in keys]
+def _rows(pair: PairRecord) -> list[tuple[str, tuple[str, ...]]]:
+    return [
+        (key, (*_rewards(pair, key), *_share(pair, key)))
+        for key in sorted({*pair.rewards_w, *pair.shares_w})
+    ]
 
 
-def _rewards(pair: PairRecord, key: str) -> tuple[str, str, str]:
+def _rewards(pair: PairRecord, key: str) -> tuple[str, ...]:
     better, worse = pair.rewards_w.get(key), pair.rewards_l.get(key)
     if better is None or worse is None:
-        return ("–", "–", "–")
+        return ("–",) * len(_REWARDS) if pair.rewards_w else ()
     return (f"{better:.2f}", f"{worse:.2f}", f"{better - worse:+.2f}")
 
 
-def _share(pair: PairRecord, key: str) -> str:
+def _share(pair: PairRecord, key: str) -> tuple[str, ...]:
     share = pair.shares_w.get(key)
-    return "–" if share is None else f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
+    if share is None:
+        return ("–",) if pair.shares_w else ()
+    return (f"{100 * share:.0f}\N{NO-BREAK SPACE}%",)
 
 
 def _refusal_card(refusal: Refusal, media: Media) -> Card:
@@ -94,6 +102,7 @@ def _refusal_card(refusal: Refusal, media: Media) -> Card:
             for label, video in zip(labels, (refusal.chosen, refusal.rejected), strict=True)
             if video is not None
         ),
+        columns=(),
         rows=(),
         words=f"{refusal.fault.reason}{instead}",
         warning=refusal.fault.detail,
@@ -114,8 +123,8 @@ def pair_json(pair: PairRecord, media: Media) -> dict[str, Any]:
     """The record as it is trained on, with addresses at which its clips can be watched now."""
     return {
         **pair.to_json(),
-        "chosen_url": media.clip(pair.chosen),
-        "rejected_url": media.clip(pair.rejected),
+        "chosen_url": media.url(pair.chosen),
+        "rejected_url": media.url(pair.rejected),
         "image_url": media.image(pair.image),
     }
 
@@ -129,6 +138,6 @@ def refusal_json(refusal: Refusal, media: Media) -> dict[str, Any]:
         "prompt": refusal.prompt,
         "chosen": None if refusal.chosen is None else refusal.chosen.id,
         "rejected": None if refusal.rejected is None else refusal.rejected.id,
-        "chosen_url": media.clip(refusal.chosen),
-        "rejected_url": media.clip(refusal.rejected),
+        "chosen_url": media.url(refusal.chosen),
+        "rejected_url": media.url(refusal.rejected),
     }

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from django.contrib.auth.models import User
 
-from annotation.media import image_url, signed_url
+from annotation.media import image_url, poster_url, signed_url
 from annotation.models import ReferenceImage, Video
 from formats.records import ImageRef, PairRecord, VideoRef
 from pipelines.models import Artifact
@@ -56,18 +56,27 @@ def read_set(artifact: Artifact) -> PairSet:
 
 
 @dataclass(frozen=True, slots=True)
-class Media:
-    """Addresses for one person: of clips by content and seed, of start images by content."""
+class Playable:
+    """Where one person may watch a clip, and see its first picture."""
 
-    clips: dict[tuple[str, int | None], str]
-    anyhow: dict[str, str]  # the same content under another seed looks the same
+    url: str
+    poster: str
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """Addresses for one person, by content: what looks the same may be shown for one another."""
+
+    clips: dict[str, Playable]
     images: dict[str, str]
 
-    def clip(self, video: VideoRef | None) -> str:
-        """Empty for a clip that was withdrawn or is not in the store."""
-        if video is None:
-            return ""
-        return self.clips.get((video.sha256, video.seed)) or self.anyhow.get(video.sha256, "")
+    def clip(self, video: VideoRef | None) -> Playable | None:
+        """None for a clip that was withdrawn or is not in the store."""
+        return None if video is None else self.clips.get(video.sha256)
+
+    def url(self, video: VideoRef | None) -> str:
+        found = self.clip(video)
+        return "" if found is None else found.url
 
     def image(self, image: ImageRef | None) -> str:
         return "" if image is None else self.images.get(image.sha256, "")
@@ -79,14 +88,17 @@ def media_of(
     """For the clips and start images of a page; a query each, none where there is nothing."""
     clips = {video.sha256 for one, other, _ in shown for video in (one, other) if video}
     images = {image.sha256 for _, _, image in shown if image is not None}
-    rows = list(_videos(clips)) if clips else []
+    rows = _videos(clips) if clips else ()
     by_content = ReferenceImage.objects.filter(sha256__in=images) if images else ()
     return Media(
-        {(row.sha256, row.seed): signed_url(row.pk, user) for row in rows},
-        {row.sha256: signed_url(row.pk, user) for row in rows},
+        {row.sha256: Playable(signed_url(row.pk, user), poster_url(row.pk, user)) for row in rows},
         {row.sha256: image_url(row.pk, user) for row in by_content},
     )
 
 
 def _videos(sha256s: set[str]) -> Iterable[Video]:
-    return Video.objects.filter(sha256__in=sha256s, withdrawn=False).only("id", "sha256", "seed")
+    return (
+        Video.objects.filter(sha256__in=sha256s, withdrawn=False)
+        .only("id", "sha256")
+        .order_by("pk")
+    )

@@ -6,7 +6,7 @@ totals to [0, 1] is fitted or taken over, and the set is written.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 from formats.errors import FormatError
 from formats.outcome import ExitCode, Outcome, Output, OutputKind
@@ -29,6 +29,7 @@ from pipelines.start_images import prompt_key
 from pipelines.step_configs import StepConfigError
 
 _STAGES: Final = 3
+_TOLD_EVERY: Final = 100  # clips
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def perform(run: Supervised) -> Outcome:
     run.check()
     run.dir.log_metrics(1, _STAGES, stage="comparing clips")
     reward_map = map_of(given, config, reward_model=_judge_of(run.dir))
-    looks = StoredClips(given.sha256s, between=run.check)
+    looks = StoredClips(given.sha256s, between=lambda seen: _looked(run, seen))
     guards = Guards(looks, config.allow)
     found = pairs_of(given, config, rules_of(given, config, reward_map, looks, guards))
     if not found.pairs:
@@ -69,11 +70,18 @@ def perform(run: Supervised) -> Outcome:
     run.dir.log_metrics(2, _STAGES, stage="writing")
     summary = {**summary_of(found, config), "watermark_not_visible": guards.unseen}
     if reward_map is not None:
-        summary["reward_map"] = _facts(reward_map)
+        summary["reward_map"] = reward_map.facts()
     sha256 = write_pairs(run.dir.outputs / "pairs", found, reward_map, summary)
     run.dir.log_metrics(_STAGES, _STAGES, stage="done")
     output = Output(OutputKind.PAIRS, "outputs/pairs", sha256, summary)
     return Outcome(ExitCode.DONE, outputs=(output,), summary=summary)
+
+
+def _looked(run: Supervised, seen: int) -> None:
+    """Before each clip that is decoded: this is where the time of a pairing goes."""
+    run.check()
+    if seen and seen % _TOLD_EVERY == 0:
+        run.dir.log_metrics(1, _STAGES, stage=f"comparing clips: {seen} looked at")
 
 
 def pairs_of(given: Material, config: PairingConfig, rules: Rules) -> Pairing:
@@ -260,13 +268,3 @@ def _reward_model(run_dir: RunDir, role: str) -> str:
     row = RunInput.objects.filter(run=int(run_dir.root.name), role=role).first()
     artifact = row.artifact if row is not None else None
     return str(artifact.meta.get("reward_model", "")) if artifact is not None else ""
-
-
-def _facts(found: RewardMap) -> dict[str, Any]:
-    return {
-        "mapping": found.mapping,
-        "fitted_on": found.fitted_on,
-        "clips": found.clips,
-        "knots": len(found.knots),
-        "reward_model": found.reward_model,
-    }

@@ -71,6 +71,11 @@ class RewardMap:
             "reward_model": self.reward_model,
         }
 
+    def facts(self) -> dict[str, Any]:
+        """The map in a few words, for a summary."""
+        names = ("mapping", "fitted_on", "clips", "reward_model")
+        return {**{name: getattr(self, name) for name in names}, "knots": len(self.knots)}
+
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> "RewardMap":
         knots = tuple((float(total), float(value)) for total, value in row["knots"])

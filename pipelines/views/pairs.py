@@ -54,7 +54,7 @@ def pair_preview(request: HttpRequest, artifact_id: int) -> HttpResponse:
         "shares": pair_figures.difference_chart(
             "Share of votes for the chosen clip minus one half", pair_figures.shares_of(found.pairs)
         ),
-        "reward_map": found.reward_map,
+        "reward_map": found.reward_map.facts() if found.reward_map else None,
         "map_chart": pair_figures.map_chart(found.reward_map),
         "refused": pair_figures.counts_of(found, artifact.meta),
         "left_out": artifact.meta.get("left_out", {}),

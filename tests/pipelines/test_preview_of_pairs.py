@@ -100,30 +100,36 @@ def test_both_clips_stand_side_by_side_named_and_playable(pairs: Artifact, mia: 
     assert [(side.label, side.value) for side in first.sides] == [
         ("Chosen", "0.900"), ("Rejected", "0.100"),
     ]  # fmt: skip
-    assert first.rows == (
-        ("TA", "0.50", "1.00", "-0.50", "–"), ("VQ", "1.00", "0.00", "+1.00", "–"),
-    )  # fmt: skip
+    assert first.columns == ("chosen", "rejected", "difference")
+    assert first.rows == (("TA", ("0.50", "1.00", "-0.50")), ("VQ", ("1.00", "0.00", "+1.00")))
     assert first.words == "gap 0.500, by rewards"
     by_people = cards[0]
     assert by_people.warning == "the rewards contradict the people"
-    assert by_people.rows[1][-1] == "70\N{NO-BREAK SPACE}%"
+    assert by_people.columns[-1] == "people for it"
+    assert [cells[-1] for _, cells in by_people.rows] == ["–", "70\N{NO-BREAK SPACE}%"]
     page = answer.content.decode()
     for side in first.sides:
-        assert side.url.startswith("/v/")
-        assert side.url.replace("&", "&amp;") in page
+        assert side.clip.url.startswith("/v/")
+        assert side.clip.poster.startswith("/p/")
+        assert side.clip.url.replace("&", "&amp;") in page
 
 
 def test_the_figures_of_the_whole_set_stand_first(pairs: Artifact, lee: Any) -> None:
-    context = _as(lee).get(f"/pairs/{pairs.pk}/").context
+    answer = _as(lee).get(f"/pairs/{pairs.pk}/")
+    context = answer.context
     stats = {each.label: (each.value, each.note) for each in context["stats"]}
     assert stats["Pairs"] == ("15", "1 by people, 14 by rewards")
     assert stats["Contradicted"][0] == "1"
     assert stats["Watermark unknown"][0] == "5"
-    assert [each.title.split(":")[0] for each in context["gaps"]] == ["By rewards", "By people"]
+    assert [each.title.split(":")[0] for each in context["gaps"]] == [
+        "How far apart by rewards", "How far apart by people",
+    ]  # fmt: skip
     assert [(row.label, row.after) for row in context["differences"].rows] == [
         ("TA", "0\N{NO-BREAK SPACE}%"), ("VQ", "100\N{NO-BREAK SPACE}%"),
     ]  # fmt: skip
     assert context["map_chart"].curves
+    page = answer.content.decode()
+    assert "A quantile map of 3 knots, fitted on the totals of 3 clips of validation" in page
     rows = {
         each.reason: (each.refused, each.replaced, each.examples) for each in context["refused"]
     }
@@ -152,14 +158,14 @@ def test_what_was_refused_can_be_looked_at_with_its_reason(pairs: Artifact, mia:
     (card,) = client.get(f"/pairs/{pairs.pk}/", {"refused": "duration differs"}).context["cards"]
     assert (card.words, card.warning) == ("duration differs", "2 s against 4 s")
     assert [side.label for side in card.sides] == ["Better, by rewards", "Worse, by rewards"]
-    assert all(side.url for side in card.sides)
+    assert all(side.clip for side in card.sides)
     (tie,) = client.get(f"/pairs/{pairs.pk}/", {"refused": "tie"}).context["cards"]
     assert [side.label for side in tie.sides] == ["A", "B"]
 
 
 def test_a_clip_that_was_withdrawn_is_not_played(pairs: Artifact, mia: Any) -> None:
     answer = _as(mia).get(f"/pairs/{pairs.pk}/", {"order": "widest"})
-    assert [bool(side.url) for side in answer.context["cards"][0].sides] == [True, False]
+    assert [bool(side.clip) for side in answer.context["cards"][0].sides] == [True, False]
     assert "This clip was withdrawn" in answer.content.decode()
 
 
