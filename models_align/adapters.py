@@ -5,6 +5,7 @@ An adapter folder, verified as one unit:
 pytorch_lora_weights.safetensors                  of `transformer`
 transformer_2/pytorch_lora_weights.safetensors    of the second network, where there is one
 card.json                                         what it was trained with, and on which base
+README.md                                         the same for people and the hub
 manifest.json                                     hashes
 
 `pipeline.load_lora_weights(folder)` of plain diffusers takes it as it is; the second network takes
@@ -23,6 +24,7 @@ from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dic
 from formats.checkpoints import commit_folder, verify_folder
 from formats.files import read_json, write_json
 from formats.supervised import BadConfigError
+from models_align.cards import write_readme
 from models_align.config import AlignmentConfig
 from models_align.errors import OtherBaseError
 from models_align.generators.base import Generator
@@ -112,7 +114,9 @@ def commit_adapter(
                 # Without it diffusers takes alpha for r, and a scale is lost without a word.
                 transformer_lora_adapter_metadata=_plain(lora),
             )
-        write_json(folder / "card.json", CARD, {**card, "networks": networks_of(generator)})
+        whole = {**card, "networks": networks_of(generator)}
+        write_json(folder / "card.json", CARD, whole)
+        write_readme(folder, whole)
 
     return commit_folder(target, fill)
 

@@ -4,6 +4,7 @@ The web process reads this module to refuse a bad config before it is queued, so
 import torch. Every class is frozen, checks itself, and is written to config.json as it stands.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Literal, Self
@@ -170,6 +171,7 @@ class AlignmentConfig(Checked):
     watch: WatchSettings = field(default_factory=WatchSettings)
     alarms: AlarmSettings = field(default_factory=AlarmSettings)
     stop_on: tuple[str, ...] = ()  # alarms that end the run; the last good checkpoint is its result
+    licence: str = ""  # of the adapter, as the hub names it: apache-2.0; it goes onto its card
 
     def __post_init__(self) -> None:
         for name in self.stop_on:
@@ -186,6 +188,8 @@ class AlignmentConfig(Checked):
             require(getattr(self, name) >= 1, name, "1 or more", getattr(self, name))
         require(self.warmup_steps >= 0, "warmup_steps", "0 or more", self.warmup_steps)
         require(self.seed >= 0, "seed", "0 or more", self.seed)
+        named = re.fullmatch(r"[a-z0-9][a-z0-9.-]*", self.licence) or not self.licence
+        require(named, "licence", "a name of the hub such as apache-2.0, or none", self.licence)
         _check_efficiency(self)
 
     @classmethod

@@ -9,6 +9,7 @@ from formats.checkpoints import verify_folder
 from formats.files import sha256_of
 from formats.outcome import ExitCode, Outcome, Output, OutputKind
 from formats.supervised import Supervised
+from models_align.cards import facts_of
 from models_align.config import AlignmentConfig
 from models_align.data import PairData, training_pairs
 from models_align.distributed import World, joined
@@ -113,7 +114,14 @@ def leave(trainer: Trainer, watch: Watch, values: dict[str, float], seconds: flo
         "pairs": len(trainer.data.pairs),
         **watch.end(),
     }
-    card = {**meta, "config": config.to_json(), "base": trainer.generator.source, "last": values}
+    generator, alarms = trainer.generator, watch.summary().get("alarms", [])
+    card = {
+        **meta,
+        "config": config.to_json(),
+        "base": generator.source,
+        "last": values,
+        **facts_of(generator, trainer.data.pairs, alarms, seconds),
+    }
     target = run.dir.outputs / "adapter"
     if target.exists():
         # An earlier attempt came as far as this and was ended before it could say so: the same
