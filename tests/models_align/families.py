@@ -36,8 +36,24 @@ def plain_pipeline(folder: Path) -> Any:
     return pipeline
 
 
+def plain_frames(pipeline: Any, ours: Generator) -> torch.Tensor:
+    """uint8 [1, T, H, W, 3], as somebody writes them into a file who has the pipeline's numbers."""
+    levels = torch.as_tensor(_plain(pipeline, ours, output_type="np")) * 255
+    return levels.round().to(torch.uint8)
+
+
 def plain_latents(pipeline: Any, ours: Generator, **more: Any) -> torch.Tensor:
-    """[1, C, t, h, w] of PROMPT by the pipeline itself, from the noise that ours starts from.
+    """[1, C, t, h, w]."""
+    found = _plain(pipeline, ours, output_type="latent", **more)
+    return found.transpose(1, 2) if _frames_first(pipeline) else found
+
+
+def _frames_first(pipeline: Any) -> bool:
+    return type(pipeline).__name__.startswith("CogVideoX")
+
+
+def _plain(pipeline: Any, ours: Generator, **more: Any) -> Any:
+    """A clip of PROMPT by the pipeline itself, from the noise that ours starts from.
 
     `ours` says sizes alone. CogVideoX's pipeline draws the latents of a start image from their
     distribution; here its mode takes the place of the draw.
@@ -45,12 +61,12 @@ def plain_latents(pipeline: Any, ours: Generator, **more: Any) -> torch.Tensor:
     noise = clip_noise(PROMPT, 0, ours.latent_shape(*SIZE))[None]
     if ours.needs_image:
         more["image"] = Image.fromarray(some_clips(1)[0, 0].numpy())
-    frames_first = type(pipeline).__name__.startswith("CogVideoX")
+    frames_first = _frames_first(pipeline)
     if frames_first and ours.needs_image:
         encode = pipeline.vae.encode
         pipeline.vae.encode = lambda x: _Drawn(encode(x).latent_dist.mode())
     with torch.no_grad():
-        found = pipeline(
+        return pipeline(
             prompt=[PROMPT],
             negative_prompt=[""],
             height=SIZE[1],
@@ -59,11 +75,9 @@ def plain_latents(pipeline: Any, ours: Generator, **more: Any) -> torch.Tensor:
             num_inference_steps=CONFIG.steps,
             guidance_scale=CONFIG.guidance_scale,
             latents=noise.transpose(1, 2) if frames_first else noise,
-            output_type="latent",
             max_sequence_length=ours.encode_prompts([PROMPT]).shape[1],
             **more,
         ).frames
-    return found.transpose(1, 2) if frames_first else found
 
 
 class _Drawn:
