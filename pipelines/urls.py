@@ -1,6 +1,7 @@
 from django.urls import URLPattern, URLResolver, include, path
 
 from pipelines.views import (
+    alignment,
     api,
     artifacts,
     comparisons,
@@ -18,6 +19,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("runs/live", runs.live_cards, name="live"),
     path("runs/<int:run_id>/", runs.run_page, name="run"),
     path("runs/<int:run_id>/live", runs.run_live, name="run-live"),
+    path("runs/<int:run_id>/alignment", alignment.alignment_live, name="alignment-live"),
+    path(
+        "runs/<int:run_id>/watched/<int:step>/<int:number>",
+        alignment.watched_clip,
+        name="watched-clip",
+    ),
     path("runs/<int:run_id>/cancel", runs.cancel, name="cancel"),
     path("runs/<int:run_id>/retry", runs.retry, name="retry"),
     path("loop/", loops.newest_loop, name="loop"),
@@ -42,6 +49,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("artifacts/<int:artifact_id>/", artifacts.artifact_page, name="artifact"),
     path("artifacts/<int:artifact_id>/card.json", artifacts.card_json, name="card-json"),
     path("artifacts/<int:artifact_id>/card.md", artifacts.card_markdown, name="card-md"),
+    path("artifacts/<int:artifact_id>/adapter.zip", artifacts.adapter_zip, name="adapter-zip"),
     path("artifacts/<int:artifact_id>/ingest.json", artifacts.ingest_json, name="ingest-json"),
     path("artifacts/<int:artifact_id>/pairs/", doubts.doubtful_pairs, name="doubtful-pairs"),
     path(

@@ -39,7 +39,7 @@ class Alarm:
 
     @property
     def words(self) -> str:
-        return f"alarm ({self.name}) at step {self.step}: {self.sentence}. {self.advice}"
+        return f"{self.name} at step {self.step}: {self.sentence}. {self.advice}"
 
 
 class Series:

@@ -145,7 +145,7 @@ class Watch:
         """Take the readings of a log; say which alarms they and the looks so far raise."""
         raised = self.series.read(step, values)
         for each in raised if self.world.leads else ():
-            print(each.words, flush=True)
+            print(f"alarm: {each.words}", flush=True)
         self._judge(raised)
         if raised and self.world.leads:
             self._write_alarms()
@@ -198,10 +198,7 @@ class Watch:
 
     def summary(self) -> dict[str, Any]:
         """Alarms with their advice, and the last look against the base."""
-        alarms = {
-            each.name: f"step {each.step}: {each.sentence}. {each.advice}"
-            for each in self.series.alarms.values()
-        }
+        alarms = [each.words for each in self.series.alarms.values()]
         return ({"alarms": alarms} if alarms else {}) | self.series.summary()
 
     def _write_alarms(self) -> None:

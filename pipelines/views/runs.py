@@ -7,7 +7,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation.permissions import is_lead, is_ml_engineer
-from pipelines import guidance_page, ingest_pages, kinds, reward_context, run_pages
+from pipelines import alignment_page, guidance_page, ingest_pages, kinds, reward_context, run_pages
 from pipelines.chunking import chunks_of, gathering_of
 from pipelines.errors import WrongState
 from pipelines.models import Run, RunState
@@ -80,6 +80,7 @@ def run_page(request: HttpRequest, run_id: int) -> HttpResponse:
         "gathering": gathering_of(run),
         "may_admin": user.is_staff,
         **reward,
+        **alignment_page.of_run(run),
     }
     return render(request, "pipelines/run.html", context)
 

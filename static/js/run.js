@@ -31,8 +31,12 @@ function placeOf(name) {
   return `${first < 0 ? 2 : first} ${name}`;
 }
 
+// What a panel of this kind of run draws is not drawn again.
+const drawn = new Set(document.querySelector("[data-drawn]")?.dataset.drawn.split(" "));
+
 function draw(names) {
   for (const name of names) {
+    if (drawn.has(name)) continue;
     // One point is no curve: it stands in the table of the latest values.
     if (series.get(name).points.length < 2) continue;
     if (!curves.has(name)) {
@@ -72,6 +76,7 @@ function showMetrics(points) {
   if (changed.size) {
     draw([...changed].sort());
     tabulate();
+    document.dispatchEvent(new CustomEvent("run:metrics", { detail: series }));
   }
 }
 

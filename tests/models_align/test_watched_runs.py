@@ -268,7 +268,9 @@ def test_an_alarm_keeps_the_weights_of_the_last_good_checkpoint(
     assert outcome.summary["stopped_by"] == "displacement"
     assert outcome.summary["steps"] == 4
     assert same(weights(run), weights(short))
-    assert "Take safe_dpo" in outcome.summary["alarms"]["displacement"]
+    (said,) = outcome.summary["alarms"]
+    assert said.startswith("displacement at step 8: ")
+    assert "Take safe_dpo" in said
     (alarm,) = json.loads((run.root / "alarms.json").read_text())["alarms"]
     assert (alarm["step"], alarm["good"], alarm["stopped"]) == (8, 5, True)
     card = json.loads((run.outputs / "adapter" / "card.json").read_text())
@@ -321,7 +323,7 @@ def test_an_alarm_that_ends_nothing_is_said_once_and_training_goes_on(
     outcome = train(Supervised(run))
     assert outcome.summary["steps"] == 8
     assert "stopped_by" not in outcome.summary
-    assert capsys.readouterr().out.count("alarm (displacement) at step 3: ") == 1
+    assert capsys.readouterr().out.count("alarm: displacement at step 3: ") == 1
 
 
 def test_a_run_stops_when_the_judges_part(watched_run, monkeypatch) -> None:
@@ -387,8 +389,8 @@ def test_alarms_are_remembered_by_a_run_that_goes_on(alignment_run, monkeypatch,
         with pytest.raises(KeyboardInterrupt):
             train(Supervised(run))
     outcome = train(Supervised(run))
-    assert outcome.summary["alarms"]["displacement"].startswith("step 3: ")
-    assert capsys.readouterr().out.count("alarm (displacement)") == 1
+    assert outcome.summary["alarms"][0].startswith("displacement at step 3: ")
+    assert capsys.readouterr().out.count("alarm: displacement") == 1
 
 
 def test_the_pairs_of_other_splits_may_be_watched(watched_run, tmp_path) -> None:

@@ -68,7 +68,8 @@ export class Series {
   }
 }
 
-function svg(name, attributes = {}, parent = null) {
+/** An element of a drawing. */
+export function svg(name, attributes = {}, parent = null) {
   const element = document.createElementNS(NS, name);
   for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
   parent?.append(element);
