@@ -64,6 +64,13 @@ def judged_alike(runs: Sequence[Run]) -> tuple[dict[int, Judged], str]:
     return _read(chosen), words if left_out else ""
 
 
+def judgements_of(run: Run) -> list[Judged]:
+    """All finished evaluations of clips that this alignment's adapter made, oldest first."""
+    found = _evaluations_of([run]).get(run.pk, [])
+    read = _read({each.pk: each for each in found})
+    return [read[pk] for pk in sorted(read)]
+
+
 def _evaluations_of(runs: Iterable[Run]) -> dict[int, list[Run]]:
     """By alignment run, the finished evaluations of clips that its adapter made."""
     made_with = _consumers({run.pk for run in runs}, "adapter", "generation")

@@ -70,7 +70,7 @@ def perform(run: Supervised) -> Outcome:
         "pairs": [_summary(step) for step in _of(steps, "pairing")],
         "alignments": [_alignment(step) for step in _of(steps, "alignment")],
         "evaluations": evaluations,
-        "lineage": [_step(step) for step in steps],
+        "lineage": [lineage_row(step) for step in steps],
     }
     run.dir.log_metrics(1, 2, stage="writing")
     sha256 = write_json(run.dir.outputs / "report.json", REPORT, body)
@@ -267,7 +267,8 @@ def _stiller(candidate: Mapping[str, Any]) -> str:
 # Lineage.
 
 
-def _step(step: Step) -> dict[str, Any]:
+def lineage_row(step: Step) -> dict[str, Any]:
+    """One run of a lineage with what it read and left, as plain JSON."""
     return {
         "run": step.run.pk,
         "kind": step.run.kind,

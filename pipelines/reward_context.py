@@ -7,6 +7,7 @@ from typing import Any
 from django.urls import reverse
 
 from formats.outcome import OutputKind
+from pipelines.adapter_cards import has_card
 from pipelines.models import Artifact, Run
 from pipelines.reward_learning import learning_panel
 from pipelines.reward_over_t import over_t_panel
@@ -73,10 +74,14 @@ def _title(artifact: Artifact) -> str:
 
 
 def card_urls(model: Artifact | None) -> Mapping[str, str]:
-    """Where the card of a reward model is had from; empty where it has none."""
-    if model is None or model.kind != OutputKind.REWARD_MODEL or not card_of(model).is_file():
+    """Where the card of a reward model or an adapter is had from; empty where it has none."""
+    if model is None or not (_has_reward_card(model) or has_card(model)):
         return {}
     return {
         "Markdown": reverse("pipelines:card-md", args=[model.pk]),
         "JSON": reverse("pipelines:card-json", args=[model.pk]),
     }
+
+
+def _has_reward_card(model: Artifact) -> bool:
+    return model.kind == OutputKind.REWARD_MODEL and card_of(model).is_file()

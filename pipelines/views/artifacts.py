@@ -1,12 +1,19 @@
 """The page of one artifact: what it is, where it comes from, who uses it."""
 
-from django.http import Http404, HttpRequest, HttpResponse
+import json
+import tempfile
+from pathlib import Path
+
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
 from annotation.permissions import is_lead
+from formats.errors import FormatError
 from formats.outcome import OutputKind
-from pipelines import guidance_page, registry, reward_context, run_pages
+from pipelines import adapter_cards, guidance_page, registry, reward_context, run_pages
+from pipelines.adapter_zips import zip_of
 from pipelines.models import Artifact
 from pipelines.views.access import for_viewers, person
 
@@ -27,7 +34,7 @@ def ingest_json(_request: HttpRequest, artifact_id: int) -> HttpResponse:
 @require_GET
 @for_viewers
 def card_json(_request: HttpRequest, artifact_id: int) -> HttpResponse:
-    """The model card of a reward model for tools."""
+    """The model card of a reward model or an adapter for tools."""
     return _card(artifact_id, "card.json", "application/json")
 
 
@@ -39,7 +46,10 @@ def card_markdown(_request: HttpRequest, artifact_id: int) -> HttpResponse:
 
 
 def _card(artifact_id: int, name: str, content_type: str) -> HttpResponse:
-    artifact = get_object_or_404(Artifact, pk=artifact_id, kind=OutputKind.REWARD_MODEL)
+    kinds = (OutputKind.REWARD_MODEL, OutputKind.ADAPTER)
+    artifact = get_object_or_404(Artifact, pk=artifact_id, kind__in=kinds)
+    if artifact.kind == OutputKind.ADAPTER:
+        return _adapter_card(artifact, name, content_type)
     file = registry.path_of(artifact) / name
     if not file.is_file():
         raise Http404("This reward model has no card.")
@@ -47,6 +57,38 @@ def _card(artifact_id: int, name: str, content_type: str) -> HttpResponse:
     shown = f"reward-model-{artifact.run_id}{file.suffix}"
     response["Content-Disposition"] = f'attachment; filename="{shown}"'
     return response
+
+
+def _adapter_card(artifact: Artifact, name: str, content_type: str) -> HttpResponse:
+    """The trainer's card with what judges found and the lineage behind it, as of now."""
+    if not adapter_cards.has_card(artifact):
+        raise Http404("This adapter has no card.")
+    try:
+        if name == "card.json":
+            content = json.dumps(adapter_cards.card_of(artifact), indent=2, default=str)
+        else:
+            content = adapter_cards.markdown_of(artifact)
+    except FormatError as error:
+        raise Http404(str(error)) from error
+    response = HttpResponse(content, content_type=content_type)
+    shown = f"adapter-{artifact.run_id}{Path(name).suffix}"
+    response["Content-Disposition"] = f'attachment; filename="{shown}"'
+    return response
+
+
+@require_GET
+@for_viewers
+def adapter_zip(_request: HttpRequest, artifact_id: int) -> HttpResponseBase:
+    """The adapter's folder with its whole card, to load elsewhere."""
+    artifact = get_object_or_404(Artifact, pk=artifact_id, kind=OutputKind.ADAPTER)
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - the response closes it
+    try:
+        zip_of(artifact, file)
+    except FormatError as error:
+        file.close()
+        raise Http404(str(error)) from error
+    file.seek(0)
+    return FileResponse(file, as_attachment=True, filename=f"adapter-{artifact.run_id}.zip")
 
 
 @require_GET
@@ -63,6 +105,7 @@ def artifact_page(request: HttpRequest, artifact_id: int) -> HttpResponse:
         "used_by": artifact.used_by.select_related("run").order_by("-run"),
         "lineage": registry.lineage([artifact.run_id]),
         "card_urls": reward_context.card_urls(artifact),
+        "may_take": adapter_cards.has_card(artifact),
         "grid": guidance_page.page_of([artifact], person(request)),
         "clips": run_pages.clips_of(artifact, person(request), limit=24) if is_clips else [],
     }
