@@ -15,7 +15,7 @@ from models_align.generators.tiny import SIZE
 
 PROMPT = "a red circle moving left"
 CONFIG = GenerationConfig(
-    steps=3, guidance_scale=3.0, num_frames=SIZE[0], height=SIZE[1], width=SIZE[2], fps=8
+    steps=2, guidance_scale=3.0, num_frames=SIZE[0], height=SIZE[1], width=SIZE[2], fps=8
 )
 ALIGNMENT = AlignmentConfig(lora=LoraSettings(r=2, alpha=8.0))
 TASK = Task(PromptRecord("p", PROMPT), seed=0)
@@ -63,7 +63,7 @@ def _plain(pipeline: Any, ours: Generator, **more: Any) -> Any:
         more["image"] = Image.fromarray(some_clips(1)[0, 0].numpy())
     frames_first = _frames_first(pipeline)
     if frames_first and ours.needs_image:
-        encode = pipeline.vae.encode
+        encode = type(pipeline.vae).encode.__get__(pipeline.vae)
         pipeline.vae.encode = lambda x: _Drawn(encode(x).latent_dist.mode())
     with torch.no_grad():
         return pipeline(

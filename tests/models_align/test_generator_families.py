@@ -143,7 +143,6 @@ def test_an_adapter_goes_through_load_lora_weights_of_plain_diffusers_without_a_
     load_adapter(ours, tmp_path / "adapter")
     aligned = denoised(ours, text, [TASK], CONFIG, condition=start)
 
-    plain = plain_pipeline(tiny_form(form))
     plain.load_lora_weights(str(tmp_path / "adapter"))
     if len(ours.networks) == 2:
         second = str(tmp_path / "adapter" / "transformer_2")
