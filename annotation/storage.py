@@ -49,7 +49,7 @@ class LocalMedia(FileSystemStorage):
         sync_file(path)
         temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
         try:
-            _link_or_copy(path, temporary)
+            link_or_copy(path, temporary)
             temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
@@ -66,7 +66,8 @@ class LocalMedia(FileSystemStorage):
         return Path(self.path(key))
 
 
-def _link_or_copy(path: Path, target: Path) -> None:
+def link_or_copy(path: Path, target: Path) -> None:
+    """A file of ours, which never changes, under a second name that is not there yet."""
     try:
         os.link(path, target)
     except OSError:  # another file system, or one without links

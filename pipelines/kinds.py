@@ -23,6 +23,7 @@ from pipelines import (
     guidance_grids,
     guidance_tables,
     ingesting,
+    judged_clips,
     pair_rules,
     pairing,
     registry,
@@ -416,6 +417,16 @@ register(
 )
 register(
     KindSpec(
+        "judged_clips",
+        "Give the clips that people judged to a reward model",
+        partial(trainer_configs.checked, judged_clips.JudgedClipsConfig.from_json),
+        perform=judged_clips.perform,
+        roles=(Role("snapshot", (OutputKind.SNAPSHOT,)),),
+        output=OutputKind.GENERATIONS,
+    )
+)
+register(
+    KindSpec(
         "pairing",
         "Build preference pairs",
         partial(trainer_configs.checked, pair_rules.PairingConfig.from_json),
@@ -424,6 +435,9 @@ register(
             Role("generations", (OutputKind.GENERATIONS,), required=False),
             Role("scores", (OutputKind.SCORES,), required=False),
             Role("snapshot", (OutputKind.SNAPSHOT,), required=False),
+            # The clips of the snapshot as a generation set, scored: rewards for pairs of people.
+            Role("judged_clips", (OutputKind.GENERATIONS,), required=False),
+            Role("judged_scores", (OutputKind.SCORES,), required=False),
             # Clips of validation prompts and their scores, or earlier pairs: where the map of
             # rewards to [0, 1] comes from.
             Role("validation", (OutputKind.GENERATIONS,), required=False),

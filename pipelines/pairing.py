@@ -34,9 +34,14 @@ _TOLD_EVERY: Final = 100  # clips
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What a pairing run was given. Nothing is there that was not."""
+    """What a pairing run was given. Nothing is there that was not.
+
+    Clips that people judged have scores of their own where they came from elsewhere.
+    """
 
     judged: list[PreferenceRecord]
+    judged_clips: list[GenerationRecord]
+    judged_scores: list[ScoreRecord]
     clips: list[GenerationRecord]
     scores: list[ScoreRecord]
     validation_clips: list[GenerationRecord]
@@ -104,7 +109,10 @@ def rules_of(
         locate=looks.located,
         guard=guards,
         to_unit=reward_map,
-        reward_of=_by_content(given.clips, rewards_of(given.scores, config.weights)),
+        reward_of=_by_content(
+            [*given.judged_clips, *given.clips],
+            rewards_of([*given.judged_scores, *given.scores], config.weights),
+        ),
         withdrawn=looks.withdrawn,
     )
 
@@ -138,13 +146,11 @@ def read_material(run_dir: RunDir, config: PairingConfig) -> Material:
             f"the input {missing!r} is missing: pairs need generations and scores, or a snapshot, "
             "or all three"
         )
-    clips, scores = _scored(run_dir, "generations", "scores")
-    validation = _scored(run_dir, "validation", "validation_scores")
     return Material(
         _judged(run_dir, config, with_rewards=has["scores"]),
-        clips,
-        scores,
-        *validation,
+        *_scored(run_dir, "judged_clips", "judged_scores"),
+        *_scored(run_dir, "generations", "scores"),
+        *_scored(run_dir, "validation", "validation_scores"),
         _map_taken_over(run_dir, config),
     )
 
@@ -198,8 +204,8 @@ def map_of(given: Material, config: PairingConfig, *, reward_model: str = "") ->
     held_out = _validation_totals(given, config)
     if held_out:
         return fitted(held_out, config.mapping, fitted_on=VALIDATION, **facts)
-    rewards = rewards_of(given.scores, config.weights)
-    own = _totals(given.clips, rewards, config.split)
+    rewards = rewards_of(given.scores or given.judged_scores, config.weights)
+    own = _totals(given.clips or given.judged_clips, rewards, config.split)
     return fitted(own, config.mapping, fitted_on=config.split, **facts) if own else None
 
 
@@ -254,13 +260,12 @@ def _refuse_other_model(found: RewardMap, reward_model: str) -> None:
 
 def _judge_of(run_dir: RunDir) -> str:
     """The reward model of these scores; one map cannot serve two."""
-    judges = [_reward_model(run_dir, role) for role in ("scores", "validation_scores")]
-    if all(judges) and len(set(judges)) > 1:
-        raise StepConfigError(
-            f"scores come from the reward model {judges[0][:12]} and validation_scores from "
-            f"{judges[1][:12]}; both must come from one"
-        )
-    return judges[0]
+    roles = ("scores", "judged_scores", "validation_scores")
+    judges = {role: judge for role in roles if (judge := _reward_model(run_dir, role))}
+    if len(set(judges.values())) > 1:
+        said = ", ".join(f"{role} from {judge[:12]}" for role, judge in judges.items())
+        raise StepConfigError(f"all scores must come from one reward model; there are {said}")
+    return next(iter(judges.values()), "")
 
 
 def _reward_model(run_dir: RunDir, role: str) -> str:

@@ -1,6 +1,7 @@
 """Which clips become preference pairs, and which never do."""
 
 import math
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -214,7 +215,7 @@ def test_a_map_that_would_leave_zero_to_one_is_refused(knots: Any, sentence: str
 
 
 def _material(**given: Any) -> Material:
-    lists = ("judged", "clips", "scores", "validation_clips", "validation_scores")
+    lists = [each.name for each in fields(Material) if each.name != "reward_map"]
     return Material(**{**{name: [] for name in lists}, "reward_map": None, **given})
 
 

@@ -253,6 +253,43 @@ def test_a_clip_with_letters_in_its_corner_is_not_set_against_one_without() -> N
     assert PairRecord.read(path_of(allowed))[0].rejected.id == "cat0"
 
 
+def test_judged_clips_from_elsewhere_get_rewards_of_their_own(mia: Any) -> None:
+    elsewhere = _generations(TRAIN)  # as if imported: no scores of this set are given below
+    people = _snapshot(("cat", "0", "1", "B"), ("dog", "0", "1", "A"))
+    judged = play(start_run("judged_clips", {}, {"snapshot": people}, user=mia)).artifacts.get()
+    records = GenerationRecord.read(path_of(judged))
+    assert sorted(each.video.id for each in records) == [
+        "by-people-0", "by-people-0", "by-people-1", "by-people-1",
+    ]  # fmt: skip
+    for each in records:
+        assert sha256_of(path_of(judged).parent / each.video.path) == each.video.sha256
+    by_hash = {each.video.sha256: each.video for each in GenerationRecord.read(path_of(elsewhere))}
+    totals = {sha256: float(video.id[3:]) for sha256, video in by_hash.items()}
+
+    def leave(_run: Run, folder: RunDir) -> Outcome:
+        rows = [
+            ScoreRecord(
+                each.video.id, each.prompt_id, each.prompt, {}, {"VQ": totals[each.video.sha256]}
+            )
+            for each in GenerationRecord.read(folder.input("generations"))
+        ]
+        sha256 = ScoreRecord.write(folder.outputs / "scores.jsonl", rows)
+        return Outcome(0, outputs=(Output(OutputKind.SCORES, "outputs/scores.jsonl", sha256),))
+
+    scores = _left("truth", leave, generations=judged)
+    given = {"snapshot": people, "judged_clips": judged, "judged_scores": scores}
+    found = _pairing({"method": "gapo"}, **given)
+    assert found.meta["sources"] == {"votes": 1}
+    assert found.meta["refused"] == {"rewards contradict the people": 1}
+    (row,) = PairRecord.read(path_of(found))
+    assert (row.rewards_w, row.rewards_l) == ({"VQ": 2.0}, {"VQ": -2.0})
+    other = _generations({"cat": (5.0, 6.0)})
+    given |= {"generations": other, "scores": _scores(other, judge="another judge")}
+    scores.meta["reward_model"] = "judge"
+    scores.save()
+    assert "one reward model; there are scores from another judg" in _refused({}, **given)
+
+
 def test_people_alone_need_no_map() -> None:
     _generations(TRAIN)
     pairs = _pairing(snapshot=_snapshot(("dog", "0", "1", "A")))
