@@ -76,20 +76,19 @@ def race(constant: Sequence[Sequence[Row]], gapo: Sequence[Sequence[Row]]) -> di
         "flow_dpo": [steps_to(curve) for curve in constant],
         "gapo": [steps_to(curve) for curve in gapo],
     }
-    logs = [math.log(b / a) for a, b in zip(steps["flow_dpo"], steps["gapo"], strict=True)]
-    return {
-        "target": TARGET,
-        "steps": steps,
-        "ratio": {key: math.exp(value) for key, value in interval(logs).items()},
-    }
+    found = list(zip(steps["flow_dpo"], steps["gapo"], strict=True))
+    logs = [math.log(b / a) for a, b in found if a is not None and b is not None]
+    whole = len(logs) == len(found)
+    ratio = {key: math.exp(value) for key, value in interval(logs).items()} if whole else None
+    return {"target": TARGET, "steps": steps, "ratio": ratio}
 
 
-def steps_to(curve: Sequence[Row], target: float = TARGET) -> float:
-    """Where the line between measured steps first reaches the target; infinite if it never does."""
+def steps_to(curve: Sequence[Row], target: float = TARGET) -> float | None:
+    """Where the line between measured steps first reaches the target; None if it never does."""
     step, rate = 0.0, 0.5
     for row in curve:
         reached = win_rate(row)
         if reached >= target:
             return float(step + (row["step"] - step) * (target - rate) / (reached - rate))
         step, rate = row["step"], reached
-    return math.inf
+    return None

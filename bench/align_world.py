@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.align_figures import figures
+from bench.align_relabelled import relabelled
 from bench.align_runs import (
     Aligned,
     Sampler,
@@ -28,7 +29,7 @@ from bench.align_runs import (
     judge_wins,
     latent_reward_of,
 )
-from bench.align_worlds import AlignWorld, made, people_of
+from bench.align_worlds import AlignWorld, made
 from bench.reward_runs import CORES, PRESETS, base_facts, machine, pin_cores, scratch
 
 FIRST_SEED: Final = 20  # of worlds that are made here
@@ -37,16 +38,21 @@ STEPS: Final = (4, 8, 12, 16, 20, 30, 40, 80, 160)
 CLIPS: Final = 4  # per prompt in the table, half of it on the curves
 # Followed all the way: what happens behind the step at which a careful person would stop?
 FOLLOWED: Final = ("flow_dpo", "schedule", "gapo", "safe_dpo")
+RELABELLED: Final = {"sft": 1, "rwr": 5}
 GUIDANCE: Final[dict[str, Any]] = {"weight": 3.0, "max_factor": 5.0}
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """`steps` is where its row in the table is taken; `people`: trained on pairs of votes."""
+    """`steps` is where its row in the table is taken.
+
+    `relabelled`: trained on that many pairs a prompt of the campaign's clips, and not on one of the
+    generator's own (`bench.align_relabelled`).
+    """
 
     config: Mapping[str, Any]
     steps: int
-    people: bool = False
+    relabelled: int = 0
 
 
 def methods() -> dict[str, Method]:
@@ -54,14 +60,11 @@ def methods() -> dict[str, Method]:
     found = {}
     for name in ("flow_dpo", "gapo", "safe_dpo", "sft", "rwr"):
         config = json.loads((PRESETS / f"alignment_{name}.demo.json").read_text())
-        found[name] = Method(config, config["steps"], people=name in PEOPLE)
+        found[name] = Method(config, config["steps"], RELABELLED.get(name, 0))
     constant = found["flow_dpo"]
     settings = {**constant.config["settings"], "beta_schedule": "squared"}
     found["schedule"] = Method({**constant.config, "settings": settings}, constant.steps)
     return found
-
-
-PEOPLE: Final = ("sft", "rwr")
 
 
 def sampling() -> dict[str, Any]:
@@ -90,7 +93,8 @@ class Seed:
 
     def _trained(self, name: str, method: Method) -> Aligned:
         steps = sorted({*STEPS, method.steps}) if name in FOLLOWED else [method.steps]
-        world = people_of(self.world, self.folder) if method.people else self.world
+        count = method.relabelled
+        world = relabelled(self.world, self.folder, count) if count else self.world
         config = {**method.config, "seed": self.number}
         return aligned(self.folder / name, world, config, steps)
 
@@ -186,11 +190,8 @@ def lines_of(result: Mapping[str, Any]) -> list[str]:
         found.append(
             f"{name:9} wins {wins['mean']:.3f} [{wins['low']:.3f}, {wins['high']:.3f}]: {parts}"
         )
-    race = result["race"]["ratio"]
-    found.append(
-        f"GAPO's steps over Flow-DPO's: {race['mean']:.2f} [{race['low']:.2f}, {race['high']:.2f}]"
-    )
-    return found
+    race = result["race"]
+    return [*found, f"GAPO's steps over Flow-DPO's: {race['ratio']}, of {race['steps']}"]
 
 
 if __name__ == "__main__":
