@@ -37,6 +37,7 @@ def perform(run: Supervised) -> Outcome:
     body = {
         "cells": [{**each, **_told(each["name"], clips, found, config)} for each in cells],
         "judges": {judge: _of_the_guide(inputs, judge) for judge in judges},
+        "dimensions": _order(inputs),
         "samples": _samples(clips),
     }
     sha256 = write_json(run.dir.outputs / "guidance_grid.json", GRID, body)
@@ -93,6 +94,14 @@ def _told(name: str, clips: Clips, found: Mapping[str, Any], config: GridConfig)
         "judged": found[name],
         "measures": {key: each.to_json() for key, each in measures.items()},
     }
+
+
+def _order(inputs: Mapping[str, RunInput]) -> list[str]:
+    """The dimensions as scores name them: a JSON object has no order that could be relied on."""
+    for role, row in sorted(inputs.items()):
+        if role.startswith(SCORES) and row.artifact is not None:
+            return list(row.artifact.meta.get("dimensions", []))
+    return []
 
 
 def _of_the_guide(inputs: Mapping[str, RunInput], judge: str) -> bool:
