@@ -9,7 +9,7 @@ All rows are written at once, each naming the run that will leave its input.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -21,8 +21,10 @@ from pipelines.errors import InvalidRunConfig
 from pipelines.group_runs import GroupRuns, known_group
 from pipelines.models import BaseModel, LoopGroup, Run
 from pipelines.prompt_choice import Prompts, chosen_prompts
-from pipelines.splitting import TEST, TRAIN, Split
+from pipelines.splitting import TEST, TRAIN, VALIDATION, Split
 from pipelines.step_configs import StepConfig, require
+
+MAP: Final = "the map"  # in the names of the runs that serve it
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,9 @@ class LoopConfig(StepConfig):
 
     `backbone` and `generator` are names of base models, `{"pretrain": {…}}`, or `{"run": id}` for
     the one that a run will leave. `votes`, `judge` (a second reward model that no candidate is
-    trained on) and `truth_eval` may be left out.
+    trained on) and `truth_eval` may be left out. So may `prompts_map`: prompts of which clips are
+    made and scored for the map of rewards to [0, 1] alone; without them the clips for pairs are
+    their own scale.
     """
 
     name: str = "Loop"
@@ -42,6 +46,7 @@ class LoopConfig(StepConfig):
     reward_model: Mapping[str, Any] = field(default_factory=dict)
     judge: Mapping[str, Any] | None = None
     prompts_pairs: Mapping[str, Any] = field(default_factory=lambda: {"split": TRAIN})
+    prompts_map: Mapping[str, Any] | None = None
     prompts_eval: Mapping[str, Any] = field(default_factory=lambda: {"split": TEST})
     generation_pairs: Mapping[str, Any] = field(default_factory=dict)
     scoring_pairs: Mapping[str, Any] = field(default_factory=dict)
@@ -142,21 +147,25 @@ class _Loop:
         return found
 
     def _pairs(self, reward_model: Run, backbone: Source, generator: Source) -> Run:
-        config = self.config
-        values = self._made_by(config.generation_pairs)
+        judge = {"reward_model": reward_model, "backbone": backbone}
+        clips, scores = self._scored(self.config.prompts_pairs, generator, judge, "pairs")
+        inputs: dict[str, Source] = {"generations": clips, "scores": scores}
+        if self.config.prompts_map is not None:
+            held_out = {"split": VALIDATION, **self.config.prompts_map}
+            clips, scores = self._scored(held_out, generator, judge, MAP)
+            inputs |= {"validation": clips, "validation_scores": scores}
+        return self._run("pairing", self.config.pairing, inputs, "Pairs")
+
+    def _scored(
+        self, prompts: Mapping[str, Any], generator: Source, judge: Mapping[str, Source], what: str
+    ) -> tuple[Run, Run]:
+        """Clips of the base for these prompts, and what the reward model thinks of them."""
         clips = self._run(
-            "generation", values, {"generator": generator}, "Clips for pairs",
-            files={"prompts": self._prompts(config.prompts_pairs)},
+            "generation", self._made_by(self.config.generation_pairs), {"generator": generator},
+            f"Clips for {what}", files={"prompts": self._prompts(prompts)},
         )  # fmt: skip
-        scores = self._run(
-            "scoring",
-            config.scoring_pairs,
-            {"reward_model": reward_model, "backbone": backbone, "generations": clips},
-            "Scores for pairs",
-        )
-        return self._run(
-            "pairing", config.pairing, {"generations": clips, "scores": scores}, "Pairs"
-        )
+        inputs = {**judge, "generations": clips}
+        return clips, self._run("scoring", self.config.scoring_pairs, inputs, f"Scores for {what}")
 
     def _made_by(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The config with the name that clips of the base carry on pages and in records."""

@@ -7,6 +7,7 @@ from django.conf import settings
 
 from formats.records import PromptRecord
 from pipelines import kinds
+from pipelines.loop import MAP
 from pipelines.models import BaseModel, GroupKind, LoopGroup, Run, RunInput
 from pipelines.registry import source_of
 
@@ -22,7 +23,8 @@ def config_of(group: LoopGroup) -> dict[str, Any]:
     """What a loop was started with, read back from its runs; votes are not given again."""
     runs = list(group.runs.order_by("pk"))
     by_name = {run.name: run for run in runs}
-    clips = [run for run in runs if run.kind == "generation"]
+    for_map = by_name.get(f"Clips for {MAP}")
+    clips = [run for run in runs if run.kind == "generation" and run != for_map]
     config = {
         "name": group.name,
         "snapshot": {"split": _one(runs, "snapshot").config["split"]},
@@ -42,6 +44,8 @@ def config_of(group: LoopGroup) -> dict[str, Any]:
     }
     if "Independent judge" in by_name:
         config["judge"] = by_name["Independent judge"].config
+    if for_map is not None:
+        config["prompts_map"] = _prompts_of(for_map)
     truth = next((run for run in runs if run.kind == "truth"), None)
     return config if truth is None else {**config, "truth_eval": truth.config}
 

@@ -92,6 +92,19 @@ def test_the_next_loop_can_begin_with_the_config_of_this_one(mia: Any) -> None:
     assert config_of(again)["generation_pairs"] == config["generation_pairs"]
 
 
+def test_a_loop_may_map_rewards_by_clips_of_validation_prompts(mia: Any) -> None:
+    split = {"train": 0.5, "validation": 0.3, "test": 0.2}
+    config = loop_config(snapshot={"split": split}, prompts_map={"limit": 1}, truth_eval=None)
+    group = start_loop(make_campaign(user=mia), config, mia)
+    play_all(group)
+    pairing = group.runs.get(kind="pairing")
+    assert pairing.summary["reward_map"]["fitted_on"] == "validation"
+    assert pairing.summary["reward_map"]["clips"] == 2
+    again = config_of(group)
+    assert again["prompts_map"] == {"suite": "", "split": "validation", "limit": 1}
+    assert again["prompts_eval"]["split"] == "test"
+
+
 def test_a_report_reaches_down_to_the_votes(
     played: LoopGroup, capsys: pytest.CaptureFixture[str]
 ) -> None:
