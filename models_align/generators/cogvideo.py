@@ -12,7 +12,7 @@ made on this family. Forms, told apart by the configs of a pipeline:
 
 import copy
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import torch
@@ -27,6 +27,8 @@ from formats.supervised import BadConfigError
 from models_align.config import TimestepSettings
 from models_align.errors import GeneratorNotFoundError, UnusableClipError
 from models_align.generators.base import NativeSize
+from models_align.generators.cogvideo_places import rotary_places
+from models_align.generators.cogvideo_trunk import CogVideoXTrunk
 from models_align.generators.conditions import Condition
 from models_align.generators.identity import encoders_fingerprint
 from models_align.generators.one_network import OneNetwork
@@ -60,7 +62,7 @@ class CogVideoXGenerator(OneNetwork):
         self.latent_channels: int = self.vae.config.latent_channels
         # The network adds places behind a text of exactly this length.
         self.text_tokens: int = pipeline.transformer.config.max_text_seq_length
-        self._places = lru_cache(maxsize=8)(self._rotary_places)
+        self._places = lru_cache(maxsize=8)(partial(rotary_places, pipeline.transformer.config))
 
     def latent_shape(self, num_frames: int, height: int, width: int) -> tuple[int, int, int, int]:
         """[C, t, h, w], with the copies of the first frame that 1.5 needs in front."""
@@ -129,17 +131,27 @@ class CogVideoXGenerator(OneNetwork):
             x = torch.cat([x, F.pad(start, behind)], dim=1)
         config = self.transformer.config
         ofs = None if config.ofs_embed_dim is None else x.new_full((1,), OFS, dtype=dtype)
-        rotary = config.use_rotary_positional_embeddings
+        size = (x.shape[2], x.shape[3], x.shape[4])
         (prediction,) = self.transformer(
             hidden_states=x.to(dtype).transpose(1, 2),
             encoder_hidden_states=text.to(dtype),
             timestep=(t.double() * self.process.steps).round().long() - 1,
             ofs=ofs,
-            image_rotary_emb=self._places(*x.shape[2:]) if rotary else None,
+            image_rotary_emb=self._places(size, x.device),
             return_dict=False,
         )
         found: torch.Tensor = prediction.float().transpose(1, 2)
         return found
+
+    def trunk(self, blocks: int) -> CogVideoXTrunk:
+        """A copy of the first blocks; 0 takes a quarter of them."""
+        if self.needs_image:
+            raise BadConfigError(
+                f"the generator {self.source!r} needs a start image; a latent reward model is "
+                "built on text-to-video generators alone"
+            )
+        count = blocks or -(-len(self.transformer.transformer_blocks) // 4)
+        return CogVideoXTrunk(self.transformer, count, self.process.steps).float()
 
     @torch.no_grad()
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
@@ -184,17 +196,6 @@ class CogVideoXGenerator(OneNetwork):
     def _encode(self, pixels: torch.Tensor) -> torch.Tensor:
         latents: torch.Tensor = self.vae.encode(pixels.to(self.vae.dtype)).latent_dist.mode()
         return latents.float()
-
-    def _rotary_places(
-        self, frames: int, height: int, width: int
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        _, pixels = self._compression()
-        places: tuple[torch.Tensor, torch.Tensor] = (
-            self.pipeline._prepare_rotary_positional_embeddings(
-                height * pixels, width * pixels, frames, self.device
-            )
-        )
-        return places
 
     def _refuse_other_sizes(self, height: int, width: int) -> None:
         config, (_, pixels) = self.transformer.config, self._compression()

@@ -46,8 +46,8 @@ class OneNetwork:
 
     def trunk(self, blocks: int) -> torch.nn.Module:  # noqa: ARG002
         raise BadConfigError(
-            f"the generator {self.source!r} is a {type(self.pipeline).__name__}; a latent reward "
-            "model is built on text-to-video generators of the Wan family alone"
+            f"the first blocks of a {type(self.pipeline).__name__} are not taken apart, which a "
+            f"latent reward model needs; the generator is {self.source!r}"
         )
 
     def _freeze(self) -> None:

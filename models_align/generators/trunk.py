@@ -12,7 +12,6 @@ from typing import Any, Final, Self
 import torch
 from diffusers import WanTransformer3DModel
 
-from formats.errors import FormatError
 from formats.supervised import BadConfigError
 from models_align.generators.tiny_wan import TinyWanTransformer
 
@@ -30,7 +29,7 @@ class WanTrunk(torch.nn.Module):
                 f"blocks must be between 1 and {depth}, the depth of this generator, got {blocks}"
             )
         self.transformer_class = type(transformer).__name__
-        self.transformer_config = {**_plain(transformer.config), "num_layers": blocks}
+        self.transformer_config = {**plain_config(transformer.config), "num_layers": blocks}
         self.train_timesteps = train_timesteps
         self.width: int = transformer.config.num_attention_heads * (
             transformer.config.attention_head_dim
@@ -43,12 +42,8 @@ class WanTrunk(torch.nn.Module):
     @classmethod
     def described(cls, description: Mapping[str, Any]) -> Self:
         """The trunk that `describe` spoke of, with random weights."""
-        name = description["transformer"]
-        if name not in TRANSFORMERS:
-            raise FormatError(
-                f"the trunk is of a {name}; expected one of {', '.join(sorted(TRANSFORMERS))}"
-            )
-        transformer = TRANSFORMERS[name].from_config(dict(description["config"]))
+        network = TRANSFORMERS[description["transformer"]]
+        transformer = network.from_config(dict(description["config"]))
         return cls(transformer, len(transformer.blocks), int(description["train_timesteps"]))
 
     def describe(self) -> dict[str, Any]:
@@ -74,6 +69,6 @@ class WanTrunk(torch.nn.Module):
         return tokens
 
 
-def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
+def plain_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """A config of diffusers without what it says of itself (`_class_name`, `_name_or_path`)."""
     return {name: value for name, value in config.items() if not name.startswith("_")}

@@ -20,7 +20,7 @@ from formats.checkpoints import verify_folder
 from formats.errors import FormatError
 from formats.files import read_json, sha256_of, write_json
 from models_align.checked import ConfigError
-from models_align.generators.trunk import WanTrunk
+from models_align.generators.trunks import described
 from models_align.latent_reward.config import LatentRewardConfig
 from models_align.latent_reward.network import LatentRewardNetwork
 
@@ -91,7 +91,7 @@ def load_folder(folder: Path) -> tuple[LatentRewardNetwork, LatentRewardCard]:
     path = folder / "model.json"
     try:
         card = LatentRewardCard.from_json(read_json(path, SCHEMA))
-        network = build_network(WanTrunk.described(card.trunk), card.dimensions, card.config)
+        network = build_network(described(card.trunk), card.dimensions, card.config)
     except (KeyError, TypeError, ConfigError) as error:
         raise FormatError(f"not the card of a latent reward model: {error}", path=path) from error
     weights = folder / "weights.safetensors"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import torch
 
-from models_align.generators.trunk import WanTrunk
+from models_align.generators.trunks import Trunk
 
 
 class RewardHead(torch.nn.Module):
@@ -43,7 +43,7 @@ class LatentRewardNetwork(torch.nn.Module):
     it is told t = 0 whatever it is asked.
     """
 
-    def __init__(self, trunk: WanTrunk, keys: Sequence[str], *, pooling: str, noise: str):
+    def __init__(self, trunk: Trunk, keys: Sequence[str], *, pooling: str, noise: str):
         super().__init__()
         self.trunk = trunk
         self.keys = tuple(keys)

@@ -7,7 +7,7 @@ import torch
 
 from formats.supervised import BadConfigError
 from models_align.generators.base import Generator
-from models_align.generators.trunk import WanTrunk
+from models_align.generators.trunks import described
 from models_align.latent_reward.checkpoints import LatentRewardCard, build_network, load_folder
 from models_align.latent_reward.network import LatentRewardNetwork
 
@@ -30,7 +30,7 @@ class LatentRewardModel:
         """The same network with random weights: a control that has learned nothing."""
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            trunk = WanTrunk.described(self.card.trunk)
+            trunk = described(self.card.trunk)
             network = build_network(trunk, self.card.dimensions, self.card.config)
         network.to(next(self.network.parameters()).device)
         return type(self)(network.requires_grad_(requires_grad=False).eval(), self.card)
