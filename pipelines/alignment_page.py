@@ -153,7 +153,7 @@ def _measures(looks: Sequence[Look]) -> list[dict[str, Any]]:
     """What pixels say without a judge: how much clips move, and how much they differ by seed."""
     found = {
         "Motion amount": _curve(looks, partial(_by_clip, _motion)),
-        "Diversity between seeds": _curve(looks, _by_prompt),
+        "Diversity": _curve(looks, _by_prompt),
     }
     return [{"title": title, "points": points} for title, points in found.items()]
 

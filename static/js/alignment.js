@@ -15,14 +15,14 @@ const TRAINING = [
   { title: "loss", curves: { loss: "loss" } },
   { title: "z", curves: { mean: "z_mean", "largest |z|": "z_max" }, level: 0 },
   { title: "implicit accuracy", curves: { accuracy: "implicit_accuracy" }, level: 0.5 },
-  { title: "error against the reference", curves: { winners: "winner_drift", losers: "loser_drift" }, level: 0 },
+  { title: "error over reference", curves: { winners: "winner_drift", losers: "loser_drift" }, level: 0 },
   { title: "gradient norm", curves: { norm: "grad_norm" } },
 ];
 const NUMBER_OF = { training: 1, independent: 2, truth: 3 };
 
 let readings = new Map();
 let news = { steps: 0, alarms: [], quality: [], measures: [], looks: [] };
-const marks = () => news.alarms.map(({ step, stopped }) => ({ step, stopped }));
+const marks = () => news.alarms.map(({ step, stopped, title }) => ({ step, stopped, title }));
 
 // Training.
 
@@ -153,6 +153,10 @@ function told(point) {
 
 const pairs = part("pairs") ? new WatchedPairs(part("pairs")) : null;
 
+function namePlay() {
+  part("look-play").textContent = pairs.playing ? "Pause" : "Play";
+}
+
 function offerSeeds() {
   const choice = part("look-seed");
   const seeds = [...new Set(news.looks[0].clips.map(({ seed }) => String(seed)))];
@@ -207,4 +211,9 @@ part("look")?.addEventListener("input", () => {
 });
 part("look-follow")?.addEventListener("change", showClips);
 part("look-seed")?.addEventListener("change", showClips);
+part("look-play")?.addEventListener("click", () => {
+  pairs.play(!pairs.playing);
+  namePlay();
+});
+if (pairs) namePlay();
 keepAsking(ask, { period: PERIOD });

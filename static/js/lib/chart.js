@@ -37,7 +37,7 @@ export function linePath(places) {
 
 /**
  * `curves`: [{name, points: [[step, value, low, high], …]}]; low and high may be missing.
- * `marks`: [{step, stopped}], drawn as lines. `level`: what the curves are compared with.
+ * `marks`: [{step, stopped, title}], drawn as lines. `level`: what the curves are compared with.
  */
 export class Chart {
   constructor(title, { level = null } = {}) {
@@ -66,7 +66,7 @@ export class Chart {
     this.y = rangeOf(this.curves, this.level);
     this.svg.replaceChildren();
     this.#axes();
-    for (const { step, stopped } of marks) this.#alarm(step, stopped);
+    for (const each of marks) this.#alarm(each);
     this.curves.forEach((curve, index) => this.#curve(curve, curve.number ?? index + 1, smoothing));
     this.mark = svg("g", { class: "chart-mark", visibility: "hidden" }, this.svg);
     svg("line", { y1: PAD.top, y2: HEIGHT - PAD.bottom }, this.mark);
@@ -100,11 +100,12 @@ export class Chart {
     }
   }
 
-  #alarm(step, stopped) {
+  #alarm({ step, stopped, title }) {
     if (step < this.x[0] || step > this.x[1]) return;
     const [x] = this.#at([step, this.y[0]]);
     const name = stopped ? "chart-alarm is-stop" : "chart-alarm";
-    svg("line", { class: name, x1: x, x2: x, y1: PAD.top, y2: HEIGHT - PAD.bottom }, this.svg);
+    const line = svg("line", { class: name, x1: x, x2: x, y1: PAD.top, y2: HEIGHT - PAD.bottom }, this.svg);
+    svg("title", {}, line).textContent = `${title}, step ${step}`;
   }
 
   #curve({ points }, number, smoothing) {

@@ -42,31 +42,23 @@ class Pair {
     this.captions = figures.map((each) => each.lastElementChild);
     this.scores = document.createElement("p");
     this.scores.className = "prompt small muted number";
-    this.button = document.createElement("button");
-    this.button.type = "button";
-    this.button.className = "button";
-    this.button.addEventListener("click", () => this.#press());
-    this.element.append(this.prompt, ...figures, this.scores, this.button);
+    this.element.append(this.prompt, ...figures, this.scores);
     this.player = new PairedPlayback(...this.videos);
-    this.player.addEventListener("change", () => this.#name());
-    this.wanted = !still; // playing, as long as it can be seen
+    this.wanted = false; // playing, as long as it can be seen
     this.seen = false;
     this.urls = "";
-    this.#name();
     watcher.observe(this.element);
   }
 
-  #name() {
-    this.button.textContent = this.player.playing ? "Pause" : "Play";
-  }
-
-  #press() {
-    this.wanted = !this.player.playing;
+  /** Play, or stand still; nothing plays out of sight. */
+  play(isWanted) {
+    this.wanted = isWanted;
     this.#follow();
   }
 
   show(base, now, step, titles) {
     this.prompt.textContent = `${base.prompt} · seed ${base.seed}`;
+    this.prompt.title = this.prompt.textContent;
     this.captions[0].textContent = "base";
     this.captions[1].textContent = step ? `step ${step}` : "base";
     this.scores.textContent = step ? scoresText(base, now, titles) : "";
@@ -84,7 +76,7 @@ class Pair {
   }
 
   async #follow() {
-    if (!this.seen) {
+    if (!this.seen || !this.clips) {
       this.player.pause();
       return;
     }
@@ -112,11 +104,18 @@ export class WatchedPairs {
   constructor(place) {
     this.place = place;
     this.pairs = new Map();
+    this.playing = !still;
     this.watcher = new IntersectionObserver((entries) => {
       for (const { target, isIntersecting } of entries) {
         [...this.pairs.values()].find((each) => each.element === target)?.see(isIntersecting);
       }
     });
+  }
+
+  /** All of them, or none. */
+  play(isWanted) {
+    this.playing = isWanted;
+    for (const pair of this.pairs.values()) pair.play(isWanted);
   }
 
   /** `base` and `look`: looks of one run; `seed`: the only one to be shown, or empty for all. */
@@ -135,6 +134,7 @@ export class WatchedPairs {
       if (!now) continue;
       if (!this.pairs.has(key)) {
         const pair = new Pair(this.watcher);
+        pair.wanted = this.playing;
         this.pairs.set(key, pair);
         this.place.append(pair.element);
       }
