@@ -148,9 +148,12 @@ class AlignmentConfig(Checked):
     timesteps: TimestepSettings = field(default_factory=TimestepSettings)
     lr: float = 5e-6  # VideoAlign (arXiv 2501.13918), Table 10
     warmup_steps: int = 0
+    # Of lr; linear: down to 0 in the second half. Plain flow matching (SFT, RWR) wants an end.
+    schedule: Literal["constant", "linear"] = "constant"
     max_grad_norm: float = 1.0
     steps: int = 1000
     pairs_per_step: int = 8
+    start_noise: float = 0.0  # median share of noise on start images; CogVideoX and AniSora: 0.05
     caption_dropout: float = 0.0  # share of pairs trained on the empty prompt; AniSora uses 0.05
     reduction: Literal["mean"] = "mean"
     name: str = ""
@@ -183,6 +186,7 @@ class AlignmentConfig(Checked):
             )
         require(self.lr > 0, "lr", "above 0", self.lr)
         require(self.max_grad_norm > 0, "max_grad_norm", "above 0", self.max_grad_norm)
+        require(0 <= self.start_noise < 1, "start_noise", "in [0, 1)", self.start_noise)
         require(0 <= self.caption_dropout < 1, "caption_dropout", "in [0, 1)", self.caption_dropout)
         for name in ("steps", "pairs_per_step", "threads", "log_every", "save_every", "cache_mib"):
             require(getattr(self, name) >= 1, name, "1 or more", getattr(self, name))

@@ -72,7 +72,7 @@ class Trainer:
         grad_norm = float(whole(norm))
         _refuse_non_finite(step, loss, grad_norm)
         for group in self.optimizer.param_groups:
-            group["lr"] = config.lr * min(1.0, (step + 1) / max(1, config.warmup_steps))
+            group["lr"] = learning_rate(config, step)
         self.optimizer.step()
         self.step += 1
         return {"loss": loss, "grad_norm": grad_norm, **readings(config, plan.facts, errors)}
@@ -188,6 +188,14 @@ def _checkpoint_activations(networks: dict[str, torch.nn.Module]) -> None:
                 f"gradient_checkpointing: a {type(network).__name__} cannot do it; switch it off"
             )
         enable()
+
+
+def learning_rate(config: AlignmentConfig, step: int) -> float:
+    """Of the step that comes after `step` others."""
+    rate = config.lr * min(1.0, (step + 1) / max(1, config.warmup_steps))
+    if config.schedule == "constant":
+        return rate
+    return rate * min(1.0, 2 * (config.steps - step) / config.steps)
 
 
 def _refuse_non_finite(step: int, loss: float, grad_norm: float) -> None:
