@@ -55,6 +55,7 @@ class Batch(PairFacts):
     text: torch.Tensor  # [B, L, D]
     condition: Condition | None  # of the start image, or else of the winner's first frame
     noise: torch.Tensor  # [B, C, t, h, w]
+    condition_l: Condition | None = None  # of the loser, where each has noise of its own on it
     reference: tuple[torch.Tensor, torch.Tensor] | None = None  # errors that were computed before
 
 
@@ -169,13 +170,14 @@ class PairData:
             "" if drop else each.prompt
             for each, drop in zip(pairs, plan.dropped[rows], strict=True)
         ]
-        starts = [self.encoder.start(each.chosen, each.image) for each in pairs]
+        start_w, start_l = self._starts(places, device)
         noise = [torch.randn(winners.shape[1:], generator=self._drawn(p)[2]) for p in places]
         return Batch(
             winners=winners.to(device),
             losers=losers.to(device),
             text=torch.stack([self.encoder.text(each) for each in prompts]).to(device),
-            condition=stacked(starts, device),
+            condition=start_w,
+            condition_l=start_l,
             noise=torch.stack(noise).to(device),
             reference=self._references(places, device),
             **plan.facts.part(rows, device),
@@ -207,6 +209,26 @@ class PairData:
         t = draw_times(self.generator, 1, self.config.timesteps, chance)[0]
         dropped = torch.rand(1, generator=chance).item() < self.config.caption_dropout
         return t, dropped, chance
+
+    def _starts(
+        self, places: Sequence[Place], device: torch.device
+    ) -> tuple[Condition | None, Condition | None]:
+        """What winners and losers see of their start images; None for losers: the same."""
+        encoder, median = self.encoder, self.config.start_noise
+        pairs = [self.pairs[each.pair] for each in places]
+        if not (median and self.generator.needs_image):
+            return stacked([encoder.start(each.chosen, each.image) for each in pairs], device), None
+        of_winner, of_loser = (
+            [
+                encoder.noised_start(pair.chosen, pair.image, median, self._chance(place, side))
+                for pair, place in zip(pairs, places, strict=True)
+            ]
+            for side in ("start of winner", "start of loser")
+        )
+        return stacked(of_winner, device), stacked(of_loser, device)
+
+    def _chance(self, place: Place, use: str) -> torch.Generator:
+        return stream(self.config.seed, use, *place.chance)
 
     def _references(
         self, places: Sequence[Place], device: torch.device

@@ -13,7 +13,7 @@ from formats.records import ImageRef, VideoRef
 from models_align.generators.base import Generator
 from models_align.generators.conditions import Condition
 from models_align.generators.refusals import refuse_long_prompts, refuse_other_latents
-from models_align.images import start_image
+from models_align.images import noised_image, start_image
 from models_align.latents import TensorCache, content_key
 from models_align.video import read_clip
 
@@ -92,6 +92,17 @@ class ClipEncoder:
             name.removeprefix(START): each for name, each in found.items() if name.startswith(START)
         }
 
+    def noised_start(
+        self, clip: VideoRef, image: ImageRef | None, median: float, chance: torch.Generator
+    ) -> Condition:
+        """Like `start`, of the image with noise: encoded anew each time."""
+        sha256 = image.sha256 if image else clip.sha256
+        key = content_key("first", sha256, clip.sha256, self._key)
+        found = self.cache.get(key, lambda: self._first(clip, image))
+        noised = noised_image(found["first"], median, chance)
+        condition = self.generator.encode_start(noised[None], int(found["num_frames"])) or {}
+        return {name: each[0] for name, each in condition.items()}
+
     def text(self, prompt: str) -> torch.Tensor:  # [L, D]
         """One that is longer than the encoder takes is a PromptTooLongError."""
         key = content_key("text", prompt, self._key)
@@ -133,10 +144,17 @@ class ClipEncoder:
         return {"latents": latents, **self._condition(frames[0], len(frames))}
 
     def _started(self, clip: VideoRef, image: ImageRef) -> dict[str, torch.Tensor]:
+        found = self._first(clip, image)
+        return self._condition(found["first"], int(found["num_frames"]))
+
+    def _first(self, clip: VideoRef, image: ImageRef | None) -> dict[str, torch.Tensor]:
+        """`first`: the start image in the size of the clip, uint8 [H, W, 3]; and `num_frames`."""
         frames = self.size.fitted(read_clip(self.media_root / clip.path))
-        size = Size(0, *frames.shape[1:3])
-        first = size.fitted(start_image(image, self.media_root)[None])[0]
-        return self._condition(first, len(frames))
+        first = frames[0]
+        if image is not None:
+            size = Size(0, *frames.shape[1:3])
+            first = size.fitted(start_image(image, self.media_root)[None])[0]
+        return {"first": first, "num_frames": torch.tensor(len(frames))}
 
     def _condition(self, first: torch.Tensor, num_frames: int) -> dict[str, torch.Tensor]:
         condition = self.generator.encode_start(first[None], num_frames) or {}

@@ -28,3 +28,14 @@ def start_image(ref: ImageRef, media_root: Path) -> torch.Tensor:
     if sha256_of(path) != ref.sha256:
         raise FormatError("the start image has changed since the prompt was written", path=path)
     return image
+
+
+def noised_image(image: torch.Tensor, median: float, chance: torch.Generator) -> torch.Tensor:
+    """uint8 [H, W, 3] with Gaussian noise, of a strength that is drawn: median x exp(normal / 2).
+
+    Without it an image-to-video network learns to hold the image still. CogVideoX trains with a
+    median of exp(-3), 0.05, on a scale of -1..1.
+    """
+    strength = median * (0.5 * torch.randn(1, generator=chance)).exp()
+    noise = torch.randn(image.shape, generator=chance)
+    return (image.float() + 127.5 * strength * noise).round().clamp(0, 255).to(torch.uint8)

@@ -14,7 +14,7 @@ from models_align.adapters import without_adapter
 from models_align.data import Batch
 from models_align.flow import velocity_error
 from models_align.generators.base import Generator
-from models_align.generators.conditions import Condition, repeated
+from models_align.generators.conditions import Condition, joined
 from models_align.objective import Errors
 
 Predict = Callable[
@@ -77,4 +77,5 @@ class _Noised(NamedTuple):
         noise, t = torch.cat([batch.noise] * 2), torch.cat([batch.t] * 2)
         process = generator.process
         x_t, text = process.noised(data, noise, t), torch.cat([batch.text] * 2)
-        return cls((x_t, t, text, repeated(batch.condition, 2)), process.target(data, noise, t))
+        condition = joined(batch.condition, batch.condition_l)
+        return cls((x_t, t, text, condition), process.target(data, noise, t))

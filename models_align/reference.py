@@ -97,7 +97,7 @@ class ReferenceTable:
             for each in data.pairs
         ]  # fmt: skip
         asked = config.to_json()
-        names = ("noise_draws", "timesteps", "caption_dropout", "precision", "seed")
+        names = ("noise_draws", "timesteps", "caption_dropout", "start_noise", "precision", "seed")
         parts = [
             data.generator.fingerprint(),
             networks_of(data.generator),

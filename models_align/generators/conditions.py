@@ -29,3 +29,10 @@ def rows(condition: Condition | None, chosen: torch.Tensor) -> Condition | None:
     if condition is None:
         return None
     return {name: each[chosen] for name, each in condition.items()}
+
+
+def joined(first: Condition | None, second: Condition | None) -> Condition | None:
+    """One batch behind another; without a second one, the first twice."""
+    if first is None or second is None:
+        return repeated(first, 2)
+    return {name: torch.cat([each, second[name]]) for name, each in first.items()}

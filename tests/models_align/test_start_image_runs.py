@@ -19,7 +19,7 @@ from models_align.data import PairData
 from models_align.encoding import ClipEncoder
 from models_align.errors import PromptTooLongError
 from models_align.generators.families import load_generator
-from models_align.images import read_image
+from models_align.images import noised_image, read_image
 from models_align.latents import TensorCache
 from models_align.sampling import sample
 from models_align.training import train
@@ -84,6 +84,48 @@ def test_a_pair_is_conditioned_on_its_start_image_and_without_one_on_the_winners
             assert torch.allclose(batch.condition[name], wanted[name], atol=1e-5)
         conditions[images] = batch.condition
     assert not torch.allclose(conditions[True]["image"], conditions[False]["image"])
+
+
+def test_noise_on_start_images_is_the_winners_own_and_the_losers_own_and_comes_from_the_step(
+    tmp_path: Path, tiny_form: Folder, family_run: Callable[..., RunDir], read_logs
+):
+    """AniSora's recipe: 0.05 on a scale of -1..1 is 6 levels of 255."""
+    folder = tiny_form("cogvideox-5b-i2v")
+    config = {"start_noise": 0.05, "noise_draws": 2, "reference": "cached", "steps": 3}
+    run = family_run("run", folder, config, images=True)
+    train(Supervised(run))
+    values = read_logs(run)[0]
+    assert values["loss"] == pytest.approx(math.log(2), abs=1e-6)
+    # The cached reference saw the noise that the policy sees.
+    assert values["winner_drift"] == pytest.approx(0, abs=1e-7)
+
+    generator = load_generator(folder)
+    data = PairData(
+        PairRecord.read(run.input("pairs")), run.media_root(), generator,
+        TensorCache(tmp_path / "cache", 2**20), AlignmentConfig(pairs_per_step=2, start_noise=0.05),
+    )  # fmt: skip
+    data.encode(lambda _done, _total: None)
+    first, again, second = (data.batch(data.plan(step)) for step in (0, 0, 1))
+    for each in (first, again, second):
+        assert each.condition is not None
+        assert each.condition_l is not None
+    clean = data.encoder.start(data.pairs[data.plan(0).places[0].pair].chosen,
+                               data.pairs[data.plan(0).places[0].pair].image)  # fmt: skip
+    gaps = [(each["latents"][0] - clean["latents"]).abs().max().item()
+            for each in (first.condition, first.condition_l)]  # fmt: skip
+    assert min(gaps) > 0
+    assert torch.equal(first.condition["latents"], again.condition["latents"])
+    assert not torch.equal(first.condition["latents"], first.condition_l["latents"])
+
+
+def test_the_strength_of_the_noise_is_drawn_around_its_median():
+    grey = torch.full((64, 64, 3), 128, dtype=torch.uint8)
+    chance = torch.Generator().manual_seed(0)
+    strengths = torch.stack(
+        [(noised_image(grey, 0.05, chance).float() - 128).std() / 127.5 for _ in range(200)]
+    )
+    assert strengths.median().item() == pytest.approx(0.05, rel=0.1)
+    assert strengths.log().std().item() == pytest.approx(0.5, abs=0.08)
 
 
 def test_an_image_of_another_size_is_cut_in_the_middle_and_resized(
