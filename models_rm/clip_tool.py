@@ -14,6 +14,7 @@ from typing import Any
 from formats.outcome import ExitCode
 from models_rm.scoring import RewardModel, total
 from models_rm.scoring_run import record_of
+from models_rm.start_images import StartImage
 from models_rm.streaming import Limits, Scored, Task, stream
 
 
@@ -28,7 +29,8 @@ def main(words: Sequence[str]) -> int:
         dtype=arguments.dtype,
         accept_other_libraries=arguments.accept_other_libraries,
     )
-    rows = score_files(model, arguments.files, arguments.prompt, raw=arguments.raw)
+    start = StartImage(arguments.image) if arguments.image else None
+    rows = score_files(model, arguments.files, arguments.prompt, raw=arguments.raw, start=start)
     print(json.dumps(rows, ensure_ascii=False, indent=1) if arguments.json else _table(model, rows))
     return ExitCode.BAD_DATA if any(row["error"] for row in rows) else ExitCode.DONE
 
@@ -43,6 +45,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("model", metavar="MODEL_FOLDER", type=Path)
     parser.add_argument("files", metavar="FILE", type=Path, nargs="+")
     parser.add_argument("--prompt", required=True, help="the text that the clips were made for")
+    parser.add_argument(
+        "--image", type=Path, help="what the clips were to start from, for a model that looks at it"
+    )
     parser.add_argument("--raw", action="store_true", help="rewards as the network gives them")
     parser.add_argument("--json", action="store_true", help="one JSON list instead of a table")
     parser.add_argument("--backbone", type=Path, help="where the backbone lies, if it has moved")
@@ -56,11 +61,17 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def score_files(
-    model: RewardModel, files: Sequence[Path], prompt: str, *, raw: bool = False
+    model: RewardModel,
+    files: Sequence[Path],
+    prompt: str,
+    *,
+    raw: bool = False,
+    start: StartImage | None = None,
 ) -> list[dict[str, Any]]:
     """One row per file, in their order."""
     rows: list[dict[str, Any]] = [{} for _ in files]
-    for batch in stream(model, [Task(file, prompt) for file in files], Limits()):
+    tasks = [Task(file, prompt, start=start) for file in files]
+    for batch in stream(model, tasks, Limits()):
         for each in batch:
             rows[each.row] = _row(model, files[each.row], prompt, each, raw=raw)
     return rows

@@ -19,6 +19,7 @@ from models_rm.errors import FingerprintError
 from models_rm.network import RewardNetwork
 from models_rm.patches import normalised
 from models_rm.prompts import RatingTemplate
+from models_rm.start_images import StartImage, with_start
 from models_rm.video import Clip, FrameRule, clip_of_array, resized, smart_resize
 
 FRAMES: Final = 6
@@ -71,7 +72,9 @@ def _clip(rule: FrameRule) -> Clip:
     index = np.arange(FRAMES * height * width * 3, dtype=np.uint64)
     # Knuth's multiplicative hash: numpy's generators may change, arithmetic does not.
     noise = (index * np.uint64(2654435761) >> np.uint64(13)) & np.uint64(255)
-    return clip_of_array(noise.astype(np.uint8).reshape(FRAMES, height, width, 3), rule)
+    frames = noise.astype(np.uint8).reshape(FRAMES, height, width, 3)
+    # Upside down, so that it is none of the frames.
+    return with_start(clip_of_array(frames, rule), StartImage(frames[0, ::-1]), rule)
 
 
 def _levels(rule: FrameRule) -> list[float]:

@@ -1,5 +1,6 @@
 """Reward models that look at the start image: in training and scoring it precedes the clip."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from formats.outcome import ExitCode
 from formats.records import GenerationRecord, ImageRef, PreferenceRecord, ScoreRecord, VideoRef
 from formats.run_dir import Input, RunDir
 from formats.supervised import BadConfigError, supervise
+from models_rm import clip_tool
 from models_rm.checkpoints import CheckpointMismatchError, load_folder, refuse_other_start
 from models_rm.errors import ClipUnreadableError
 from models_rm.frame_cache import FrameCache
@@ -118,6 +120,28 @@ def test_rewards_depend_on_the_image_where_the_model_looks_at_it(
         model.score(["x"], [GREY])
     with pytest.raises(ValueError, match="one image per video, got 1 and 2"):
         model.score(["x", "x"], clips, images=[black])
+
+
+def test_the_fingerprint_covers_the_image(seeing_folder: Path, ready_folder: Path) -> None:
+    (seeing, _, card), (_, _, blind) = load_folder(seeing_folder), load_folder(ready_folder)
+    assert card.fingerprint["patches"] != blind.fingerprint["patches"]
+    assert card.fingerprint["tokens"] != blind.fingerprint["tokens"]
+    assert seeing.family.temporal_patch == card.frame_rule.start_frames
+
+
+def test_single_clips_are_scored_with_an_image_that_is_named(
+    seeing_folder: Path,
+    media: tuple[Path, list[VideoRef]],
+    images: tuple[ImageRef, ImageRef],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder, clips = media
+    words = [str(seeing_folder), str(folder / clips[0].path), "--prompt", "x", "--json", "--raw"]
+    found = []
+    for image in images:
+        assert clip_tool.main([*words, "--image", str(folder / image.path)]) == ExitCode.DONE
+        found.append(json.loads(capsys.readouterr().out)[0]["scores"])
+    assert found[0] != found[1]
 
 
 def test_a_scoring_run_shows_the_images_of_the_clips(
