@@ -11,10 +11,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
+import torch
+
 from formats.records import PairRecord
 from models_align.generators.base import Generator
 
 FILE: Final = "README.md"
+_KNOWN_TO_DIFFUSERS: Final = ("diffusers", "transformers")
 LIBRARIES: Final = ("torch", "diffusers", "transformers", "peft")
 _VIDEOALIGN: Final = "Improving Video Generation with Human Feedback (arXiv 2501.13918)"
 _ANIME: Final = "Aligning Anime Video Generation with Human Feedback (arXiv 2504.10044)"
@@ -46,6 +49,7 @@ def facts_of(
     """What a trainer knows besides its config and its figures, as plain JSON."""
     return {
         "pipeline": type(generator.pipeline).__name__,
+        "modules": _own_modules(generator),
         "process": generator.process.name,
         "image_to_video": generator.needs_image,
         "data": _data(pairs),
@@ -53,6 +57,13 @@ def facts_of(
         "seconds": round(seconds, 1),
         "libraries": {name: version(name) for name in LIBRARIES},
     }
+
+
+def _own_modules(generator: Generator) -> list[str]:
+    """Modules of classes that the base's parts have and diffusers does not: it imports none."""
+    parts = generator.pipeline.components.values()
+    names = {type(each).__module__ for each in parts if isinstance(each, torch.nn.Module)}
+    return sorted(name for name in names if name.partition(".")[0] not in _KNOWN_TO_DIFFUSERS)
 
 
 def _data(pairs: Sequence[PairRecord]) -> dict[str, Any]:
@@ -134,6 +145,7 @@ def _usage(card: Mapping[str, Any]) -> str:
     name, _, revision = card["base"].partition("@")
     pinned = f", revision={json.dumps(revision)}" if revision else ""
     lines = [
+        *(f"import {module}  # classes of this base" for module in card.get("modules", ())),
         "from diffusers import DiffusionPipeline",
         f"pipeline = DiffusionPipeline.from_pretrained({json.dumps(name)}{pinned})",
         'pipeline.load_lora_weights(".")',
