@@ -6,9 +6,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from bench.align_runs import bootstrap, points
 from bench.reward_runs import interval
-from demo.recipes import DIMENSIONS
+from demo.recipes import DIMENSIONS, SPAN
 
 NAMES: Final = (*DIMENSIONS, "all")
 TARGET: Final = 0.85  # the true win rate to which GAPO and Flow-DPO race
@@ -92,3 +91,27 @@ def steps_to(curve: Sequence[Row], target: float = TARGET) -> float | None:
             return float(step + (row["step"] - step) * (target - rate) / (reached - rate))
         step, rate = row["step"], reached
     return None
+
+
+def share_of_scale(scores: Mapping[str, float]) -> dict[str, float]:
+    """True rewards on the demo's scale from 0, the worst, to 1, the best; `all` is their mean."""
+    found = {key: scores[key] / SPAN[key] for key in DIMENSIONS}
+    return {**found, "all": sum(found.values()) / len(found)}
+
+
+def points(gaps: np.ndarray) -> np.ndarray:
+    """1 for a win, 0 for a loss, one half for exact equality."""
+    return (np.sign(gaps) + 1) / 2
+
+
+def bootstrap(
+    prompts: Sequence[str], values: np.ndarray, *, resamples: int = 4000, seed: int = 0
+) -> dict[str, float]:
+    """Mean with a 95 % interval over prompts: the clips of a prompt are not independent."""
+    names, index = np.unique(np.array(prompts), return_inverse=True)
+    totals = np.bincount(index, values, len(names))
+    counts = np.bincount(index, minlength=len(names))
+    chance = np.random.default_rng(seed)
+    draws = chance.multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
+    low, high = np.quantile((draws @ totals) / (draws @ counts), [0.025, 0.975])
+    return {"mean": float(values.mean()), "low": float(low), "high": float(high)}

@@ -13,10 +13,11 @@ from typing import Any, Final
 import numpy as np
 import torch
 
+from bench.align_figures import points, share_of_scale
 from bench.align_worlds import AlignWorld
 from bench.reward_runs import PRESETS
 from demo.measure import measure_generations
-from demo.recipes import DIMENSIONS, SPAN
+from demo.recipes import DIMENSIONS
 from formats.checkpoints import newest_verified
 from formats.outcome import Outcome
 from formats.records import GenerationRecord, PromptRecord, ScoreRecord
@@ -192,12 +193,6 @@ def _by_key(clips: Path, scores: Iterable[ScoreRecord]) -> Scores:
     }
 
 
-def share_of_scale(scores: Mapping[str, float]) -> dict[str, float]:
-    """True rewards on the demo's scale from 0, the worst, to 1, the best; `all` is their mean."""
-    found = {key: scores[key] / SPAN[key] for key in DIMENSIONS}
-    return {**found, "all": sum(found.values()) / len(found)}
-
-
 def changes(base: Side, candidate: Side) -> tuple[list[str], dict[str, np.ndarray]]:
     """Prompts and, per dimension and `all`, candidate minus base of the truth, clip by clip."""
     shared = sorted(base.truth.keys() & candidate.truth.keys())
@@ -213,21 +208,3 @@ def judge_wins(base: Side, candidate: Side) -> float:
     shared = sorted(base.judge.keys() & candidate.judge.keys())
     gaps = [sum(candidate.judge[at].values()) - sum(base.judge[at].values()) for at in shared]
     return float(points(np.array(gaps)).mean())
-
-
-def points(gaps: np.ndarray) -> np.ndarray:
-    """1 for a win, 0 for a loss, one half for exact equality."""
-    return (np.sign(gaps) + 1) / 2
-
-
-def bootstrap(
-    prompts: Sequence[str], values: np.ndarray, *, resamples: int = 4000, seed: int = 0
-) -> dict[str, float]:
-    """Mean with a 95 % interval over prompts: the clips of a prompt are not independent."""
-    names, index = np.unique(np.array(prompts), return_inverse=True)
-    totals = np.bincount(index, values, len(names))
-    counts = np.bincount(index, minlength=len(names))
-    chance = np.random.default_rng(seed)
-    draws = chance.multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
-    low, high = np.quantile((draws @ totals) / (draws @ counts), [0.025, 0.975])
-    return {"mean": float(values.mean()), "low": float(low), "high": float(high)}
