@@ -6,13 +6,11 @@ from typing import Any
 
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, WanImageToVideoPipeline, WanPipeline
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
 
 from models_align.generators.dct_vae import DctVideoVAE
+from models_align.generators.tiny_text import text_encoder, train_tokenizer
 from models_align.generators.tiny_wan import TinyWanTransformer
 
-PAD, END = "<pad>", "</s>"
 GRID = (3, 4, 4)  # 9 frames of 64 x 64 pixels, in latent patches
 HEAD = 32  # channels of an attention head; Wan's rotary embedding splits them in three
 
@@ -57,48 +55,9 @@ def build_pipeline(
     )
     parts = {
         "tokenizer": tokenizer,
-        "text_encoder": _text_encoder(tokenizer, size.text_dim),
+        "text_encoder": text_encoder(tokenizer, size.text_dim),
         "vae": vae,
         "scheduler": FlowMatchEulerDiscreteScheduler(shift=size.shift),
         "transformer": transformer,
     }
     return WanImageToVideoPipeline(**parts) if start_image else WanPipeline(**parts)
-
-
-def train_tokenizer(corpus: Sequence[str], max_tokens: int) -> PreTrainedTokenizerFast:
-    """A byte-level BPE: whole words for the corpus, and still any other text."""
-    bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
-    bpe.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=512,
-        special_tokens=[PAD, END],
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        show_progress=False,
-    )
-    bpe.train_from_iterator(corpus, trainer)
-    bpe.post_processor = processors.TemplateProcessing(
-        single=f"$A {END}", special_tokens=[(END, bpe.token_to_id(END))]
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=bpe,
-        pad_token=PAD,
-        eos_token=END,
-        model_max_length=max_tokens,
-    )
-
-
-def _text_encoder(tokenizer: PreTrainedTokenizerFast, width: int) -> UMT5EncoderModel:
-    """Random: the words of the world are told apart by their embeddings alone."""
-    config = UMT5Config(
-        vocab_size=len(tokenizer),
-        d_model=width,
-        d_kv=16,
-        d_ff=2 * width,
-        num_layers=1,
-        num_heads=4,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        decoder_start_token_id=tokenizer.pad_token_id,
-    )
-    return UMT5EncoderModel(config).eval()

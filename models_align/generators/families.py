@@ -1,9 +1,11 @@
 """Which class speaks for which pipeline of diffusers, and loading by hub id or path.
 
-A family from outside is entered with `register`, see CONTRIBUTING.md.
+A family from outside is an installed package with an entry point of the group `GROUP`, or is
+entered with `register`; see CONTRIBUTING.md.
 """
 
 from collections.abc import Callable
+from importlib.metadata import entry_points
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Final
@@ -26,6 +28,8 @@ FAMILIES: Final[dict[str, str | Build]] = {
     "CogVideoXPipeline": "models_align.generators.cogvideo:CogVideoXGenerator",
     "CogVideoXImageToVideoPipeline": "models_align.generators.cogvideo:CogVideoXGenerator",
 }
+# Named after the class of the pipeline; what it names takes (pipeline, source).
+GROUP: Final = "tiebreak.generators"
 DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -67,13 +71,21 @@ def _pipeline(source: str, dtype: str | None) -> Any:
 
 def _builder(pipeline: Any, source: str) -> Build:
     name = type(pipeline).__name__
-    if name not in FAMILIES:
+    found = FAMILIES.get(name) or _from_outside(name)
+    if found is None:
         raise GeneratorNotFoundError(
-            f"the generator {source!r} is a {name}; known are {', '.join(sorted(FAMILIES))}"
+            f"the generator {source!r} is a {name}; known are {', '.join(sorted(FAMILIES))}, and "
+            f"no installed package has an entry point {name} in the group {GROUP}"
         )
-    found = FAMILIES[name]
     build: Build = resolve_name(found) if isinstance(found, str) else found
     return build
+
+
+def _from_outside(name: str) -> Build | None:
+    for each in entry_points(group=GROUP, name=name):
+        build: Build = each.load()
+        return build
+    return None
 
 
 def _first_sentence(error: Exception) -> str:

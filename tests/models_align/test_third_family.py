@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,19 @@ def test_a_family_from_outside_goes_the_whole_way(
     sample(Supervised(clips))
     (record,) = GenerationRecord.read(clips.outputs / "generations" / "generations.jsonl")
     assert record.video.num_frames == 9
+
+
+def test_an_installed_package_brings_its_family_along(ltx_folder: Path, monkeypatch):
+    monkeypatch.delitem(families.FAMILIES, "LTXPipeline")
+    asked = []
+
+    def points(**what: str) -> list[EntryPoint]:
+        asked.append(what)
+        return [EntryPoint("LTXPipeline", "tests.models_align.ltx_family:LtxGenerator", "any")]
+
+    monkeypatch.setattr(families, "entry_points", points)
+    assert isinstance(load_generator(ltx_folder), LtxGenerator)
+    assert asked == [{"group": "tiebreak.generators", "name": "LTXPipeline"}]
 
 
 def test_a_family_is_entered_once(ltx_folder: Path):
