@@ -445,6 +445,7 @@ register(
             Role("reward_map", (OutputKind.PAIRS,), required=False),
         ),
         output=OutputKind.PAIRS,
+        presets=pair_rules.PRESETS,
     )
 )
 register(

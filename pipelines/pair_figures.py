@@ -75,6 +75,37 @@ def _dimension(key: str, differences: Sequence[float]) -> Dimension:
     return Dimension(key, len(values), float(values.mean()), low, median, high, better)
 
 
+@dataclass(frozen=True, slots=True)
+class Tilt:
+    """Of the pairs whose sides differ in something, how often the side with it was chosen."""
+
+    what: str
+    pairs: int
+    chosen: int
+
+    @property
+    def share(self) -> float:
+        return self.chosen / self.pairs
+
+
+def tilts_of(pairs: Sequence[PairRecord]) -> list[Tilt]:
+    """What a generator could learn instead of quality, where a guard was allowed to pass it."""
+    counts: dict[str, list[bool]] = {}
+    for pair in pairs:
+        one, other = pair.chosen, pair.rejected
+        if one.generator != other.generator:
+            counts.setdefault(f"made by {one.generator or 'unknown'}", []).append(True)
+            counts.setdefault(f"made by {other.generator or 'unknown'}", []).append(False)
+        for what, mine, theirs in (
+            ("the longer one", one.num_frames / one.fps, other.num_frames / other.fps),
+            ("the higher frame rate", one.fps, other.fps),
+        ):
+            if mine != theirs:
+                counts.setdefault(what, []).append(mine > theirs)
+    found = [Tilt(what, len(won), sum(won)) for what, won in counts.items()]
+    return sorted(found, key=lambda each: (-each.pairs, each.what))
+
+
 def histogram(values: Sequence[float]) -> tuple[list[int], list[float]]:
     """Counts of equal bins, and their edges; one bin where all values are equal."""
     spread = max(values) > min(values)

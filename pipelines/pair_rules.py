@@ -86,6 +86,35 @@ class PairingConfig(StepConfig):
         return self.method in _NEED_ONE_SCALE
 
 
+_BEST_AND_WORST: Final = "best against worst of the clips of each prompt"
+PRESETS: Final = tuple(
+    trainer_configs.NamedConfig(*each)
+    for each in (
+        (
+            "videoalign",
+            f"{_BEST_AND_WORST}, all dimensions equal",
+            "VideoAlign (arXiv 2501.13918): pairs relabelled by its reward model",
+            "Preferences of the reward model in the place of people's; the split is train.",
+            {"method": "flow_dpo"},
+        ),
+        (
+            "gapo",
+            f"{_BEST_AND_WORST}, for GAPO",
+            "GAPO (arXiv 2504.10044): best and worst of four clips of a prompt",
+            "Values in [0, 1] by quantiles; pairs that contradict people are left out.",
+            {"method": "gapo", "mapping": "quantile"},
+        ),
+        (
+            "pareto",
+            "winners that are worse in no dimension",
+            "VisionReward (arXiv 2412.21059), multi-objective preference optimisation",
+            "Fewer pairs; none teaches to give up one dimension for another.",
+            {"pareto": True},
+        ),
+    )
+)
+
+
 class Fault(NamedTuple):
     """Why two clips make no pair: a reason to count, and what it was this time."""
 

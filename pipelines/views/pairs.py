@@ -19,6 +19,7 @@ from pipelines.views.access import for_viewers, person
 
 _CARDS: Final = 12
 _SETS: Final = 50
+_TILTS: Final = 20
 
 
 @require_GET
@@ -56,6 +57,7 @@ def pair_preview(request: HttpRequest, artifact_id: int) -> HttpResponse:
         ),
         "reward_map": found.reward_map.facts() if found.reward_map else None,
         "map_chart": pair_figures.map_chart(found.reward_map),
+        "tilts": pair_figures.tilts_of(found.pairs)[:_TILTS],
         "refused": pair_figures.counts_of(found, artifact.meta),
         "left_out": artifact.meta.get("left_out", {}),
         **_cards(request, found),

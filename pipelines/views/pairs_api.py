@@ -88,6 +88,7 @@ def _whole(artifact: Artifact, found: PairSet) -> dict[str, Any]:
         "gaps": gaps,
         "dimensions": [asdict(each) for each in pair_figures.dimensions_of(found.pairs)],
         "shares": [asdict(each) for each in pair_figures.shares_of(found.pairs)],
+        "tilts": [asdict(each) for each in pair_figures.tilts_of(found.pairs)],
         "reward_map": found.reward_map.to_json() if found.reward_map is not None else None,
         "counts": [asdict(each) for each in pair_figures.counts_of(found, artifact.meta)],
     }

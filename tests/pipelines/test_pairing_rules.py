@@ -9,7 +9,7 @@ import pytest
 from formats.errors import FormatError
 from formats.labels import Label
 from formats.records import GenerationRecord, PreferenceRecord, ScoreRecord, VideoRef
-from pipelines.pair_rules import Fault, PairingConfig, Rules, summary_of
+from pipelines.pair_rules import PRESETS, Fault, PairingConfig, Rules, summary_of
 from pipelines.pairing import Material, map_of, pairs_of
 from pipelines.pairs_of_people import judged_by_people, pairs_from_votes
 from pipelines.pairs_of_rewards import pairs_from_scores
@@ -272,6 +272,12 @@ def test_validation_clips_that_say_nothing_are_an_error_and_no_silent_fallback()
 def test_a_bad_pairing_config_is_refused_in_one_sentence(values: dict, sentence: str) -> None:
     with pytest.raises(StepConfigError, match=sentence.replace("?", r"\?")):
         PairingConfig.from_json(values)
+
+
+def test_the_named_configs_are_configs() -> None:
+    for each in PRESETS:
+        PairingConfig.from_json(each.values)
+        assert "arXiv" in each.source
 
 
 # What people said.

@@ -1,6 +1,7 @@
 """Pairs are looked at before a generator is trained on them: the page, the door, the ways there."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from django.test import Client
 from formats.files import write_jsonl
 from formats.records import PairRecord, VideoRef
 from pipelines.models import Artifact, BaseModel, Run, RunState
-from pipelines.pair_figures import dimensions_of, histogram
+from pipelines.pair_figures import dimensions_of, histogram, tilts_of
 from pipelines.pair_files import write_pairs
 from pipelines.pair_rules import Fault, Pairing, PairingConfig, Refusal, summary_of
 from pipelines.reward_maps import fitted
@@ -74,6 +75,7 @@ def videos(db: None) -> None:
 @pytest.fixture
 def pairs(videos: None) -> Artifact:
     found = Pairing([_pair(n) for n in range(COUNT)])
+    found.pairs[1] = _pair(1, rejected=replace(_clip(1, "b"), generator="other"))
     found.pairs[3] = _pair(3, source="votes", gap=0.4, shares_w={"VQ": 0.7}, reward_l=0.95)
     found.left_out["clip of another split"] += 4
     sides = (_clip(COUNT, "a"), _clip(COUNT, "b"))
@@ -135,6 +137,7 @@ def test_the_figures_of_the_whole_set_stand_first(pairs: Artifact, lee: Any) -> 
     }
     assert rows == {"duration differs": (1, 0, 1), "tie": (1, 0, 1)}
     assert context["left_out"] == {"clip of another split": 4}
+    assert [each.what for each in context["tilts"]] == ["made by other", "made by tiny"]
 
 
 def test_pairs_come_in_pages_by_part_and_order(pairs: Artifact, mia: Any) -> None:
@@ -277,6 +280,20 @@ def test_a_set_of_an_earlier_version_is_shown_without_map_and_reasons(
     assert answer.context["reward_map"] is None
     assert answer.context["refused"][0].examples == 0
     assert len(answer.context["cards"]) == 1
+
+
+def test_what_a_generator_could_learn_instead_of_quality_is_counted() -> None:
+    long = replace(_clip(0, "a"), generator="wan", num_frames=20)
+    short = replace(_clip(0, "b"), generator="kling")
+    twice = [_pair(0, chosen=long, rejected=short), _pair(1, chosen=long, rejected=short)]
+    once = _pair(2, chosen=short, rejected=long)
+    fast = _pair(3, chosen=replace(_clip(3, "a"), fps=16.0, num_frames=18))
+    rows = [(each.what, each.pairs, each.chosen) for each in tilts_of([*twice, once, fast])]
+    assert rows == [
+        ("made by kling", 3, 1), ("made by wan", 3, 2), ("the longer one", 3, 2),
+        ("the higher frame rate", 1, 1),
+    ]  # fmt: skip
+    assert tilts_of([_pair(0)]) == []
 
 
 def test_one_histogram_bin_for_equal_gaps_and_quartiles_by_hand() -> None:
