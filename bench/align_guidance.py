@@ -16,7 +16,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from bench.align_runs import bootstrap, clear, latent_reward_of, points, share_of_scale
+from bench.align_figures import bootstrap, points, share_of_scale
+from bench.align_runs import clear, latent_reward_of
 from bench.align_worlds import AlignWorld
 from bench.reward_runs import PRESETS, base_facts, machine, pin_cores, scratch
 from demo.measure import measure_generations

@@ -27,7 +27,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from bench.align_runs import Sampler, Side, bootstrap, changes, points
+from bench.align_figures import bootstrap, points
+from bench.align_runs import Sampler, Side, changes
 from bench.align_worlds import ROOT, AlignWorld, made
 from bench.reward_runs import CORES, PRESETS, machine, pin_cores, scratch
 from formats.checkpoints import commit_folder
