@@ -79,9 +79,7 @@ const qualityCharts = new Map();
 
 function qualityChart(title) {
   if (!qualityCharts.has(title)) {
-    const chart = new Chart(title, { level: 0 });
-    qualityCharts.set(title, chart);
-    part("quality-charts").append(chart.element);
+    qualityCharts.set(title, new Chart(title, { level: 0 }));
   }
   return qualityCharts.get(title);
 }
@@ -112,7 +110,8 @@ function drawQuality() {
   };
   for (const { title, kind, points } of news.quality) draw(title, points[dimension] ?? [], NUMBER_OF[kind]);
   for (const { title, points } of news.measures) draw(title, points, 1);
-  for (const [title, chart] of qualityCharts) if (!drawn.has(title)) chart.element.hidden = true;
+  // In this order, whichever came first: judges, then what pixels say.
+  part("quality-charts").replaceChildren(...[...drawn].map((title) => qualityCharts.get(title).element));
   part("waiting").hidden = news.looks.length > 0;
   part("quality-note").hidden = !news.looks.length;
   tabulate(dimension);
