@@ -41,7 +41,6 @@ class Generator(Protocol):
 
     source: str
     pipeline: Any  # of diffusers: loads adapters
-    process: Process
     native_timesteps: TimestepSettings  # what it was trained with
     native_shift: float
     native_size: NativeSize
@@ -50,6 +49,9 @@ class Generator(Protocol):
     latent_channels: int
     text_tokens: int  # of a prompt, the end included
     guides_together: bool  # with and without the prompt in one forward, as its pipeline does
+
+    @property
+    def process(self) -> Process: ...
 
     @property
     def networks(self) -> Mapping[str, torch.nn.Module]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from diffusers import DiffusionPipeline
@@ -31,6 +31,13 @@ FAMILIES: Final[dict[str, str | Build]] = {
 # Named after the class of the pipeline; what it names takes (pipeline, source).
 GROUP: Final = "tiebreak.generators"
 DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+if TYPE_CHECKING:  # that they answer what base.py asks
+    from models_align.generators.cogvideo import CogVideoXGenerator
+    from models_align.generators.wan import WanGenerator
+
+    ANSWER: tuple[Build, ...] = (WanGenerator, CogVideoXGenerator)
 
 
 def register(pipeline: str, build: str | Build) -> None:
