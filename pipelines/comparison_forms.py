@@ -11,7 +11,7 @@ from pipelines import kinds
 from pipelines.comparing import BACKBONE, JUDGES
 from pipelines.comparison_config import KIND
 from pipelines.forms import JSONObject, StartRunForm, choice_of
-from pipelines.models import Artifact, BaseModel, LoopGroup, Run
+from pipelines.models import Artifact, BaseModel, LoopGroup, Run, RunInput
 from pipelines.splitting import TEST
 from pipelines.starting import Source
 
@@ -81,4 +81,9 @@ def initial_of_comparison(like: LoopGroup | None) -> dict[str, Any]:
     member = None if like is None else like.runs.filter(kind=KIND).order_by("pk").first()
     if member is not None:
         values |= {row.role: choice_of(row) for row in member.inputs.filter(file="")}
+    if like is not None:
+        judged = RunInput.objects.filter(run__group=like, run__kind="scoring").order_by("pk")
+        judges = {choice_of(row): row for row in judged.filter(role="reward_model")}
+        backbones = {choice_of(row): row for row in judged.filter(role=BACKBONE)}
+        values |= {JUDGES: list(judges), BACKBONE: next(iter(backbones), "")}
     return values

@@ -2,7 +2,7 @@
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
-from rest_framework import exceptions, status
+from rest_framework import exceptions, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -15,6 +15,23 @@ from pipelines.views.api import Door, body_of, engineer, object_of, source, text
 _OBJECT = OpenApiTypes.OBJECT
 
 
+class RunOfComparison(serializers.Serializer):
+    id = serializers.IntegerField()
+    kind = serializers.CharField()
+    state = serializers.CharField()
+
+
+class ComparisonAnswer(serializers.Serializer):
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+    runs = RunOfComparison(many=True)
+    ended = serializers.BooleanField(help_text="Whether all its runs have.")
+    table = serializers.DictField(
+        help_text="`members` with what differs, figures of training, `win_rates` by judge and"
+        " dimension, motion, alarms, seconds; `judges`; `training_rewards`; `note`."
+    )
+
+
 class ComparisonsView(Door):
     @extend_schema(
         summary="Start a comparison: several settings of an alignment on the same pairs",
@@ -25,7 +42,7 @@ class ComparisonsView(Door):
         ),
         operation_id="comparisons_start",
         request=_OBJECT,
-        responses=_OBJECT,
+        responses={status.HTTP_201_CREATED: ComparisonAnswer},
     )
     def post(self, request: Request) -> Response:
         user = engineer(request)
@@ -43,7 +60,7 @@ class ComparisonView(Door):
     @extend_schema(
         summary="The table of a comparison as it stands",
         operation_id="comparisons_read",
-        responses=_OBJECT,
+        responses=ComparisonAnswer,
     )
     def get(self, request: Request, group_id: int) -> Response:
         viewer(request)

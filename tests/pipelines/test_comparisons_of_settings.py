@@ -279,7 +279,10 @@ def test_the_form_the_api_and_the_command_start_the_same(
     first = LoopGroup.objects.get(kind=GroupKind.COMPARISON)
     assert answer["Location"] == f"/comparisons/{first.pk}/"
     again = client.get(f"{add}&like={first.pk}")
-    assert again.context["form"].initial["pairs"] == f"artifact:{pairs.pk}"
+    initial = again.context["form"].initial
+    assert initial["pairs"] == f"artifact:{pairs.pk}"
+    assert initial["judges"] == [f"artifact:{judge.pk}"]
+    assert json.loads(initial["config"])["variations"] == TWO["variations"]
     refused = client.post(add, {**form, "config": json.dumps({**TWO, "variations": {"a": {}}})})
     assert "members must be 2 to 24, got 1" in refused.content.decode()
 
