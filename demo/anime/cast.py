@@ -59,6 +59,10 @@ class Layer:
     paint: Field  # [T, H, W, 3]
     cover: Field  # [T, H, W]
 
+    def over(self, back: Field) -> Field:
+        """On a background, [H, W, 3] or [T, H, W, 3]."""
+        return self.paint + (1 - self.cover)[..., None] * back
+
     def mixed(self, other: "Layer", share: Field) -> "Layer":
         """This one and another, by the share [T] of the other."""
         s = share[:, None, None]
@@ -80,6 +84,30 @@ def figure(look: Look, pose: Pose, *, plain: bool = False) -> Layer:
     return Layer(paint, cover)
 
 
+def body_cover(pose: Pose, *, wider: float = 0.0) -> Field:  # [T, H, W]
+    """Where robe and head are, which all of the cast share."""
+    u, v = _own_axes(pose)
+    inside = np.maximum(_robe(u, v), _head(u, v)) + np.float32(wider)
+    cover: Field = np.clip(inside + 0.5, 0, 1)
+    return cover
+
+
+def robe_cover(pose: Pose) -> Field:  # [T, H, W]
+    """Where the robe is, the mark aside."""
+    u, v = _own_axes(pose)
+    inside = np.minimum(_robe(u, v), np.maximum(np.abs(u) - 5.0, np.abs(v - 12.0) - 5.0))
+    cover: Field = np.clip(inside + 0.5, 0, 1)
+    return cover
+
+
+def arm_cover(pose: Pose, raised: float) -> Field:  # [T, H, W]
+    """Where the arm that waves would be, the other things of the figure aside."""
+    u, v = _own_axes(pose)
+    inside = _arm(u, v, np.full((len(pose.x), 1, 1), raised, np.float32), side=1.0)
+    cover: Field = np.clip(inside + 0.5, 0, 1)
+    return cover
+
+
 def _own_axes(pose: Pose) -> tuple[Field, Field]:
     """Pixels right of the middle [T, 1, W] and above the feet [T, H, 1] of the figure."""
     place = np.arange(SIDE, dtype=np.float32)
@@ -90,20 +118,31 @@ def _own_axes(pose: Pose) -> tuple[Field, Field]:
 
 def _parts(look: Look, u: Field, v: Field, arm: Field) -> list[tuple[Field, Colour]]:
     """Distances to edges, positive inside, from the back to the front."""
-    behind = [(each, look.hair) for each in _HAIR[look.style](u, v)]
-    robe = np.minimum(10.5 - 0.22 * v - np.abs(u), np.minimum(v, 23.0 - v))
+    behind = [(each, look.hair) for shape in _HAIR[look.style] for each in shape(u, v)]
     face = 6.2 - np.hypot(u, 1.05 * (v - 28.0))
     eyes = 1.3 - np.minimum(np.hypot(u - 2.7, v - 28.0), np.hypot(u + 2.7, v - 28.0))
     return [
         *behind,
         (_arm(u, v, arm, side=1.0), look.robe),
         (_arm(u, v, np.zeros_like(arm), side=-1.0), look.robe),
-        (robe, look.robe),
+        (_robe(u, v), look.robe),
         (_BADGES[look.badge](u, v), look.mark),
-        (9.0 - np.hypot(u, v - 30.0), look.hair),
+        (_head(u, v), look.hair),
         (face, SKIN),
         (eyes, EYES),
     ]
+
+
+def _robe(u: Field, v: Field) -> Field:
+    return np.minimum(_robe_sides(u, v), np.minimum(v, 23.0 - v)).astype(np.float32)
+
+
+def _robe_sides(u: Field, v: Field) -> Field:
+    return (10.5 - 0.22 * v - np.abs(u)).astype(np.float32)
+
+
+def _head(u: Field, v: Field) -> Field:
+    return (9.0 - np.hypot(u, v - 30.0)).astype(np.float32)
 
 
 def _arm(u: Field, v: Field, raised: Field, *, side: float) -> Field:
@@ -114,10 +153,6 @@ def _arm(u: Field, v: Field, raised: Field, *, side: float) -> Field:
     reach = np.clip(x * along_u + y * along_v, 0, 13.0)
     distance: Field = 3.2 - np.hypot(x - reach * along_u, y - reach * along_v)
     return distance.astype(np.float32)
-
-
-def _short(u: Field, v: Field) -> list[Field]:
-    return []
 
 
 def _long(u: Field, v: Field) -> list[Field]:
@@ -141,8 +176,7 @@ def _round(u: Field, v: Field) -> Field:
 
 
 def _belt(u: Field, v: Field) -> Field:
-    robe = 10.5 - 0.22 * v - np.abs(u)
-    return np.minimum(3.0 - np.abs(v - 12.0), robe).astype(np.float32)
+    return np.minimum(3.0 - np.abs(v - 12.0), _robe_sides(u, v)).astype(np.float32)
 
 
 def _cross(u: Field, v: Field) -> Field:
@@ -151,5 +185,5 @@ def _cross(u: Field, v: Field) -> Field:
     return np.maximum(*beam).astype(np.float32)
 
 
-_HAIR: Final = {"short": _short, "long": _long, "spikes": _spikes, "tails": _tails}
+_HAIR: Final = {"short": (), "long": (_long,), "spikes": (_spikes,), "tails": (_tails,)}
 _BADGES: Final = {"round": _round, "belt": _belt, "cross": _cross}

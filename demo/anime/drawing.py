@@ -25,7 +25,9 @@ STAIN_LEVELS: Final = 24.0  # RMS, of 255
 FLICKER_LEVELS: Final = 24.0  # RMS, of 255
 TINT_LEVELS: Final = 34.0  # RMS over the colours, at the end of the clip
 
-RAMP: Final = np.linspace(0, 1, FRAMES)  # what drifts or morphs begins at the first frame
+RAMP: Final = np.linspace(
+    0, 1, FRAMES, dtype=np.float32
+)  # what drifts or morphs begins at the first frame
 SYMBOL_RAMP: Final = np.clip((np.arange(FRAMES) - 1) / 3, 0, 1)
 TINTS: Final = (  # orthogonal to brightness, which flickers
     (1.22474487, 0.0, -1.22474487),
@@ -40,8 +42,8 @@ Frames = NDArray[np.uint8]  # [9, 64, 64, 3]
 def start_image(facts: AnimeFacts, seed: int) -> NDArray[np.uint8]:  # [64, 64, 3]
     """The first frame of a prompt: its character in its scene. What is told later has no part."""
     start = start_of(seed)
-    back = scenery(facts.scene, mirrored=start.mirrored)[None]
-    return _as_pixels(_over(back, figure(CAST[facts.character], still(start))))[0]
+    back = scenery(facts.scene, mirrored=start.mirrored)
+    return _as_pixels(figure(CAST[facts.character], still([start.x])).over(back))[0]
 
 
 def render(recipe: AnimeRecipe) -> Frames:
@@ -53,10 +55,10 @@ def render(recipe: AnimeRecipe) -> Frames:
     tint = np.array(TINTS[int(rng.integers(len(TINTS)))], np.float32)
     pose = pose_of(shown.action, defects, start, rng)
     back = _drifting(shown.scene, place, start, defects)
-    frames = _over(back, _changing(CAST[shown.character], CAST[other], pose, defects))
-    frames = _with_symbol(frames, shown.emote)
+    layer = _changing(CAST[shown.character], CAST[other], pose, defects)
+    frames = _with_symbol(layer.over(back), shown.emote)
     frames = blurred(frames, BLUR_PIXELS * defects.blur**0.75)
-    frames = frames + TINT_LEVELS * defects.tint * RAMP[:, None, None, None] * tint
+    frames = frames + np.float32(TINT_LEVELS * defects.tint) * RAMP[:, None, None, None] * tint
     return _as_pixels(frames + stains(defects.stains, rng) + flicker(defects.flicker, rng))
 
 
@@ -78,10 +80,6 @@ def _changing(look: Look, other: Look, pose: Pose, defects: AnimeDefects) -> Lay
         figure(look, pose, plain=True), np.full(FRAMES, defects.fading / whole, np.float32)
     )
     return drawn.mixed(wrong, (min(1.0, whole) * RAMP).astype(np.float32))
-
-
-def _over(back: Field, layer: Layer) -> Field:
-    return layer.paint + (1 - layer.cover)[..., None] * back
 
 
 def _with_symbol(frames: Field, emote: str) -> Field:

@@ -1,5 +1,6 @@
 """How the actions move a figure, and how defects of motion and smoothness change that."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -11,6 +12,7 @@ from demo.anime.cast import GROUND, SIDE, Field, Pose
 from demo.anime.recipes import ACTIONS, AnimeDefects
 
 FRAMES: Final = 9
+PLACES: Final = 4.0  # pixels to both sides of the middle where a figure may start
 WALK: Final = 19.0  # pixels
 JUMP: Final = 14.0
 DANCE: Final = 9.0
@@ -31,7 +33,7 @@ class Start:
 
 def start_of(seed: int) -> Start:
     rng = np.random.default_rng([seed, 77])
-    return Start(SIDE / 2 - 0.5 + float(rng.uniform(-4, 4)), bool(rng.random() < 0.5))
+    return Start(SIDE / 2 - 0.5 + float(rng.uniform(-PLACES, PLACES)), bool(rng.random() < 0.5))
 
 
 def way(action: str, progress: Doubles) -> Doubles:  # [..., 4]
@@ -79,10 +81,10 @@ def pose_of(action: str, defects: AnimeDefects, start: Start, rng: np.random.Gen
     )
 
 
-def still(start: Start) -> Pose:
-    """The pose of the first frame, [1]."""
-    one = np.ones(1, np.float32)
-    return Pose(start.x * one, GROUND * one, one, 0 * one)
+def still(places: Sequence[float] | Doubles) -> Pose:
+    """Standing as in a first frame, at these x, one per frame."""
+    one = np.ones(len(places), np.float32)
+    return Pose(np.asarray(places, np.float32), GROUND * one, one, 0 * one)
 
 
 def shake(rng: np.random.Generator) -> Field:  # [T, 2]
