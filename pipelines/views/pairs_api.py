@@ -19,6 +19,7 @@ from pipelines.models import Artifact
 from pipelines.pair_preview import pair_json, refusal_json
 from pipelines.pair_rules import Refusal
 from pipelines.pair_sets import EVERYTHING, ORDERS, PARTS, PairSet, media_of, read_set
+from pipelines.views.shapes_pairs import PAIR_SET
 
 _LIMIT: Final = 100
 _MOST: Final = 1000
@@ -42,7 +43,7 @@ class PairSetView(Door):
             _parameter("offset", "How many pairs to leave out at the beginning."),
             _parameter("limit", f"At most so many pairs, up to {_MOST}; {_LIMIT} if not given."),
         ],
-        responses=OpenApiTypes.OBJECT,
+        responses={200: PAIR_SET},
     )
     def get(self, request: Request, artifact_id: int) -> Response:
         user = viewer(request)

@@ -5,17 +5,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from django.conf import settings
 from django.test import Client
 
 from formats.files import write_jsonl
-from formats.records import PairRecord, VideoRef
+from formats.records import ImageRef, PairRecord, VideoRef
 from pipelines.models import Artifact, BaseModel, Run, RunState
 from pipelines.pair_figures import dimensions_of, histogram, tilts_of
 from pipelines.pair_files import write_pairs
 from pipelines.pair_rules import Fault, Pairing, PairingConfig, Refusal, summary_of
 from pipelines.reward_maps import fitted
+from pipelines.views.shapes_pairs import PAIR_SET
 
 pytestmark = [pytest.mark.django_db, pytest.mark.one_engine]
 
@@ -233,6 +235,18 @@ def test_a_program_reads_the_same_preview(pairs: Artifact, mia: Any) -> None:
     }  # fmt: skip
     assert [each["key"] for each in found["dimensions"]] == ["TA", "VQ"]
     assert found["shares"][0]["mean"] == pytest.approx(0.2)
+
+
+def test_the_door_sends_what_its_schema_says(pairs: Artifact, mia: Any) -> None:
+    image = ImageRef("images/aa/aa", "a" * 64)
+    with_image = Pairing([_pair(0, image=image)])
+    other = _artifact(lambda path: write_pairs(path, with_image, None, {}))
+    for each in (pairs, other):
+        found = _as(mia).get(f"/api/pairs/{each.pk}").json()
+        jsonschema.Draft202012Validator(PAIR_SET).validate(found)
+    assert found["pairs"][0]["image"] == {"path": "images/aa/aa", "sha256": "a" * 64}
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.Draft202012Validator(PAIR_SET).validate({**found, "pairs": [{}]})
 
 
 @pytest.mark.parametrize(
