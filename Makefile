@@ -3,7 +3,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command 
 VENV := .venv/bin
 export PYTHONDONTWRITEBYTECODE ?= 1
 
-.PHONY: help set-up set-up-test run run-anime test test-fast lint format types faults bench bench-annotation bench-careless bench-playback bench-truth bench-anime bench-ingest bench-reward bench-reward-speed demo-report messages screenshot migrate clean distclean
+.PHONY: help set-up set-up-test run run-anime test test-fast lint format types faults bench bench-annotation bench-careless bench-playback bench-truth bench-anime bench-ingest bench-reward bench-reward-speed bench-align demo-report messages screenshot migrate clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -79,6 +79,9 @@ bench-reward: set-up-test ## reward models: what ten minutes teach on the demo w
 	@$(VENV)/python -m bench.latent_reward --json docs/benchmarks/latent_reward.json
 	@$(VENV)/python -m bench.reward_speed --json docs/benchmarks/reward_speed.json $(ARGS)
 	@$(VENV)/python -m bench.tables
+
+bench-align: set-up-test ## alignment: speed, memory, families, methods, guidance, the anime loop (hours); ARGS="--pairs RUN_DIR..." takes worlds that loops have made, ARGS="--only align_speed" a part
+	@$(VENV)/python -m bench.align_all $(ARGS)
 
 demo-report: set-up ## the figures of the newest report of the demo
 	@$(VENV)/python manage.py demo_report

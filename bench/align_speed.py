@@ -27,6 +27,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from bench import align_gpu
 from bench.align_figures import bootstrap, points
 from bench.align_runs import Sampler, Side, changes
 from bench.align_worlds import ROOT, AlignWorld, made
@@ -203,6 +204,7 @@ def main() -> None:
             "draws": DRAWS,
             **speeds(found, given.steps),
             **judged(work, found),
+            "gpu": align_gpu.measured(),
         }
     text = json.dumps(result, indent=1, sort_keys=True)
     print(text)

@@ -12,6 +12,7 @@ from typing import Any
 
 from bench.align_family_tables import align_families
 from bench.align_guidance_tables import align_guidance
+from bench.align_tables import align_memory, align_speed
 from bench.anime_tables import anime_world
 from bench.annotation_tables import annotation
 from bench.latent_tables import latent_reward
@@ -202,6 +203,8 @@ def main() -> None:
     parts += [reward_world(figures, table) for figures in read("reward_world.json")]
     parts += [reward_ablation(figures, table) for figures in read("reward_ablation.json")]
     parts += [latent_reward(figures, table) for figures in read("latent_reward.json")]
+    parts += [align_speed(figures, table) for figures in read("align_speed.json")]
+    parts += [align_memory(figures, table) for figures in read("align_memory.json")]
     parts += [align_families(figures, table) for figures in read("align_families.json")]
     parts += [align_guidance(figures, table) for figures in read("align_guidance.json")]
     parts += [anime_world(figures, table) for figures in read("anime_world.json")]

@@ -113,6 +113,9 @@ class LeanAttention:
     _attention_backend = None
     _parallel_config = None
 
+    def __init__(self) -> None:
+        self._plain = WanAttnProcessor()
+
     def __call__(
         self,
         attn: Any,
@@ -121,6 +124,11 @@ class LeanAttention:
         attention_mask: torch.Tensor | None = None,
         rotary_emb: tuple[torch.Tensor, torch.Tensor] | None = None,
     ) -> torch.Tensor:  # [B, N, D]
+        if rotary_emb is not None and rotary_emb[0].dtype != _PLAIN:  # angles rounded to halves
+            plain: torch.Tensor = self._plain(
+                attn, hidden_states, encoder_hidden_states, attention_mask, rotary_emb
+            )
+            return plain
         seen = hidden_states if encoder_hidden_states is None else encoder_hidden_states
         query, key = attn.norm_q(attn.to_q(hidden_states)), attn.norm_k(attn.to_k(seen))
         heads = [each.unflatten(2, (attn.heads, -1)) for each in (query, key, attn.to_v(seen))]
