@@ -21,13 +21,19 @@ def read_image(path: Path) -> torch.Tensor:
     return torch.from_numpy(pixels.copy())
 
 
-def start_image(ref: ImageRef, media_root: Path) -> torch.Tensor:
-    """The start image of a record, uint8 [H, W, 3]; one that was changed is a FormatError."""
+def refuse_changed_image(ref: ImageRef, media_root: Path) -> Path:
+    """Where the start image of a record lies; one that is gone or was changed is a FormatError."""
     path = media_root / ref.path
-    image = read_image(path)
+    if not path.is_file():
+        raise FormatError("the start image is not there", path=path)
     if sha256_of(path) != ref.sha256:
         raise FormatError("the start image has changed since the prompt was written", path=path)
-    return image
+    return path
+
+
+def start_image(ref: ImageRef, media_root: Path) -> torch.Tensor:
+    """The start image of a record, uint8 [H, W, 3]."""
+    return read_image(refuse_changed_image(ref, media_root))
 
 
 def noised_image(image: torch.Tensor, median: float, chance: torch.Generator) -> torch.Tensor:

@@ -19,6 +19,7 @@ from models_align.generators.base import Generator, NativeSize
 from models_align.generators.families import load_generator
 from models_align.generators.refusals import refuse_long_prompts
 from models_align.guidance import Guide
+from models_align.images import refuse_changed_image
 from models_align.latent_reward.scoring import LatentRewardModel
 from models_align.motion import motion_amount
 from models_align.video import write_clip
@@ -59,6 +60,8 @@ def prepared(
     generator = load_generator(run.dir.input("generator"), dtype=config.precision)
     config = sized(config, generator.native_size)
     _refuse_what_cannot_be(generator, prompts, config)
+    if generator.needs_image:
+        _refuse_images_that_changed(prompts, run.dir.media_root())
     if run.dir.has_input("adapter"):
         load_adapter(generator, run.dir.input("adapter"), scale=config.adapter_scale)
     return generator, config, prompts
@@ -138,6 +141,12 @@ def _refuse_what_cannot_be(
             f"the generator {generator.source!r} needs a start image, and the prompt "
             f"{without.id!r} has none"
         )
+
+
+def _refuse_images_that_changed(prompts: Sequence[PromptRecord], media_root: Path) -> None:
+    for each in prompts:
+        if each.image is not None:
+            refuse_changed_image(each.image, media_root)
 
 
 def _guide(run: Supervised, generator: Generator, config: GenerationConfig) -> Guide | None:

@@ -215,9 +215,12 @@ def test_what_a_start_image_cannot_be_is_said_before_the_first_clip(
     long = image_prompts(tmp_path, texts=(PROMPT, "a red circle " * 9))
     with pytest.raises(PromptTooLongError, match="shorten it"):
         sample(Supervised(prepared(tmp_path, "long", folder, long)))
-    changed = prepared(tmp_path, "changed", folder, image_prompts(tmp_path))
+    changed = prepared(tmp_path, "changed", folder, image_prompts(tmp_path), batch=1)
     Image.new("RGB", (32, 32)).save(tmp_path / "start-1.png")
     with pytest.raises(FormatError, match=r"start-1.png: the start image has changed"):
+        sample(Supervised(changed))
+    (tmp_path / "start-1.png").unlink()
+    with pytest.raises(FormatError, match=r"start-1.png: the start image is not there"):
         sample(Supervised(changed))
     (tmp_path / "start-1.png").write_bytes(b"broken")
     with pytest.raises(FormatError, match=r"start-1.png: the start image cannot be read"):
