@@ -1,8 +1,9 @@
 """`python -m demo render RUN_DIR`: the clips of a campaign of the procedural world, as files.
 
 It leaves `outputs/clips/*.mp4`, `outputs/recipes.jsonl` (what is known about each clip, by the
-sha256 of its bytes and of its pixels) and `outputs/pairs.jsonl` (which clips are compared). Clips
-come prompt by prompt, so the first pairs are whole long before the last.
+sha256 of its bytes and of its pixels) and `outputs/pairs.jsonl` (which clips are compared). Where
+the prompts of a world have start images, they lie in `outputs/images/*.png`, and pairs name them.
+Clips come prompt by prompt, so the first pairs are whole long before the last.
 """
 
 import itertools
@@ -12,10 +13,11 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import numpy as np
+from PIL import Image
 
 from demo.clip_files import read_clip, sha256_of_pixels, write_clip
-from demo.recipes import CAPTIONS, Recipe, parse, random_recipe
-from demo.world import FPS, GENERATORS, Frames, random_prompts, render
+from demo.world import FPS, Frames
+from demo.worlds import FIRST, WORLDS, Asked, WorldKind
 from formats.files import sha256_of, write_jsonl
 from formats.outcome import ExitCode, Outcome
 from formats.supervised import BadConfigError, Supervised
@@ -27,24 +29,29 @@ LOG_EVERY: Final = 24  # clips
 
 @dataclass(frozen=True, slots=True)
 class RenderConfig:
-    """`prompts`: how many, drawn by the seed, or the texts themselves.
+    """`prompts`: how many, drawn by the seed, or the texts themselves. `generators`: by default all
+    of the world.
 
     `pairs_per_prompt` = 0 compares each clip with the next one, in a ring. `through_vae` sends the
     pixels through the generator's autoencoder, so that people and the reward model meet in training
     the look that generated clips will have.
     """
 
+    world: str = FIRST
     seed: int = 0
     prompts: int | tuple[str, ...] = 24
     clips_per_prompt: int = 4
     pairs_per_prompt: int = 0
-    generators: tuple[str, ...] = tuple(GENERATORS)
+    generators: tuple[str, ...] | None = None
     through_vae: bool = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.prompts, int) and not 0 < self.prompts <= CAPTIONS:
+        if self.world not in WORLDS:
+            raise BadConfigError(f"world must be one of {', '.join(WORLDS)}, got {self.world!r}")
+        captions = self.kind.captions
+        if isinstance(self.prompts, int) and not 0 < self.prompts <= captions:
             raise BadConfigError(
-                f"prompts must lie in 1..{CAPTIONS}, which is all there are, got {self.prompts}"
+                f"prompts must lie in 1..{captions}, which is all there are, got {self.prompts}"
             )
         if self.clips_per_prompt < 2:
             raise BadConfigError(
@@ -56,11 +63,11 @@ class RenderConfig:
                 f"{self.clips_per_prompt} clips make at most {most} pairs, "
                 f"got pairs_per_prompt = {self.pairs_per_prompt}"
             )
-        for name in self.generators:
-            if name not in GENERATORS:
-                known = ", ".join(GENERATORS)
+        for name in self.makers:
+            if name not in self.kind.generators:
+                known = ", ".join(self.kind.generators)
                 raise BadConfigError(f"unknown generator {name!r}; known generators: {known}")
-        if not self.generators:
+        if not self.makers:
             raise BadConfigError("generators must name at least one")
 
     @classmethod
@@ -72,10 +79,18 @@ class RenderConfig:
         lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
         return cls(**{**values, **lists})
 
-    def texts(self) -> tuple[str, ...]:
+    @property
+    def kind(self) -> WorldKind:
+        return WORLDS[self.world]
+
+    @property
+    def makers(self) -> tuple[str, ...]:
+        return tuple(self.kind.generators) if self.generators is None else self.generators
+
+    def asked(self) -> list[Asked]:
         if isinstance(self.prompts, int):
-            return tuple(random_prompts(self.prompts, np.random.default_rng([self.seed, 1])))
-        return self.prompts
+            return self.kind.draw(self.prompts, np.random.default_rng([self.seed, 1]))
+        return self.kind.of_texts(self.prompts, np.random.default_rng([self.seed, 3]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,20 +98,23 @@ class Planned:
     file: str  # relative to the outputs folder
     prompt: str
     generator: str
-    recipe: Recipe
+    recipe: Any  # of the world
+    image: str = ""  # the file of the start image, where the world has such images
 
 
 def planned(config: RenderConfig) -> Iterator[list[Planned]]:
     """The clips of each prompt; the generators take turns in an order that each prompt draws."""
-    for number, text in enumerate(config.texts()):
+    kind = config.kind
+    for number, asked in enumerate(config.asked()):
         rng = np.random.default_rng([config.seed, 2, number])
-        asked, order = parse(text), rng.permutation(config.generators)
+        order = rng.permutation(config.makers)
+        image = "" if kind.image is None else f"images/{number:04}.png"
         clips = []
         for index in range(config.clips_per_prompt):
-            profile = GENERATORS[str(order[index % len(order)])]
-            recipe = random_recipe(rng, asked, profile)
+            profile = kind.generators[str(order[index % len(order)])]
+            recipe = kind.recipe(rng, asked, profile)
             name = f"clips/{number:04}-{index:02}-{profile.name}.mp4"
-            clips.append(Planned(name, text, profile.name, recipe))
+            clips.append(Planned(name, asked.text, profile.name, recipe, image))
         yield clips
 
 
@@ -117,13 +135,14 @@ def render_world(run: Supervised) -> Outcome:
     config = RenderConfig.from_json(run.dir.config())
     out = run.dir.outputs
     (out / "clips").mkdir(parents=True, exist_ok=True)
-    total = len(config.texts()) * config.clips_per_prompt
+    _draw_images(config, out)
+    total = len(config.asked()) * config.clips_per_prompt
     recipes: list[dict[str, Any]] = []
     pairs: list[dict[str, Any]] = []
     for clips in planned(config):
         for each in clips:
             run.check()
-            recipes.append(_written(each, out, through_vae=config.through_vae))
+            recipes.append(_written(each, out, config))
             if len(recipes) % LOG_EVERY == 0 or len(recipes) == total:
                 run.dir.log_metrics(len(recipes), total, stage="rendering")
         pairs += [_pair(a, b) for a, b in compared(clips, config.pairs_per_prompt)]
@@ -132,10 +151,20 @@ def render_world(run: Supervised) -> Outcome:
     return Outcome(ExitCode.DONE, summary={"clips": len(recipes), "pairs": len(pairs)})
 
 
-def _written(planned_clip: Planned, out: Path, *, through_vae: bool) -> dict[str, Any]:
+def _draw_images(config: RenderConfig, out: Path) -> None:
+    draw = config.kind.image
+    if draw is None:
+        return
+    (out / "images").mkdir(exist_ok=True)
+    for number, asked in enumerate(config.asked()):
+        Image.fromarray(draw(asked)).save(out / "images" / f"{number:04}.png")
+
+
+def _written(planned_clip: Planned, out: Path, config: RenderConfig) -> dict[str, Any]:
     path = out / planned_clip.file
-    write_clip(path, _frames(planned_clip.recipe, through_vae=through_vae), FPS)
-    return {
+    drawn = config.kind.render(planned_clip.recipe)
+    write_clip(path, _seen(drawn, through_vae=config.through_vae), FPS)
+    known = {
         "sha256": sha256_of(path),
         # The site shows a re-mux of the file: other bytes, the same pixels.
         "pixels_sha256": sha256_of_pixels(read_clip(path)),
@@ -145,21 +174,23 @@ def _written(planned_clip: Planned, out: Path, *, through_vae: bool) -> dict[str
         "quality": planned_clip.recipe.quality(),
         "recipe": planned_clip.recipe.to_json(),
     }
+    return {**known, "image": planned_clip.image} if planned_clip.image else known
 
 
-def _frames(recipe: Recipe, *, through_vae: bool) -> Frames:
+def _seen(frames: Frames, *, through_vae: bool) -> Frames:
     if not through_vae:
-        return render(recipe)
+        return frames
     from demo.dct_vae import round_trip  # torch is loaded only where it is asked for
 
-    return round_trip(render(recipe))
+    return round_trip(frames)
 
 
 def _pair(a: Planned, b: Planned) -> dict[str, Any]:
-    return {
+    pair = {
         "prompt": a.prompt,
         "a": a.file,
         "b": b.file,
         "generator_a": a.generator,
         "generator_b": b.generator,
     }
+    return {**pair, "image": a.image} if a.image else pair

@@ -144,7 +144,7 @@ def test_the_command_tells_how_it_is_used_and_what_is_wrong(tmp_path: Path) -> N
     run.prepare({"base": "poet"}, {})
     ended = demo("pretrain", str(run.root))
     assert ended.returncode == ExitCode.BAD_CONFIG
-    assert "base must be vlm or generator, got 'poet'" in ended.stderr
+    assert "base must be vlm, generator, anime_vlm or anime_generator, got 'poet'" in ended.stderr
     outcome = run.outcome()
     assert outcome is not None
     assert outcome.reason == "bad_config"
