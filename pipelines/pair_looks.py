@@ -2,7 +2,10 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
+
+from django.conf import settings
 
 from annotation import bounded
 from annotation.errors import MediaError
@@ -10,8 +13,10 @@ from annotation.models import Video
 from annotation.overlays import Overlays, overlays_of
 from annotation.storage import media_storage
 from formats.errors import FormatError
+from formats.files import read_json, write_json
 from formats.records import VideoRef
 
+OVERLAYS: Final = "overlays/1"  # another number whenever the detector sees otherwise
 _AT_ONCE: Final = 500  # values in one SQL statement
 
 
@@ -49,19 +54,24 @@ class StoredClips:
         return self._of(video).size
 
     def overlays(self, video: VideoRef) -> Overlays:
-        """Looked at once per content; a stranger's file in the bounded child."""
+        """Looked at once per content, and kept for later runs."""
         if video.sha256 not in self._overlays:
             self._between(len(self._overlays))
-            stored = self._of(video)
-            look = overlays_of if stored.ours else bounded.shared().overlays
-            try:
-                found = look(media_storage().local(stored.file, video.sha256))
-            except MediaError as error:
-                raise FormatError(
-                    f"clip {video.id!r} cannot be looked at for a watermark: {error.message}"
-                ) from error
-            self._overlays[video.sha256] = found
+            self._overlays[video.sha256] = _kept(video) or self._looked_at(video)
         return self._overlays[video.sha256]
+
+    def _looked_at(self, video: VideoRef) -> Overlays:
+        """A stranger's file is opened in the bounded child."""
+        stored = self._of(video)
+        look = overlays_of if stored.ours else bounded.shared().overlays
+        try:
+            found = look(media_storage().local(stored.file, video.sha256))
+        except MediaError as error:
+            raise FormatError(
+                f"clip {video.id!r} cannot be looked at for a watermark: {error.message}"
+            ) from error
+        write_json(_file(video), OVERLAYS, found.to_json())
+        return found
 
     def _of(self, video: VideoRef) -> Stored:
         found = self._clips.get(video.sha256)
@@ -70,6 +80,18 @@ class StoredClips:
                 f"clip {video.id!r} is not in the store; its run has not registered it"
             )
         return found
+
+
+def _file(video: VideoRef) -> Path:
+    return Path(settings.MEDIA_ROOT) / "overlays" / video.sha256[:2] / f"{video.sha256}.json"
+
+
+def _kept(video: VideoRef) -> Overlays | None:
+    """What an earlier run saw; nothing where its file is of another version, or damaged."""
+    try:
+        return Overlays.from_json(read_json(_file(video), OVERLAYS))
+    except (FormatError, KeyError, TypeError, ValueError):
+        return None
 
 
 def _stored(sha256s: list[str]) -> dict[str, Stored]:

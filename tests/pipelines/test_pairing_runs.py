@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 
 from annotation.models import Video
 from formats.checkpoints import verify_folder
@@ -249,6 +250,15 @@ def test_a_clip_with_letters_in_its_corner_is_not_set_against_one_without() -> N
     assert found.meta["watermark_not_visible"] == 0
     (refusal,) = read_refusals(path_of(found))
     assert refusal.fault.detail == "on the rejected clip at the top left"
+    # Clips are looked at once: what was seen lies beside them, and a damaged note is no note.
+    notes = sorted((Path(settings.MEDIA_ROOT) / "overlays").rglob("*.json"))
+    assert len(notes) == 3
+    times = [each.stat().st_mtime_ns for each in notes]
+    notes[0].write_text("{")
+    again = _pairing(generations=clips, scores=scores)
+    assert again.meta["replaced"] == {"watermark on one side only": 1}
+    assert [each.stat().st_mtime_ns for each in notes[1:]] == times[1:]
+    assert notes[0].stat().st_mtime_ns != times[0]
     allowed = _pairing({"allow": ["watermark"]}, generations=clips, scores=scores)
     assert PairRecord.read(path_of(allowed))[0].rejected.id == "cat0"
 
