@@ -19,9 +19,15 @@ def refuse_unfit(config: Mapping[str, Any], inputs: Mapping[str, object]) -> Non
     """InvalidRunConfig, one sentence. Pairs that a run is still to leave the trainer looks at."""
     refuse_contradicted(config, inputs)
     refuse_unwatched_judges(inputs)
-    prompts, pairs = inputs.get("watch_prompts"), inputs.get("pairs")
-    if prompts is not None and isinstance(pairs, Artifact):
-        refuse_trained_prompts(cast(Sequence[PromptRecord], prompts), pairs)
+    if (given := inputs.get("watch_prompts")) is None:
+        return
+    prompts, pairs = cast(Sequence[PromptRecord], given), inputs.get("pairs")
+    if len(prompts) < 2:
+        raise InvalidRunConfig(
+            f"watching needs two held-out prompts at least, got {len(prompts)}: one has no interval"
+        )
+    if isinstance(pairs, Artifact):
+        refuse_trained_prompts(prompts, pairs)
 
 
 def refuse_unwatched_judges(inputs: Mapping[str, object]) -> None:

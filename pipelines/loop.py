@@ -24,6 +24,11 @@ from pipelines.prompt_choice import Prompts, chosen_prompts
 from pipelines.splitting import TEST, TRAIN, VALIDATION, Split
 from pipelines.step_configs import StepConfig, require
 
+# Of a generation's config, what a watch has too.
+_OF_CLIPS: Final = (
+    "steps", "guidance_scale", "negative_prompt", "shift", "height", "width", "num_frames", "fps",
+    "batch",
+)  # fmt: skip
 MAP: Final = "the map"  # in the names of the runs that serve it
 
 
@@ -35,7 +40,8 @@ class LoopConfig(StepConfig):
     the one that a run will leave. `votes`, `judge` (a second reward model that no candidate is
     trained on) and `truth_eval` may be left out. So may `prompts_map`: prompts of which clips are
     made and scored for the map of rewards to [0, 1] alone; without them the clips for pairs are
-    their own scale.
+    their own scale. `watch` says which held-out prompts are watched while the candidates train, and
+    how (`WatchSettings`; else as the test clips are made): {"prompts": {"limit": 6}, "every": 10}.
     """
 
     name: str = "Loop"
@@ -52,6 +58,7 @@ class LoopConfig(StepConfig):
     scoring_pairs: Mapping[str, Any] = field(default_factory=dict)
     pairing: Mapping[str, Any] = field(default_factory=dict)
     alignments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    watch: Mapping[str, Any] | None = None
     generation_eval: Mapping[str, Any] = field(default_factory=dict)
     scoring_eval: Mapping[str, Any] = field(default_factory=dict)
     truth_eval: Mapping[str, Any] | None = None
@@ -108,11 +115,42 @@ class _Loop:
         if config.judge is not None:
             judges["judge"] = self._run("reward_model", config.judge, learned, "Independent judge")
         pairs = self._pairs(judges["reward"], backbone, generator)
+        given = {"pairs": pairs, "generator": generator}
+        watched, files = self._watched(judges, backbone)
         candidates = {
-            name: self._run("alignment", values, {"pairs": pairs, "generator": generator}, name)
+            name: self._run(
+                "alignment", self._watching(values), {**given, **watched}, name, files=files
+            )
             for name, values in config.alignments.items()
         }
         self._contest(judges, backbone, generator).hold(candidates)
+        if config.watch is not None and config.truth_eval is not None:
+            for name, run in candidates.items():
+                looks = {"generations": run}
+                self._run("truth", config.truth_eval, looks, f"Truth while {name} trains")
+
+    def _watched(
+        self, judges: Mapping[str, Run], backbone: Source
+    ) -> tuple[dict[str, Source], dict[str, list[PromptRecord]]]:
+        """What a candidate is given so that it is watched: judges, and held-out prompts."""
+        if self.config.watch is None:
+            return {}, {}
+        inputs: dict[str, Source] = {
+            "reward_model": judges["reward"], "reward_backbone": backbone,
+        }  # fmt: skip
+        if "judge" in judges:
+            inputs |= {"judge": judges["judge"], "judge_backbone": backbone}
+        held_out = {"split": VALIDATION, **self.config.watch.get("prompts", {})}
+        return inputs, {"watch_prompts": self._prompts(held_out)}
+
+    def _watching(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The config of a candidate; its clips are made like those that it is tested on."""
+        if self.config.watch is None:
+            return dict(values)
+        test = self.config.generation_eval
+        as_tested = {name: test[name] for name in _OF_CLIPS if name in test}
+        own = {name: each for name, each in self.config.watch.items() if name != "prompts"}
+        return {**values, "watch": {**as_tested, **own, **values.get("watch", {})}}
 
     def _run(
         self,

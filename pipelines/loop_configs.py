@@ -46,6 +46,10 @@ def config_of(group: LoopGroup) -> dict[str, Any]:
         config["judge"] = by_name["Independent judge"].config
     if for_map is not None:
         config["prompts_map"] = _prompts_of(for_map)
+    aligned = _one(runs, "alignment")
+    if aligned.inputs.filter(role="watch_prompts").exists():
+        # Their settings stand in the configs of the alignments.
+        config["watch"] = {"prompts": _prompts_of(aligned, "watch_prompts")}
     truth = next((run for run in runs if run.kind == "truth"), None)
     return config if truth is None else {**config, "truth_eval": truth.config}
 
@@ -69,9 +73,9 @@ def _model_of(run: Run, role: str) -> str | dict[str, int]:
     return {"run": maker}
 
 
-def _prompts_of(run: Run) -> dict[str, Any]:
+def _prompts_of(run: Run, role: str = "prompts") -> dict[str, Any]:
     """Which list these prompts came from: a suite's are named for it, a campaign's by hash."""
-    row = run.inputs.get(role="prompts")
+    row = run.inputs.get(role=role)
     records = PromptRecord.read(Path(settings.RUNS_ROOT) / str(run.pk) / row.file)
     suite, _, _ = records[0].id.rpartition("/")
     return {"suite": suite, "split": records[0].split, "limit": len(records)}

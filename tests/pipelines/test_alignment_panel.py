@@ -296,6 +296,11 @@ def test_training_prompts_are_refused_as_watched_ones_before_the_run_is_queued(
         )
 
 
+def test_one_prompt_is_too_few_to_be_watched() -> None:
+    with pytest.raises(InvalidRunConfig, match="two held-out prompts at least, got 1"):
+        refuse_unfit({}, {"watch_prompts": [PromptRecord("a", "a green triangle")]})
+
+
 def test_a_judge_without_prompts_to_watch_is_refused() -> None:
     with pytest.raises(InvalidRunConfig, match="the judge judges clips of watch_prompts"):
         refuse_unfit({}, {"judge": object()})
