@@ -5,58 +5,28 @@ totals to [0, 1] is fitted or taken over, and the set is written.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from formats.errors import FormatError
 from formats.outcome import ExitCode, Outcome, Output, OutputKind
-from formats.records import GenerationRecord, PreferenceRecord, ScoreRecord
-from formats.run_dir import RunDir
-from formats.snapshot import read_snapshot
+from formats.records import GenerationRecord
 from formats.supervised import Supervised
-from pipelines.generations import read_generations
-from pipelines.models import RunInput
 from pipelines.pair_files import write_pairs
 from pipelines.pair_guards import Guards
 from pipelines.pair_looks import StoredClips
+from pipelines.pair_material import Material, judge_of, read_material
 from pipelines.pair_rules import Pairing, PairingConfig, Rules, summary_of
 from pipelines.pairs_of_people import judged_by_people, pairs_from_votes
 from pipelines.pairs_of_rewards import pairs_from_scores
 from pipelines.reward_maps import RewardMap, fitted
-from pipelines.scoring import Reward, read_scores, rewards_of
+from pipelines.scoring import Reward, rewards_of
 from pipelines.splitting import VALIDATION
 from pipelines.start_images import prompt_key
 from pipelines.step_configs import StepConfigError
 
 _STAGES: Final = 3
 _TOLD_EVERY: Final = 100  # clips
-
-
-@dataclass(frozen=True, slots=True)
-class Material:
-    """What a pairing run was given. Nothing is there that was not.
-
-    Clips that people judged have scores of their own where they came from elsewhere.
-    """
-
-    judged: list[PreferenceRecord]
-    judged_clips: list[GenerationRecord]
-    judged_scores: list[ScoreRecord]
-    clips: list[GenerationRecord]
-    scores: list[ScoreRecord]
-    validation_clips: list[GenerationRecord]
-    validation_scores: list[ScoreRecord]
-    reward_map: RewardMap | None  # taken over from other pairs
-
-    @property
-    def sha256s(self) -> set[str]:
-        people = {
-            video.sha256
-            for each in self.judged
-            for video in (each.video_a, each.video_b)
-            if video is not None
-        }
-        return people | {each.video.sha256 for each in self.clips}
 
 
 def perform(run: Supervised) -> Outcome:
@@ -66,7 +36,7 @@ def perform(run: Supervised) -> Outcome:
     given = read_material(run.dir, config)
     run.check()
     run.dir.log_metrics(1, _STAGES, stage="comparing clips")
-    reward_map = map_of(given, config, reward_model=_judge_of(run.dir))
+    reward_map = map_of(given, config, reward_model=judge_of(run.dir))
     looks = StoredClips(given.sha256s, between=lambda seen: _looked(run, seen))
     guards = Guards(looks, config.allow)
     found = pairs_of(given, config, rules_of(given, config, reward_map, looks, guards))
@@ -134,66 +104,12 @@ def _nothing_left(found: Pairing) -> str:
     return f"no preference pair came out ({why})"
 
 
-# The inputs.
-
-
-def read_material(run_dir: RunDir, config: PairingConfig) -> Material:
-    """StepConfigError where the inputs do not make one of the three ways."""
-    has = {role: run_dir.has_input(role) for role in ("snapshot", "generations", "scores")}
-    if has["generations"] != has["scores"] or not any(has.values()):
-        missing = "scores" if has["generations"] else "generations"
-        raise StepConfigError(
-            f"the input {missing!r} is missing: pairs need generations and scores, or a snapshot, "
-            "or all three"
-        )
-    return Material(
-        _judged(run_dir, config, with_rewards=has["scores"]),
-        *_scored(run_dir, "judged_clips", "judged_scores"),
-        *_scored(run_dir, "generations", "scores"),
-        *_scored(run_dir, "validation", "validation_scores"),
-        _map_taken_over(run_dir, config),
-    )
-
-
-def _scored(
-    run_dir: RunDir, clips: str, scores: str
-) -> tuple[list[GenerationRecord], list[ScoreRecord]]:
-    has = [run_dir.has_input(each) for each in (clips, scores)]
-    if not any(has):
-        return [], []
-    if not all(has):
-        missing = scores if has[0] else clips
-        raise StepConfigError(f"the input {missing!r} is missing: {clips} and {scores} go together")
-    return read_generations(run_dir.input(clips)), read_scores(run_dir.input(scores))
-
-
-def _judged(
-    run_dir: RunDir, config: PairingConfig, *, with_rewards: bool
-) -> list[PreferenceRecord]:
-    if not run_dir.has_input("snapshot"):
-        if config.minimum_margin:
-            raise StepConfigError("minimum_margin speaks of people, and no snapshot is given")
-        return []
-    if config.minimum_gap and not with_rewards:
-        raise StepConfigError(
-            "minimum_gap speaks of rewards, and no scores are given; use minimum_margin for people"
-        )
-    snapshot = read_snapshot(run_dir.input("snapshot"))
-    known = snapshot.dimensions.keys
-    for key in config.weights:
-        if key not in known:
-            raise StepConfigError(
-                f"weights name the dimension {key!r}, which the snapshot does not have; "
-                f"there are {', '.join(known)}"
-            )
-    return snapshot.records
-
-
 # The map of totals to [0, 1].
 
 
 def map_of(given: Material, config: PairingConfig, *, reward_model: str = "") -> RewardMap | None:
-    """Taken over, or fitted: on clips of validation prompts where there are some, else on all.
+    """Taken over, or fitted: on all clips of validation prompts that are given, else on those that
+    are paired.
 
     None where no clip was scored: then people's shares of votes are in [0, 1] already.
     """
@@ -211,9 +127,10 @@ def map_of(given: Material, config: PairingConfig, *, reward_model: str = "") ->
 
 def _validation_totals(given: Material, config: PairingConfig) -> list[float]:
     """FormatError where clips were given for this, and no two totals of them differ."""
-    # Judged together: a dimension that one of both lacks is an error.
-    rewards = rewards_of([*given.scores, *given.validation_scores], config.weights)
-    totals = _totals([*given.clips, *given.validation_clips], rewards, VALIDATION)
+    # Together: a dimension that one of them lacks is an error.
+    scores = [*given.scores, *given.judged_scores, *given.validation_scores]
+    clips = [*given.clips, *given.judged_clips, *given.validation_clips]
+    totals = _totals(clips, rewards_of(scores, config.weights), VALIDATION)
     if len(set(totals)) > 1:
         return totals
     if given.validation_clips:
@@ -235,41 +152,9 @@ def _totals(
     ]
 
 
-def _map_taken_over(run_dir: RunDir, config: PairingConfig) -> RewardMap | None:
-    if not run_dir.has_input("reward_map"):
-        return None
-    path = run_dir.input("reward_map")
-    found = RewardMap.read(path)
-    if found is None:
-        raise FormatError("these pairs were stored without a map of rewards to [0, 1]", path=path)
-    if dict(found.weights) != config.weights:
-        raise StepConfigError(
-            f"the map was fitted on totals with the weights {dict(found.weights) or 'all equal'}, "
-            f"and this run asks for {config.weights or 'all equal'}"
-        )
-    return found
-
-
 def _refuse_other_model(found: RewardMap, reward_model: str) -> None:
     if found.reward_model and reward_model and found.reward_model != reward_model:
         raise StepConfigError(
             f"the map belongs to the reward model {found.reward_model[:12]}, and these scores come "
             f"from {reward_model[:12]}"
         )
-
-
-def _judge_of(run_dir: RunDir) -> str:
-    """The reward model of these scores; one map cannot serve two."""
-    roles = ("scores", "judged_scores", "validation_scores")
-    judges = {role: judge for role in roles if (judge := _reward_model(run_dir, role))}
-    if len(set(judges.values())) > 1:
-        said = ", ".join(f"{role} from {judge[:12]}" for role, judge in judges.items())
-        raise StepConfigError(f"all scores must come from one reward model; there are {said}")
-    return next(iter(judges.values()), "")
-
-
-def _reward_model(run_dir: RunDir, role: str) -> str:
-    """The address of the reward model behind a score set; empty where it does not say."""
-    row = RunInput.objects.filter(run=int(run_dir.root.name), role=role).first()
-    artifact = row.artifact if row is not None else None
-    return str(artifact.meta.get("reward_model", "")) if artifact is not None else ""

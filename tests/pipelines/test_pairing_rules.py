@@ -9,8 +9,9 @@ import pytest
 from formats.errors import FormatError
 from formats.labels import Label
 from formats.records import GenerationRecord, PreferenceRecord, ScoreRecord, VideoRef
+from pipelines.pair_material import Material
 from pipelines.pair_rules import PRESETS, Fault, PairingConfig, Rules, summary_of
-from pipelines.pairing import Material, map_of, pairs_of
+from pipelines.pairing import map_of, pairs_of
 from pipelines.pairs_of_people import judged_by_people, pairs_from_votes
 from pipelines.pairs_of_rewards import pairs_from_scores
 from pipelines.reward_maps import RewardMap, fitted
@@ -236,6 +237,10 @@ def test_the_map_is_fitted_on_clips_of_validation_prompts_where_there_are_some()
         clips=clips, scores=scores, validation_clips=held_out, validation_scores=mixed[2:]
     )
     assert map_of(apart, PairingConfig()) == found
+    by_people = _material(
+        clips=clips, scores=scores, judged_clips=held_out, judged_scores=mixed[2:]
+    )
+    assert map_of(by_people, PairingConfig()) == found
 
 
 def test_validation_clips_that_say_nothing_are_an_error_and_no_silent_fallback() -> None:
