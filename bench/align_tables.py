@@ -28,7 +28,8 @@ def align_speed(figures: dict[str, Any], table: Table) -> str:
             *(_times(figures, name, peer) for peer in ("public", "cached")),
             _interval(figures["wins"][name]),
         ]
-        for name, each in figures["programs"].items()
+        for name in NAMES
+        for each in [figures["programs"][name]]
     ]
     head = ["program", "steps/s", "s in a step", "s in all", "× public (≥ 2, aim 4)",
             "× cached (≥ 1.1, aim 1.4)", "true win rate"]  # fmt: skip
@@ -41,8 +42,8 @@ def align_speed(figures: dict[str, Any], table: Table) -> str:
         f" with the reference that is computed once ({figures['draws']} draws per pair); all"
         " seconds count loading and encoding too. The demo's autoencoder has no weights and costs"
         " next to nothing, so what is won against the script, which encodes in every step, is the"
-        f" least that can be won. Win rates: {figures['clips']} clips of {figures['prompts']} held-out"
-        f" prompts, intervals over prompts.\n\n{table(head, rows)}\n\n"
+        f" least that can be won. Win rates: {figures['clips']} clips of {figures['prompts']}"
+        f" held-out prompts, intervals over prompts.\n\n{table(head, rows)}\n\n"
         f"Win rate of ours less that of the peer, on the same clips:"
         f" {_differences(figures['differences'])}.\n{_gpu(figures.get('gpu'), table)}"
     )
@@ -89,8 +90,9 @@ def align_memory(figures: dict[str, Any], table: Table) -> str:
             "" if way == "copy" else f"{figures['ratios'][precision][way]:.3f}",
             f"{each['resident'] / 2**20:,.0f}",
         ]
-        for precision, ways in figures["rows"].items()
-        for way, each in ways.items()
+        for precision in ("float32", "bfloat16")
+        for way in WAYS
+        for each in [figures["rows"][precision][way]]
     ]
     head = ["type", "reference", "MiB of tensors at the peak", "share of a copy (≤ 0.65, aim 0.58)",
             "MiB of the process"]  # fmt: skip

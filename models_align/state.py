@@ -28,8 +28,8 @@ FILE: Final = "state.safetensors"
 _MOMENTS: Final = ("step", "exp_avg", "exp_avg_sq")
 # These change how a run works, and not what it comes to.
 _FREE: Final = frozenset({
-    "cache_mib", "gradient_checkpointing", "log_every", "micro_pairs", "name", "processes",
-    "save_every", "sharding", "stop_on", "threads", "watch",
+    "alarms", "cache_mib", "gradient_checkpointing", "licence", "log_every", "micro_pairs", "name",
+    "processes", "save_every", "sharding", "stop_on", "threads", "watch",
 })  # fmt: skip
 
 Parameters = Mapping[str, torch.nn.Parameter]
@@ -106,10 +106,13 @@ def read(folder: Path) -> Saved:
 
 
 def difference(before: Mapping[str, Any], config: AlignmentConfig) -> str:
-    """The first entry that would change what a run comes to, or nothing."""
-    now = config.to_json()
+    """The first entry that would change what a run comes to, or nothing.
+
+    An entry that there was not yet had its default.
+    """
+    now, defaults = config.to_json(), AlignmentConfig(config.method, config.settings).to_json()
     for key in sorted({*now, *before} - _FREE):
-        old, new = _plain(before.get(key)), _plain(now.get(key))
+        old, new = _plain(before.get(key, defaults.get(key))), _plain(now.get(key))
         if old != new:
             return f"{key} was {old!r} and is now {new!r}"
     return ""

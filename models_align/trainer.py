@@ -67,6 +67,8 @@ class Trainer:
         plan = self.data.plan(step)
         self.optimizer.zero_grad()
         errors = self._backward(plan)
+        if self._sharded and len(self.networks) > 1:
+            self._leave_idle_networks_alone()
         norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), config.max_grad_norm)
         loss = pair_losses(config, plan.facts, errors).mean().item()
         grad_norm = float(whole(norm))
@@ -91,6 +93,18 @@ class Trainer:
             found.append(_stacked(errors))
         everybody = self.world.each(torch.cat(found, dim=1))
         return Errors(*torch.cat(everybody, dim=1))
+
+    def _leave_idle_networks_alone(self) -> None:
+        """A network that no pair of the step asked has no gradient, as where nothing is sliced.
+
+        Zeros would let Adam move it by what it remembers of earlier steps.
+        """
+        for network in self.networks:
+            own = [p for name, p in self.parameters.items() if name.startswith(f"{network}.")]
+            gradients = [each.grad for each in own if each.grad is not None]
+            if gradients and float(whole(torch.nn.utils.get_total_norm(gradients))) == 0:
+                for each in own:
+                    each.grad = None
 
     def _parts(self) -> list[slice]:
         """The rows of a step that are this process's, by forward."""

@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from torch.distributed.fsdp import FSDPModule
 
 from models_align.generators.conditions import Condition, rows
 
@@ -35,14 +36,21 @@ class WanNetworks:
         """Each sample by the network that its t belongs to."""
         steps = (t.double() * self.train_timesteps).float()
         much = steps >= self.boundary * self.train_timesteps
-        if self.second is None or bool(much.all()):
+        sliced = isinstance(self.second, FSDPModule)
+        if self.second is None or (bool(much.all()) and not sliced):
             return self._by(self.first, x, steps, text, condition)
         found = torch.zeros(x.shape, dtype=torch.float32, device=x.device)
         for network, chosen in ((self.first, much), (self.second, ~much)):
-            if bool(chosen.any()):
-                part = rows(condition, chosen)
-                predicted = self._by(network, x[chosen], steps[chosen], text[chosen], part)
-                found = found.index_put((chosen.nonzero()[:, 0],), predicted)
+            asked = chosen.nonzero()[:, 0]
+            idle = not len(asked)
+            if idle and not sliced:
+                continue
+            # The slices of a network are put together by all processes at once, also by one that
+            # has nothing to ask it: that one asks for a sample and takes nothing of the answer.
+            where = asked.new_zeros(1) if idle else asked
+            part = rows(condition, where)
+            predicted = self._by(network, x[where], steps[where], text[where], part)
+            found = found + 0 * predicted.sum() if idle else found.index_put((where,), predicted)
         return found
 
     def _by(

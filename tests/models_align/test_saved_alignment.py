@@ -20,6 +20,7 @@ from formats.outcome import ExitCode
 from formats.run_dir import Input, RunDir
 from formats.supervised import BadConfigError, Supervised, supervise
 from models_align import latents, state, trainer
+from models_align.generators.tiny import build
 from models_align.latents import TensorCache, write_tensors
 from models_align.training import train
 
@@ -242,6 +243,27 @@ def test_two_processes_with_a_sharded_generator_equal_one(alignment_run, write_p
 @pytest.mark.faults
 def test_two_processes_with_whole_generators_equal_one(alignment_run, write_pairs):
     compare_two_with_one(alignment_run, write_pairs(), micro_pairs=1)
+
+
+@pytest.mark.faults
+def test_two_sharded_networks_of_which_a_process_asks_one_equal_one_process(
+    alignment_run, write_pairs, tmp_path
+):
+    """Wan 2.2: with a pair a process, one may have need of a network that the other has not."""
+    prompts = ["a red circle moving left on a dark background", "two blue bars moving up"]
+    build("wan-2.2-t2v", corpus=prompts * 2).save_pretrained(str(tmp_path / "two-networks"))
+    pairs, runs = write_pairs(), []
+    config = {"pairs_per_step": 2, "steps": 6, "timesteps": {"distribution": "shifted", "shift": 7}}
+    for name, cut in (("one", {}), ("two", {"processes": 2, "sharding": "fsdp"})):
+        run = alignment_run(name, {**config, **cut}, pairs)
+        inputs = {**inputs_of(run), "generator": Input(str(tmp_path / "two-networks"))}
+        run.prepare(run.config(), inputs, media_root=run.media_root())
+        runs.append(run)
+    one, two = runs
+    assert supervise(train, one) == 0
+    assert ended(two, started(two, processes=2)) == 0
+    assert losses(two) == pytest.approx(losses(one), rel=2e-4)
+    assert furthest(weights(one), weights(two)) < CLOSE
 
 
 def test_a_number_of_processes_that_was_not_started_is_refused(alignment_run):
