@@ -164,7 +164,7 @@ class AlignmentConfig(Checked):
     cache_mib: int = 2048  # latents and text embeddings kept in memory; the rest is read from files
     # The base is loaded in this type and computes in it; what is trained stays in float32.
     precision: Literal["float32", "bfloat16"] = "float32"
-    gradient_checkpointing: bool = False  # a third more time for a fraction of the memory
+    gradient_checkpointing: bool = False  # activations are computed again: time for memory
     # `cached` computes the reference once per pair and draw; it needs noise_draws.
     reference: Literal["each_step", "cached"] = "each_step"
     noise_draws: int = 0  # fixed draws of (t, noise) per pair, taken in turn; 0: new ones each step
