@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -172,8 +173,32 @@ def test_each_clip_is_predicted_by_the_network_of_its_noise_whatever_is_beside_i
             seen = x_t[one] if start is None else torch.cat([x_t[one], start["latents"][one]], 1)
             (own,) = generator.networks[name](seen, t[one] * 1000, text[one], return_dict=False)
             assert torch.allclose(alone, own, atol=1e-6)
-        boundary = torch.tensor([generator.boundary])
-        assert CONFIG.scale_at(boundary.item(), generator.boundary) == CONFIG.guidance_scale
+        # The boundary itself is of the first network, as in diffusers.
+        ask = [
+            x_t[:1],
+            torch.tensor([generator.boundary]),
+            text[:1],
+            rows(start, torch.tensor([0])),
+        ]
+        at, below = (generator.velocity(ask[0], ask[1] - less, *ask[2:]) for less in (0.0, 0.002))
+    generator.networks["transformer_2"].proj_out.weight.data.zero_()
+    with torch.no_grad():
+        assert torch.equal(generator.velocity(*ask), at)
+        assert not torch.equal(generator.velocity(ask[0], ask[1] - 0.002, *ask[2:]), below)
+
+
+def test_guidance_by_text_has_a_scale_for_each_network(tiny_form: Folder):
+    config = replace(CONFIG, guidance_scale=4.0, guidance_scale_2=3.0)
+    assert [config.scale_at(t, 0.875) for t in (0.9, 0.875, 0.874)] == [4.0, 4.0, 3.0]
+    assert [CONFIG.scale_at(t, 0.875) for t in (0.9, 0.1)] == [3.0, 3.0]
+    assert replace(CONFIG, guidance_scale=1.0, guidance_scale_2=3.0).guided
+    assert not replace(CONFIG, guidance_scale=1.0).guided
+    generator = load_generator(tiny_form("wan-2.2-t2v"))
+    states = TextStates(generator, "")
+    ours = denoised(generator, states, [TASK], replace(CONFIG, guidance_scale_2=1.5))
+    plain = plain_pipeline(tiny_form("wan-2.2-t2v"))
+    assert torch.equal(ours, plain_latents(plain, generator, guidance_scale_2=1.5))
+    assert not torch.equal(ours, denoised(generator, states, [TASK], CONFIG))
 
 
 def test_a_first_frame_that_is_the_start_image_is_predicted_right_and_kept(tiny_form: Folder):
