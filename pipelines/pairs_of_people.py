@@ -123,7 +123,7 @@ def _made(
     values = _values(record, opinion, config, rules)
     if isinstance(values, Fault):
         return values
-    return rules.guard(opinion.chosen, opinion.rejected) or _record(record, opinion, values)
+    return rules.guard(opinion.chosen, opinion.rejected) or _record(record, opinion, values, rules)
 
 
 def _undecided(opinion: _Opinion, config: PairingConfig) -> Fault | None:
@@ -170,15 +170,17 @@ def _contradicted(winner: Reward, loser: Reward) -> Fault:
     return Fault(CONTRADICTED, f"{winner.total:.3g} against {loser.total:.3g}")
 
 
-def _record(record: PreferenceRecord, opinion: _Opinion, values: _Values) -> PairRecord:
+def _record(
+    record: PreferenceRecord, opinion: _Opinion, values: _Values, rules: Rules
+) -> PairRecord:
     image = record.image.sha256 if record.image else ""
     return PairRecord(
         pair_id=record.pair_id,
         prompt_id=prompt_sha256(record.prompt, image)[:16],
         prompt=record.prompt,
         split=record.split,
-        chosen=opinion.chosen,
-        rejected=opinion.rejected,
+        chosen=rules.locate(opinion.chosen),
+        rejected=rules.locate(opinion.rejected),
         gap=opinion.margin,
         reward_w=values.w,
         reward_l=values.l,

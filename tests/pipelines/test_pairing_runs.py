@@ -10,7 +10,7 @@ from annotation.models import Video
 from formats.checkpoints import verify_folder
 from formats.dimensions import BUILT_IN
 from formats.errors import FormatError
-from formats.files import sha256_of
+from formats.files import sha256_of, write_json
 from formats.labels import Label
 from formats.outcome import Outcome, Output, OutputKind
 from formats.records import (
@@ -27,7 +27,7 @@ from pipelines.errors import InvalidRunConfig
 from pipelines.models import Artifact, Run
 from pipelines.pair_files import read_refusals
 from pipelines.registry import path_of
-from pipelines.reward_maps import RewardMap
+from pipelines.reward_maps import RewardMap, fitted
 from pipelines.starting import start_run
 from pipelines.step_configs import StepConfigError
 from tests.annotation.drawn_overlays import CORNERS, clip_file, scenery, stamped
@@ -309,6 +309,14 @@ def test_people_alone_need_no_map() -> None:
     assert (row.reward_w, row.reward_l, row.rewards_w) == (1.0, 0.0, {})
 
 
+def test_a_clip_that_people_judged_and_that_is_gone_is_named() -> None:
+    _generations(TRAIN)
+    people = _snapshot(("dog", "0", "1", "A"))
+    Video.objects.filter(prompt__text="dog").update(sha256="0" * 64)
+    everything = {"allow": ["duration", "frame_rate", "size", "generator", "watermark"]}
+    assert "is not in the store" in _refused(everything, snapshot=people)
+
+
 def test_what_cannot_be_paired_is_said_in_one_sentence() -> None:
     clips = _generations(TRAIN)
     scores, people = _scores(clips), _snapshot(("dog", "0", "1", "tie"))
@@ -332,6 +340,10 @@ def test_what_cannot_be_paired_is_said_in_one_sentence() -> None:
 def test_a_damaged_map_or_list_of_refusals_is_named(tmp_path: Path) -> None:
     (tmp_path / "reward_map.json").write_text('{"schema": "reward_map/1", "knots": [[0, 2]]}')
     with pytest.raises(FormatError, match=r"reward_map.json: not a reward map: TypeError"):
+        RewardMap.read(tmp_path)
+    outside = {**fitted([0.0, 1.0], "minmax").to_json(), "knots": [[0, 0.1], [1, 1.5]]}
+    write_json(tmp_path / "reward_map.json", "reward_map/1", outside)
+    with pytest.raises(FormatError, match=r"reward_map.json: a reward map must stay in \[0, 1\]"):
         RewardMap.read(tmp_path)
     (tmp_path / "refused.jsonl").write_text(
         '{"schema": "refused_pairs/1", "count": 1}\n{"fault": {"reason": "x"}}\n'
