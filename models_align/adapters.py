@@ -24,7 +24,7 @@ from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dic
 from formats.checkpoints import commit_folder, verify_folder
 from formats.files import read_json, write_json
 from formats.supervised import BadConfigError
-from models_align.cards import write_readme
+from models_align.cards import README, completed, markdown
 from models_align.config import AlignmentConfig
 from models_align.errors import OtherBaseError
 from models_align.generators.base import Generator
@@ -114,9 +114,9 @@ def commit_adapter(
                 # Without it diffusers takes alpha for r, and a scale is lost without a word.
                 transformer_lora_adapter_metadata=_plain(lora),
             )
-        whole = {**card, "networks": networks_of(generator)}
+        whole = completed({**card, "networks": networks_of(generator)})
         write_json(folder / "card.json", CARD, whole)
-        write_readme(folder, whole)
+        (folder / README).write_text(markdown(whole), encoding="utf-8")
 
     return commit_folder(target, fill)
 

@@ -16,7 +16,7 @@ import torch
 from formats.records import PairRecord
 from models_align.generators.base import Generator
 
-FILE: Final = "README.md"
+README: Final = "README.md"
 _KNOWN_TO_DIFFUSERS: Final = ("diffusers", "transformers")
 LIBRARIES: Final = ("torch", "diffusers", "transformers", "peft")
 _VIDEOALIGN: Final = "Improving Video Generation with Human Feedback (arXiv 2501.13918)"
@@ -30,6 +30,11 @@ METHODS: Final[Mapping[str, tuple[str, str]]] = {
     "safe_dpo": ("Loser-safe Flow-DPO", f"{_VIDEOALIGN}; Diffusion-SDPO (arXiv 2511.03317)"),
 }
 
+# Settings that change nothing in the weights, or that no reader looks for; card.json has all.
+_OF_THE_MACHINE: Final = {
+    "name", "licence", "threads", "log_every", "save_every", "cache_mib", "micro_pairs",
+    "processes", "sharding", "gradient_checkpointing", "watch", "alarms", "stop_on",
+}  # fmt: skip
 _OF_EVERY_ADAPTER: Final = (
     (
         "It moves the base towards what was preferred in its pairs and nowhere else, and inherits "
@@ -80,24 +85,28 @@ def _data(pairs: Sequence[PairRecord]) -> dict[str, Any]:
     }
 
 
-def write_readme(folder: Path, card: Mapping[str, Any]) -> None:
-    (folder / FILE).write_text(markdown(card), encoding="utf-8")
+def completed(card: Mapping[str, Any]) -> dict[str, Any]:
+    """The card with what follows from it: the lines that load it, its source, its limits."""
+    said: dict[str, Any] = {**card, "usage": _usage(card), "limits": _limits(card)}
+    if "method" in card:
+        said["method_name"], said["method_source"] = METHODS[card["method"]]
+    return said
 
 
 def markdown(card: Mapping[str, Any]) -> str:
-    """README.md of an adapter folder from its card.json; what the card does not say is left out."""
+    """README.md of an adapter folder; `card` is completed, and what it does not say is left out."""
     parts = [
         front_matter(card),
         f"# {_title(card)}",
         *_method(card),
         "## How to use it",
-        _usage(card),
+        _usage_part(card),
         *_data_part(card),
         *_settings_part(card),
         *_figures_part(card),
         *_alarms(card),
         "## Limits",
-        _list(_limits(card)),
+        _list(card["limits"]),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -141,7 +150,8 @@ def _base_name(base: str) -> str:
     return "/".join(Path(name).parts[-2:]) if name.startswith("/") else name
 
 
-def _usage(card: Mapping[str, Any]) -> str:
+def _usage(card: Mapping[str, Any]) -> list[str]:
+    """Plain diffusers; run in the adapter's folder."""
     name, _, revision = card["base"].partition("@")
     pinned = f", revision={json.dumps(revision)}" if revision else ""
     lines = [
@@ -152,7 +162,11 @@ def _usage(card: Mapping[str, Any]) -> str:
     ]
     if "transformer_2" in card["networks"]:
         lines.append('pipeline.load_lora_weights("transformer_2", load_into_transformer_2=True)')
-    code = "\n".join(["```python", *lines, "```"])
+    return lines
+
+
+def _usage_part(card: Mapping[str, Any]) -> str:
+    code = "\n".join(["```python", *card["usage"], "```"])
     return (
         f"{code}\n\nThe dot is this folder, or the id under which it was uploaded. "
         "`pipeline.set_adapters` weakens or strengthens it."
@@ -173,7 +187,8 @@ def _data_part(card: Mapping[str, Any]) -> list[str]:
 def _settings_part(card: Mapping[str, Any]) -> list[str]:
     if not card.get("config"):
         return []
-    return ["## Settings", _table(("setting", "value"), _settings(card["config"]))]
+    told = {key: value for key, value in card["config"].items() if key not in _OF_THE_MACHINE}
+    return ["## Settings", _table(("setting", "value"), _settings(told))]
 
 
 def _figures_part(card: Mapping[str, Any]) -> list[str]:

@@ -48,7 +48,7 @@ class Row:
     motion: str
     motion_note: str
     took: str
-    alarms: Sequence[str]
+    alarms: list[tuple[str, str]]  # which and when; what it says
     evaluation_url: str
 
 
@@ -106,9 +106,14 @@ def _row(member: Member, card: RunCard, judges: Sequence[str]) -> Row:
         motion=motion,
         motion_note=motion_note,
         took=_NONE if member.took is None else duration(member.took),
-        alarms=member.alarms,
+        alarms=[_alarm(each) for each in member.alarms],
         evaluation_url=reverse("pipelines:run", args=[evaluation.pk]) if evaluation else "",
     )
+
+
+def _alarm(text: str) -> tuple[str, str]:
+    head, _, rest = text.partition(": ")
+    return head, rest
 
 
 def motion_words(motion: Change | None) -> tuple[str, str]:

@@ -12,7 +12,14 @@ from django.views.decorators.http import require_GET
 from annotation.permissions import is_lead
 from formats.errors import FormatError
 from formats.outcome import OutputKind
-from pipelines import adapter_cards, guidance_page, registry, reward_context, run_pages
+from pipelines import (
+    adapter_cards,
+    adapter_page,
+    guidance_page,
+    registry,
+    reward_context,
+    run_pages,
+)
 from pipelines.adapter_zips import zip_of
 from pipelines.models import Artifact
 from pipelines.views.access import for_viewers, person
@@ -105,7 +112,7 @@ def artifact_page(request: HttpRequest, artifact_id: int) -> HttpResponse:
         "used_by": artifact.used_by.select_related("run").order_by("-run"),
         "lineage": registry.lineage([artifact.run_id]),
         "card_urls": reward_context.card_urls(artifact),
-        "may_take": adapter_cards.has_card(artifact),
+        "adapter": adapter_page.page_of(artifact),
         "grid": guidance_page.page_of([artifact], person(request)),
         "clips": run_pages.clips_of(artifact, person(request), limit=24) if is_clips else [],
     }

@@ -11,7 +11,7 @@ from diffusers import DiffusionPipeline
 from formats.checkpoints import verify_folder
 from formats.supervised import Supervised
 from models_align.adapters import adapter_weights, load_adapter
-from models_align.cards import METHODS, markdown
+from models_align.cards import METHODS, completed, markdown
 from models_align.config import SETTINGS, AlignmentConfig, ConfigError
 from models_align.training import train
 
@@ -84,7 +84,7 @@ def test_the_card_of_a_run_loads_its_adapter_in_three_lines_of_diffusers(
 
 def test_what_a_card_does_not_say_is_left_out_and_two_networks_take_four_lines():
     card = {"base": "org/video@0123", "networks": {"transformer": {}, "transformer_2": {}}}
-    text = markdown(card)
+    text = markdown(completed(card))
     assert front_matter(text)["base_model"] == "org/video"
     assert code(text).splitlines()[1:] == [
         'pipeline = DiffusionPipeline.from_pretrained("org/video", revision="0123")',
@@ -107,11 +107,11 @@ def test_alarms_stand_on_the_card_and_gapo_says_what_is_ours():
         "config": {"settings": {"alpha": 2.0}, "name": ""},
         "last": {"loss": 0.5},
     }
-    text = markdown(card)
+    text = markdown(completed(card))
     assert "here on Flow-DPO, which is an extension of it" in text
     assert "- Training was ended by the alarm motion; this is the last good checkpoint." in text
     assert "- motion at step 3: it moves less." in text
-    assert "which is an extension" not in markdown({**card, "process": "v_prediction"})
+    assert "which is an extension" not in markdown(completed({**card, "process": "v_prediction"}))
 
 
 def test_a_licence_is_a_name():

@@ -20,7 +20,15 @@ from tests.pipelines.loop_world import loop_config, make_campaign, play
 
 pytestmark = pytest.mark.django_db
 
-TRAINING = {"base": "org/video", "method": "flow_dpo", "name": "Flow-DPO", "config": {"lr": 1e-5}}
+TRAINING = {
+    "base": "org/video",
+    "method": "flow_dpo",
+    "method_name": "Flow-DPO",
+    "config": {"lr": 1e-5, "licence": "apache-2.0"},
+    "usage": ['pipeline.load_lora_weights(".")'],
+    "limits": ["It moves the base."],
+    "last": {"loss": 0.5},
+}
 
 
 def adapter_of(_run: Any, folder: RunDir) -> Outcome:
@@ -54,6 +62,10 @@ def test_the_card_reaches_from_the_win_rates_down_to_the_votes(
     page = client.get(f"/artifacts/{adapter.pk}/").content.decode()
     assert f"/artifacts/{adapter.pk}/adapter.zip" in page
     assert "Model card, Markdown" in page
+    assert "pipeline.load_lora_weights" in page
+    assert "Against the base on held-out prompts, judge: truth" in page
+    assert "Licence: apache-2.0" in page
+    assert "Flow-DPO on tiny-wan." in page
 
     text = client.get(f"/artifacts/{adapter.pk}/card.md").content.decode()
     assert text.startswith("---\nlibrary_name: diffusers\n---\n\n# Mine\n\n## Against the base")
