@@ -106,7 +106,11 @@ def _adapter_at(folder: Path, step: int, world: AlignWorld, config: dict[str, An
         with torch.no_grad():
             for name, parameter in trainable_parameters(generator).items():
                 parameter.copy_(saved[f"weights.{name}"])
-        commit_adapter(target, generator, lora, {"config": asked.to_json(), "steps": step})
+        card = {
+            "method": asked.method, "name": asked.name, "steps": step,
+            "config": asked.to_json(), "base": generator.source,
+        }  # fmt: skip
+        commit_adapter(target, generator, lora, card)
     return target
 
 
