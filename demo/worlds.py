@@ -7,9 +7,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from demo import recipes, world
+from demo import recipes, truth, world
 from demo.anime import recipes as anime
+from demo.anime import truth as anime_truth
 from demo.anime import world as anime_world
+from formats.errors import FormatError
 
 Rng = np.random.Generator
 FIRST: Final = "first"
@@ -27,7 +29,8 @@ class Asked:
 @dataclass(frozen=True, slots=True)
 class WorldKind:
     """`captions`: how many different texts there are. `recipe` gives a clip that a generator of a
-    profile makes for a prompt, `image` its start image, uint8 [64, 64, 3]."""
+    profile makes for a prompt, `image` its start image, uint8 [64, 64, 3]; `measure` the true
+    quality of frames for a text and a start image."""
 
     captions: int
     generators: Mapping[str, Any]
@@ -35,6 +38,8 @@ class WorldKind:
     of_texts: Callable[[Sequence[str], Rng], list[Asked]]
     recipe: Callable[[Rng, Asked, Any], Any]
     render: Callable[[Any], NDArray[np.uint8]]
+    dimensions: tuple[str, ...]
+    measure: Callable[[NDArray[np.uint8], str, NDArray[np.uint8] | None], dict[str, float]]
     image: Callable[[Asked], NDArray[np.uint8]] | None = None
 
 
@@ -48,6 +53,16 @@ def _anime_recipe(rng: Rng, asked: Asked, profile: anime.AnimeProfile) -> anime.
     return anime.random_recipe(rng, anime.parse(asked.text), asked.start, profile)
 
 
+def _anime_truth(
+    frames: NDArray[np.uint8], text: str, start: NDArray[np.uint8] | None
+) -> dict[str, float]:
+    if start is None:
+        raise FormatError(
+            f"the prompt {text[:60]!r} has no start image, so nothing can be measured"
+        )
+    return anime_truth.measure(frames, text, start)
+
+
 WORLDS: Final = {
     FIRST: WorldKind(
         captions=recipes.CAPTIONS,
@@ -58,6 +73,8 @@ WORLDS: Final = {
             rng, recipes.parse(asked.text), profile
         ),
         render=world.render,
+        dimensions=recipes.DIMENSIONS,
+        measure=lambda frames, text, _start: truth.measure(frames, text),
     ),
     ANIME: WorldKind(
         captions=anime.CAPTIONS,
@@ -68,6 +85,8 @@ WORLDS: Final = {
         ],
         recipe=_anime_recipe,
         render=anime_world.render,
+        dimensions=anime.DIMENSIONS,
+        measure=_anime_truth,
         image=_anime_image,
     ),
 }
