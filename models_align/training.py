@@ -13,16 +13,19 @@ from models_align.cards import facts_of
 from models_align.config import AlignmentConfig
 from models_align.data import PairData, training_pairs
 from models_align.distributed import World, joined
+from models_align.generators.base import Generator
 from models_align.generators.families import load_generator
 from models_align.latents import TensorCache
 from models_align.reference import ReferenceTable
 from models_align.trainer import Trainer
 from models_align.watching.watch import Watch
+from models_align.watching.wishes import refuse_what_cannot_be
 
 
 def train(run: Supervised) -> Outcome:
     """Encode, compute the reference where it is wanted once, train, leave an adapter."""
     config = AlignmentConfig.from_json(run.dir.config())
+    refuse_what_cannot_be(run, config)
     torch.set_num_threads(config.threads)
     torch.use_deterministic_algorithms(mode=True, warn_only=True)
     started = time.monotonic()
@@ -45,11 +48,24 @@ def prepared(run: Supervised, config: AlignmentConfig, world: World) -> Trainer:
     cached = config.reference == "cached"
     # Its key is of the base as it is, before an adapter or slices change how it looks.
     table = ReferenceTable(data, cache, world) if cached else None
+    if not run.dir.has_input("watch_prompts"):
+        _forget_encoders(generator)
     trainer = Trainer(run, config, generator, data, world)
     if table is not None:
         _fill(trainer, table)
     trainer.resume()
     return trainer
+
+
+def _forget_encoders(generator: Generator) -> None:
+    """Give back the memory of what is not asked any more: a text encoder may be the largest part.
+
+    Configs stay, weights are gone.
+    """
+    networks = {id(each) for each in generator.networks.values()}
+    for part in generator.pipeline.components.values():
+        if isinstance(part, torch.nn.Module) and id(part) not in networks:
+            part.to("meta")
 
 
 def _encode(run: Supervised, data: PairData, world: World) -> None:

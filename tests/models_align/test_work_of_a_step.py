@@ -1,5 +1,6 @@
 """How the work of a step is cut up changes nothing of what it comes to."""
 
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,11 @@ from models_align.adapters import add_adapter, trainable_parameters
 from models_align.chance import batches_of_buckets, visits_of_step
 from models_align.config import AlignmentConfig
 from models_align.data import PairData, training_pairs
+from models_align.distributed import ALONE
 from models_align.generators.families import load_generator
 from models_align.latents import TensorCache
 from models_align.policy import both_errors
-from models_align.training import train
+from models_align.training import prepared, train
 from models_align.video import read_clip, write_clip
 
 # Sums of float32 in another order: micro-batches, slices.
@@ -249,6 +251,16 @@ def test_visits_count_the_epochs():
     visits = [each for step in range(4) for each in visits_of_step(3, 2, step, 0)]
     assert sorted(visits[:3]) == [(0, 0), (1, 0), (2, 0)]
     assert sorted(visits[3:6]) == [(0, 1), (1, 1), (2, 1)]
+
+
+def test_what_only_encodes_gives_its_memory_back_before_the_first_step(alignment_run):
+    run = Supervised(alignment_run("run", {}))
+    trainer = prepared(run, AlignmentConfig.from_json(run.dir.config()), ALONE)
+    pipeline = trainer.generator.pipeline
+    encoders = [*pipeline.text_encoder.parameters(), *pipeline.vae.parameters()]
+    assert {each.device.type for each in encoders} == {"meta"}
+    assert "meta" not in {each.device.type for each in pipeline.transformer.parameters()}
+    assert trainer.learn()["loss"] == pytest.approx(math.log(2))
 
 
 def test_a_network_that_cannot_checkpoint_is_refused(alignment_run, monkeypatch):
