@@ -43,7 +43,7 @@ def find_backdrop(clip: Field, known: Known) -> Backdrop:
         if other != known.scene:
             towards = pooled(known.scenery(other) - first).reshape(-1, 3)
             fits.append((*_fit(seen, towards), other))
-    loss, found, rest, other = min(fits, key=lambda each: each[0])
+    _, found, rest, other = min(fits, key=lambda each: each[0])
     shares, added = found[:, 0], found[:, 1:]
     light = added.mean(1)
     towards = known.scenery(other) - first

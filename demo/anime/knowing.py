@@ -1,13 +1,13 @@
 """Who stands where in which scene: what a start image fixes, found in its pixels."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from demo.anime.cast import CAST, SIDE, Field, figure
+from demo.anime.cast import CAST, SIDE, Field, Layer, figure
 from demo.anime.moving import PLACES, Start, still
 from demo.anime.recipes import CHARACTERS, SCENES
 from demo.anime.scenery import scenery
@@ -15,7 +15,7 @@ from formats.errors import FormatError
 
 STRANGE: Final = 25.0  # RMS levels; the autoencoder and a codec together cost about 9
 _FREE: Final = np.abs(np.arange(SIDE) - (SIDE - 1) / 2) > 22.0  # columns without anybody
-_STEPS: Final = np.linspace(-PLACES, PLACES, 33)
+_POSSIBLE: Final = (SIDE - 1) / 2 + np.linspace(-PLACES, PLACES, 25)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +66,11 @@ def _error(picture: Field, other: Field, *, free: bool = False) -> float:
 
 def _nearest(picture: Field, back: Field, character: str) -> tuple[float, float, str]:
     """The place where this character fits best, and its mean squared error."""
-    places = (SIDE - 1) / 2 + _STEPS
-    poses = still(places)
-    drawn = figure(CAST[character], poses)
-    errors = ((drawn.over(back) - picture) ** 2).mean(axis=(1, 2, 3))
-    return float(errors.min()), float(places[errors.argmin()]), character
+    errors = ((_everywhere(character).over(back) - picture) ** 2).mean(axis=(1, 2, 3))
+    return float(errors.min()), float(_POSSIBLE[errors.argmin()]), character
+
+
+@cache
+def _everywhere(character: str) -> Layer:
+    """A character at every place where one may start."""
+    return figure(CAST[character], still(_POSSIBLE))

@@ -19,7 +19,6 @@ from demo.anime.recipes import EMOTES
 from demo.anime.scenery import symbol
 
 SIGMAS: Final = (0.0, 0.8, 1.4, 2.0, 2.6, 3.2, 3.8)  # pixels of blur that are tried
-USUAL: Final = 1.4
 AROUND: Final = 7.0  # pixels around a body that still belong to the figure
 SYMBOL_FRAMES: Final = slice(5, None)  # where a symbol is fully there
 
@@ -58,6 +57,17 @@ class Easel:
         ]
         return low_passed(np.stack(found))
 
+    def sketched(self, layers: Sequence[Layer], sigma: float) -> tuple[Field, Field, Field]:
+        """The difference, the layers, and the zone at half resolution: to choose between them."""
+        found = np.stack([each.paint - each.cover[..., None] * self.scenes for each in layers])
+        zone = _halved(self.zone[..., None])[..., 0]
+        return _halved(self.difference), blurred(_halved(found), sigma / 2), zone
+
+
+def _halved(pictures: Field) -> Field:  # [..., H, W, C] -> [..., H / 2, W / 2, C]
+    corners = [pictures[..., row::2, column::2, :] for row in (0, 1) for column in (0, 1)]
+    return (corners[0] + corners[1] + corners[2] + corners[3]) * np.float32(0.25)
+
 
 def easel(difference: Field, pose: Pose, backdrop: Backdrop) -> Easel:
     zone = (body_cover(pose, wider=AROUND) > 0).astype(np.float32)
@@ -66,8 +76,9 @@ def easel(difference: Field, pose: Pose, backdrop: Backdrop) -> Easel:
     return Easel(difference, pose, (backdrop.pictures - added).astype(np.float32), zone)
 
 
-def recognise(on: Easel, known: Known) -> Likeness:
-    """Who the figure is and turns into, and how sharp it is: each found with the other's help."""
+def recognise(on: Easel, known: Known, blur: float) -> Likeness:
+    """Who the figure is and turns into, and how sharp it is: each found with the other's help,
+    starting from a rough guess of the blur in pixels."""
     own = CAST[known.character]
     others = [name for name in CAST if name != known.character]
     layers = [
@@ -75,10 +86,10 @@ def recognise(on: Easel, known: Known) -> Likeness:
         figure(own, on.pose, plain=True),
         *(figure(CAST[name], on.pose) for name in others),
     ]
-    best, shares, _ = _shares(on, on.drawn(layers, [USUAL]))
+    best, shares, _ = _shares(*on.sketched(layers, blur))
     chosen = [layers[0], layers[1], layers[2 + best]]
     sigma = _blur(on, _mixed(chosen, shares))
-    _, shares, misfit = _shares(on, on.drawn(chosen, [sigma]))
+    _, shares, misfit = _shares(on.difference, on.drawn(chosen, [sigma]), on.zone)
     return Likeness(others[best], shares[:, 1], shares[:, 0], sigma, misfit)
 
 
@@ -101,33 +112,39 @@ def _blur(on: Easel, layer: Layer) -> float:
     return float(np.clip(-found[1] / (2 * found[0]), 0, SIGMAS[-1]))
 
 
-def _shares(on: Easel, drawn: Field) -> tuple[int, Doubles, float]:
+def _shares(difference: Field, drawn: Field, zone: Field) -> tuple[int, Doubles, float]:
     """The best other one, its and the plain one's shares [T, 2] as plain, other; the misfit."""
-    own, plain, *others = drawn
-    seen = on.difference - own
+    frames = len(zone)
+    inside = np.repeat(zone.reshape(frames, -1, 1), 3, axis=-1).reshape(frames, -1)
+    plain, *ways = (each.reshape(frames, -1) for each in drawn[1:] - drawn[0])
+    seen = (difference - drawn[0]).reshape(frames, -1) * inside
     fits = []
-    for number, other in enumerate(others):
-        ways = np.stack([plain - own, other - own], axis=-1)
-        shares = _least_squares(ways, seen, on.zone)
-        rest = seen - np.einsum("thwcn,tn->thwc", ways, shares.astype(np.float32))
-        fits.append((float((on.zone[..., None] * rest**2).sum()), number, shares))
+    for number, other in enumerate(ways):
+        shares = _least_squares(plain * inside, other * inside, seen)
+        rest = seen - inside * (plain * shares[:, :1] + other * shares[:, 1:])
+        fits.append((float((rest**2).sum()), number, shares))
     error, number, shares = min(fits, key=lambda each: each[0])
-    energy = float((on.zone[..., None] * on.difference**2).sum())
+    energy = float(((difference.reshape(frames, -1) * inside) ** 2).sum())
     return number, shares, min(1.0, error / max(energy, 1.0))
 
 
-def _least_squares(ways: Field, seen: Field, zone: Field) -> Doubles:  # [T, 2]
-    """Shares of at least 0 that add up to at most 1, per frame."""
-    square = np.einsum("thw,thwcm,thwcn->tmn", zone, ways, ways, optimize=True).astype(float)
-    right = np.einsum("thw,thwcn,thwc->tn", zone, ways, seen, optimize=True).astype(float)
+def _least_squares(plain: Field, other: Field, seen: Field) -> Doubles:  # [T, 2]
+    """Shares of at least 0 that add up to at most 1, per frame; all given [T, pixels]."""
+    square = np.empty((len(seen), 2, 2))
+    square[:, 0, 0], square[:, 1, 1] = _dot(plain, plain), _dot(other, other)
+    square[:, 0, 1] = square[:, 1, 0] = _dot(plain, other)
+    right = np.stack([_dot(plain, seen), _dot(other, seen)], axis=1)
     both = np.linalg.solve(square + 1e-3 * np.eye(2), right[..., None])[..., 0]
     alone = right / np.maximum(np.einsum("tnn->tn", square), 1e-3)
-    first_only = np.stack([alone[:, 0], 0 * alone[:, 0]], axis=1)
-    second_only = np.stack([0 * alone[:, 1], alone[:, 1]], axis=1)
+    first_only, second_only = alone * [1.0, 0.0], alone * [0.0, 1.0]
     found = np.where(both[:, :1] < 0, second_only, np.where(both[:, 1:] < 0, first_only, both))
     found = np.clip(found, 0, 1)
     shares: Doubles = found / np.maximum(found.sum(1, keepdims=True), 1.0)
     return shares
+
+
+def _dot(one: Field, other: Field) -> Doubles:  # [T]
+    return np.einsum("tp,tp->t", one, other).astype(float)
 
 
 def stain_levels(clip: Field, on: Easel, backdrop: Backdrop, sigma: float) -> float:

@@ -49,24 +49,25 @@ def look(frames: Frames, start_image: NDArray[np.uint8]) -> Sight:
     difference = clip - backdrop.pictures
     track = follow(difference, known.start)
     on = easel(difference, track.pose, backdrop)
-    likeness = recognise(on, known)
+    likeness = recognise(on, known, track.blur)
     emote, there = find_symbol(clip, backdrop, likeness.sigma)
+    stained = stain_levels(clip, on, backdrop, likeness.sigma)
     return Sight(
         character=known.character,
         scene=known.scene,
         action=track.action,
-        movement=track.movement,
+        movement=min(1.0, track.movement / 0.94),
         doubt=track.doubt,
         emote=emote,
         emote_there=there,
-        shake=_unit(track.shake / SHAKE_PIXELS),
+        shake=_unit(track.shake / SHAKE_PIXELS, floor=0.1, slope=0.78),
         flicker=_unit(float(backdrop.light.std()) / FLICKER_LEVELS),
-        blur=_unit((likeness.sigma / BLUR_PIXELS) ** (4 / 3)),
-        stains=_unit(stain_levels(clip, on, backdrop, likeness.sigma) / STAIN_LEVELS),
+        blur=_unit((likeness.sigma / BLUR_PIXELS) ** (4 / 3), floor=0.14, slope=0.86),
+        stains=_unit(stained / STAIN_LEVELS, floor=0.02, slope=0.84),
         tint=_unit(drift(backdrop.tint.ravel()) / np.sqrt(3) / TINT_LEVELS),
         moving_scene=_unit(drift(backdrop.shares)),
         morph=_unit(drift(likeness.morphed)),
-        fading=_unit(drift(likeness.faded)),
+        fading=_unit(drift(likeness.faded), floor=0.05, slope=0.87),
         presence=float(track.likeness.mean()),
         misfit=likeness.misfit,
         strange=backdrop.strange,

@@ -44,6 +44,7 @@ Doubles = NDArray[np.float64]
 class Track:
     pose: Pose
     likeness: Doubles  # [T], how much of an outline is there, about 1 for a whole figure
+    blur: float  # pixels, roughly
     action: str
     movement: float  # share of the action's whole way that was gone
     doubt: float  # error of this action as a share of the error of none
@@ -53,14 +54,14 @@ class Track:
 def follow(difference: Field, start: Start) -> Track:
     """`difference`: the clip less its background [T, H, W, 3]."""
     shown = _shown(difference)
-    x, y, squash, likeness = _outlines(shown)
+    x, y, squash, likeness, blur = _outlines(shown)
     body = Pose(x, y, squash, np.zeros_like(x))
     arm = _arms(difference, body)
     ways = np.stack([x - start.x, y - GROUND, (1 - squash) / DUCK, arm], axis=1)
     action, movement, doubt, rest = _recognised(ways.astype(np.float64))
     shake = float(np.sqrt((rest[:, :2] ** 2).sum() / 2 / (FRAMES - 2)))
     pose = Pose(x, y, squash, arm.astype(np.float32))
-    return Track(pose, likeness, action, movement, doubt, shake)
+    return Track(pose, likeness, blur, action, movement, doubt, shake)
 
 
 def _shown(difference: Field) -> Field:  # [T, H, W] in 0..1
@@ -75,6 +76,7 @@ class Outlines:
 
     spectra: NDArray[np.complexfloating]  # [K, 32, 17], of outlines with their feet at the origin
     energy: Field  # [K]
+    blur: float  # sigma in pixels
 
 
 @cache
@@ -83,12 +85,14 @@ def _known_outlines() -> tuple[Outlines, ...]:
     squash, arm = np.array(POSES, np.float32).T
     pose = Pose(SIDE / 2 * np.ones_like(arm), 48 * np.ones_like(arm), squash, arm)
     covers = np.concatenate([figure(look, pose).cover for look in CAST.values()])[..., None]
-    return tuple(_outlines_of(np.minimum(1.5 * blurred(covers, sigma), 1)) for sigma in BLURS)
+    return tuple(
+        _outlines_of(np.minimum(1.5 * blurred(covers, sigma), 1), sigma) for sigma in BLURS
+    )
 
 
-def _outlines_of(covers: Field) -> Outlines:
+def _outlines_of(covers: Field, sigma: float) -> Outlines:
     small = halved(np.roll(covers[..., 0], (-48, -SIDE // 2), axis=(1, 2)))
-    return Outlines(np.conj(np.fft.rfft2(small)), (small**2).sum((1, 2)))
+    return Outlines(np.conj(np.fft.rfft2(small)), (small**2).sum((1, 2)), sigma)
 
 
 def halved(pictures: Field) -> Field:  # [..., 64, 64] -> [..., 32, 32]
@@ -98,8 +102,8 @@ def halved(pictures: Field) -> Field:  # [..., 64, 64] -> [..., 32, 32]
     return small
 
 
-def _outlines(shown: Field) -> tuple[Field, Field, Field, Doubles]:
-    """x, y of the feet, squash and likeness [T] of the nearest outline, to a part of a pixel."""
+def _outlines(shown: Field) -> tuple[Field, Field, Field, Doubles, float]:
+    """x, y of the feet, squash and likeness [T] of the nearest outline, and its blur."""
     small = halved(shown)
     spectra = np.fft.rfft2(small)
     # Blur does not change within a clip, so three frames tell it.
@@ -110,7 +114,7 @@ def _outlines(shown: Field) -> tuple[Field, Field, Field, Doubles]:
     energy = np.maximum((small**2).sum((1, 2)), 1e-6)
     x, y, squash, score = np.array([_peak(row) for row in scores]).T
     as_field = (each.astype(np.float32) for each in (2 * x, 2 * y, squash))
-    return (*as_field, score / energy)
+    return (*as_field, score / energy, known.blur)
 
 
 def _scores(spectra: NDArray[np.complexfloating], known: Outlines) -> Field:

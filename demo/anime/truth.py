@@ -1,8 +1,8 @@
 """The true quality of an anime clip, measured from its pixels: analytic, never trained.
 
 A clip that a generator made has no recipe. This says what its quality is, on the scale of
-`AnimeRecipe.quality`. It is used to report whether alignment worked and by the simulated annotators,
-and never for pairs, training or early stopping.
+`AnimeRecipe.quality`. It is used to report whether alignment worked and by the simulated
+annotators, and never for pairs, training or early stopping.
 """
 
 from typing import Final
