@@ -75,7 +75,7 @@ def _judge(judge: str, body: Mapping[str, Any]) -> JudgeGrid:
     cells = body["cells"]
     rates = {each["name"]: _rates(each, judge) for each in cells}
     names = {name for of_cell in rates.values() for name in of_cell}
-    places = {name: place for place, name in enumerate([OVERALL, *body["dimensions"]])}
+    places = {name: place for place, name in enumerate([OVERALL, *body.get("dimensions", [])])}
     columns = sorted(names, key=lambda name: (places.get(name, len(places)), name))
     best = {name: _best(rates, name) for name in columns}
     return JudgeGrid(
