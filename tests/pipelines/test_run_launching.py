@@ -106,12 +106,17 @@ def test_a_django_bound_child_gets_the_database_and_nothing_more(
     assert set(given) == FIXED | DJANGO
 
 
-def test_several_processes_are_one_torchrun_with_a_number_and_nothing_else_of_the_config() -> None:
-    spec = kinds.get("reward_model")
-    run = Run(pk=7, kind="reward_model", config={"processes": 4, "note": "; rm -rf /"})
+@pytest.mark.parametrize(
+    ("kind", "package"), [("reward_model", "models_rm"), ("alignment", "models_align")]
+)
+def test_several_processes_are_one_torchrun_with_a_number_and_nothing_else_of_the_config(
+    kind: str, package: str
+) -> None:
+    spec = kinds.get(kind)
+    run = Run(pk=7, kind=kind, config={"processes": 4, "note": "; rm -rf /"})
     count = launching.processes_of(spec, run)
     assert launching.argv(spec, Path("/runs/7"), processes=count) == [
-        sys.executable, "-I", "-m", "models_rm.torchrun", "4", "-I", "-m", "models_rm", "train",
+        sys.executable, "-I", "-m", "models_rm.torchrun", "4", "-I", "-m", package, "train",
         "/runs/7",
     ]  # fmt: skip
 
