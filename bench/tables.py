@@ -13,6 +13,7 @@ from typing import Any
 from bench.align_family_tables import align_families
 from bench.align_guidance_tables import align_guidance
 from bench.align_tables import align_memory, align_speed
+from bench.align_world_tables import align_world
 from bench.anime_tables import anime_world
 from bench.annotation_tables import annotation
 from bench.latent_tables import latent_reward
@@ -206,6 +207,7 @@ def main() -> None:
     parts += [align_speed(figures, table) for figures in read("align_speed.json")]
     parts += [align_memory(figures, table) for figures in read("align_memory.json")]
     parts += [align_families(figures, table) for figures in read("align_families.json")]
+    parts += [align_world(figures, table) for figures in read("align_world.json")]
     parts += [align_guidance(figures, table) for figures in read("align_guidance.json")]
     parts += [anime_world(figures, table) for figures in read("anime_world.json")]
     parts += [truth(figures) for figures in read("truth.json")]

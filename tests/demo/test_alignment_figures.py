@@ -2,18 +2,23 @@
 
 import math
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
 from bench.align_figures import (
     bootstrap,
+    figures,
     points,
     pooled,
     race,
     share_of_scale,
     steps_to,
 )
+from bench.align_plot import drawing
+from bench.align_world_tables import align_world
+from bench.tables import table
 from demo.recipes import DIMENSIONS, SPAN
 
 pytestmark = pytest.mark.one_engine
@@ -74,3 +79,27 @@ def test_the_race_is_a_ratio_with_its_interval_over_worlds():
 
 def test_without_an_end_there_is_no_ratio():
     assert race([curve((10, 0.6))], [curve((10, 1.0))])["ratio"] is None
+
+
+def a_world(better: float) -> dict[str, Any]:
+    """What one world leaves, with `better` of ten clips won by every method."""
+    won = round(10 * better)
+    measured = {**row([0.1] * won + [-0.1] * (10 - won)), "winner_drift": 0.01, "loser_drift": 0.02}
+    names = ("flow_dpo", "schedule", "gapo", "safe_dpo")
+    return {
+        "rows": {name: {**measured, "steps": 40} for name in (*names, "sft", "rwr", "nrg")},
+        "curves": {
+            name: [{**measured, "step": n} for n in (4, 8, 16, 40, 80, 160)] for name in names
+        },
+    }
+
+
+def test_the_section_and_the_picture_are_made_of_the_figures():
+    found = {"split": "test", **figures([a_world(0.9), a_world(0.9)], {})}
+    text = align_world(found, table)
+    assert "| GAPO on Flow-DPO | 40 | 0.65 | 0.85 | 0.90 [" in text
+    assert "Flow-DPO, constant beta VQ +0.080" in text
+    assert "Ratio 1.00 [1.00, 1.00] (aim 0.6)" in text
+    picture = ElementTree.fromstring(drawing(found))
+    lines = picture.findall(".//{http://www.w3.org/2000/svg}polyline")
+    assert len(lines) == 3 * 4
