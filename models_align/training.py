@@ -90,7 +90,7 @@ def _fill(trainer: Trainer, table: ReferenceTable) -> None:
 def trained(trainer: Trainer, watch: Watch) -> dict[str, float]:
     """Train to the last step, or to an alarm that ends the run; the figures of that step."""
     config = trainer.config
-    values: dict[str, float] = {}
+    values = _last_figures(trainer)
 
     def save() -> None:
         trainer.save(watch.protected())
@@ -108,6 +108,13 @@ def trained(trainer: Trainer, watch: Watch) -> dict[str, float]:
         if step % config.save_every == 0 and step < config.steps and not watch.stopped:
             save()
     return values
+
+
+def _last_figures(trainer: Trainer) -> dict[str, float]:
+    """Of the step that an earlier attempt ended with: it may have been the last one."""
+    lines, _ = trainer.run.dir.metrics_from(0)
+    found = [each.values for each in lines if each.stage == "training" and each.values]
+    return dict(found[-1]) if found else {}
 
 
 def _first_look(trainer: Trainer, watch: Watch, save: Callable[[], None]) -> None:

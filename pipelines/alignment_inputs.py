@@ -18,7 +18,7 @@ _JUDGES: Final = ("reward_model", "judge")
 def refuse_unfit(config: Mapping[str, Any], inputs: Mapping[str, object]) -> None:
     """InvalidRunConfig, one sentence. Pairs that a run is still to leave the trainer looks at."""
     refuse_contradicted(config, inputs)
-    refuse_unwatched_judges(inputs)
+    refuse_unfit_judges(inputs)
     if (given := inputs.get("watch_prompts")) is None:
         return
     prompts, pairs = cast(Sequence[PromptRecord], given), inputs.get("pairs")
@@ -30,7 +30,13 @@ def refuse_unfit(config: Mapping[str, Any], inputs: Mapping[str, object]) -> Non
         refuse_trained_prompts(prompts, pairs)
 
 
-def refuse_unwatched_judges(inputs: Mapping[str, object]) -> None:
+def refuse_unfit_judges(inputs: Mapping[str, object]) -> None:
+    """An independent judge is another model, and every judge needs clips to judge."""
+    if "judge" in inputs and inputs["judge"] == inputs.get("reward_model"):
+        raise InvalidRunConfig(
+            "the judge is the reward model itself; an independent judge is one that was not used "
+            "to build the pairs"
+        )
     if "watch_prompts" in inputs:
         return
     for role in _JUDGES:

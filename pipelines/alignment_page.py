@@ -80,6 +80,12 @@ def of_run(run: Run) -> dict[str, Any]:
     }
 
 
+def figures_of(run: Run) -> dict[str, Any]:
+    """What the run came to, without the alarms of an alignment: they stand above, with advice."""
+    hidden = {"alarms"} if run.kind == KIND else set()
+    return {name: value for name, value in run.summary.items() if name not in hidden}
+
+
 def mark_of(run: Run) -> str:
     """Changes when there is something new to show; reads no file's content."""
     folder = folder_of(run)

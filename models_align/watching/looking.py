@@ -7,11 +7,10 @@ from typing import Self
 import torch
 
 from formats.files import sha256_of
-from formats.records import ImageRef, PairRecord, PromptRecord, VideoRef
+from formats.records import PairRecord, VideoRef
 from formats.supervised import BadConfigError, Supervised
 from models_align.config import AlignmentConfig, ConfigError, GenerationConfig
 from models_align.denoising import StartStates, Task, TextStates, denoise
-from models_align.errors import WatchedPromptsError
 from models_align.generators.base import Generator
 from models_align.motion import motion_amount
 from models_align.video import read_clip, write_clip
@@ -19,6 +18,7 @@ from models_align.watching.judging import judges_of, scored
 from models_align.watching.looks import FOLDER, Look, WatchedClip
 from models_align.watching.settings import WatchSettings
 from models_align.watching.spread import sketch, spread
+from models_align.watching.wishes import watched_prompts
 from models_rm.scoring import RewardModel
 
 
@@ -48,17 +48,16 @@ class Eye:
     def of(
         cls, run: Supervised, generator: Generator, config: AlignmentConfig, *, judges: bool = True
     ) -> Self:
-        """WatchedPromptsError for prompts that cannot be watched. `judges`: load them too."""
+        """`judges`: load them too, where there are any."""
         settings = config.watch
-        pairs = PairRecord.read(run.dir.input("pairs"))
-        prompts = PromptRecord.read(run.dir.input("watch_prompts"))[: settings.prompts or None]
-        refuse_unfit(prompts, pairs)
+        prompts = watched_prompts(run, settings)
         tasks = [
             Task(prompt, settings.seed + k)
             for prompt in prompts
             for k in range(settings.clips_per_prompt)
         ]
-        sampling = sampling_of(settings, pairs[0].chosen, run.dir.media_root())
+        clip = PairRecord.read(run.dir.input("pairs"))[0].chosen
+        sampling = sampling_of(settings, clip, run.dir.media_root())
         generator.latent_shape(sampling.num_frames, sampling.height, sampling.width)
         return cls(generator, tasks, sampling, judges_of(run) if judges else {}, run)
 
@@ -117,28 +116,6 @@ class Eye:
 
     def _file(self, name: str) -> Path:
         return self.folder / "clips" / f"{name}.mp4"
-
-
-def refuse_unfit(prompts: Sequence[PromptRecord], pairs: Sequence[PairRecord]) -> None:
-    """WatchedPromptsError where one of the prompts is trained on, or there is no interval."""
-    if len(prompts) < 2:
-        raise WatchedPromptsError(
-            f"watching needs two held-out prompts at least, got {len(prompts)}: one of them has no "
-            "interval"
-        )
-    if len({each.id for each in prompts}) < len(prompts):
-        raise WatchedPromptsError("two of the watched prompts have one id")
-    trained = {_key(each.prompt, each.image) for each in pairs if each.split == "train"}
-    for each in prompts:
-        if _key(each.text, each.image) in trained:
-            raise WatchedPromptsError(
-                f"the watched prompt {each.text[:80]!r} is one of the training prompts; watch "
-                "prompts of the validation split or of a suite"
-            )
-
-
-def _key(text: str, image: ImageRef | None) -> tuple[str, str]:
-    return text, image.sha256 if image else ""
 
 
 def sampling_of(settings: WatchSettings, clip: VideoRef, media_root: Path) -> GenerationConfig:

@@ -35,7 +35,6 @@ from models_align.watching.looks import FOLDER, Look, forget_looks_behind, mean,
 from models_align.watching.series import Alarm, Series
 from models_align.watching.settings import ALARMS
 from models_align.watching.untouched import untouched
-from models_align.watching.wishes import refuse_what_cannot_be
 
 SCHEMA: Final = "alarms/1"
 FILE: Final = "alarms.json"
@@ -84,7 +83,6 @@ class Watch:
         step: int = 0,
     ) -> Self:
         """The watch behind `step`: what was seen up to there is known. The adapter must be on."""
-        refuse_what_cannot_be(run, config)
         eye = None
         # Sliced weights can only be used by all processes together.
         if run.dir.has_input("watch_prompts") and (world.leads or config.sharding == "fsdp"):

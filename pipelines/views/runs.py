@@ -61,7 +61,7 @@ def run_page(request: HttpRequest, run_id: int) -> HttpResponse:
     user = person(request)
     outputs = list(run.artifacts.all())
     reward = reward_context.of_run(run, outputs, beside=_number(request, "beside"))
-    figures = run_pages.most_telling(run_pages.figures(run.summary))
+    figures = run_pages.most_telling(run_pages.figures(alignment_page.figures_of(run)))
     shown = 0 if reward else _TABLES
     context = {
         "run": run,

@@ -22,7 +22,7 @@ from models_align.motion import motion_amount
 from models_align.sampling import sample
 from models_align.training import train
 from models_align.video import read_clip
-from models_align.watching import looking, series
+from models_align.watching import looking, series, wishes
 from models_align.watching.looks import Look, read_looks
 from models_align.watching.untouched import untouched
 from models_align.watching.watch import Watch
@@ -338,7 +338,7 @@ def test_a_run_stops_when_the_judges_part(watched_run, monkeypatch) -> None:
 
     judges = {"reward": Parting(1.0), "judge": Parting(-1.0)}
     monkeypatch.setattr(looking, "judges_of", lambda _run: judges)
-    monkeypatch.setattr("models_align.watching.watch.refuse_what_cannot_be", lambda *_: None)
+    monkeypatch.setattr("models_align.training.refuse_what_cannot_be", lambda *_: None)
     run = watched_run("run", {"steps": 10, "stop_on": ["hacking"], "save_every": 1})
     outcome = train(Supervised(run))
     assert outcome.summary["stopped_by"] == "hacking"
@@ -399,6 +399,6 @@ def test_the_pairs_of_other_splits_may_be_watched(watched_run, tmp_path) -> None
     assert {each.prompt for each in pairs}.isdisjoint(HELD_OUT)
     held_out = [PromptRecord("a", HELD_OUT[0], "validation"), PromptRecord("b", "x", "test")]
     moved = [*pairs, replace(pairs[0], split="validation", prompt=HELD_OUT[0])]
-    looking.refuse_unfit(held_out, moved)
+    wishes.refuse_unfit(held_out, moved)
     with pytest.raises(WatchedPromptsError):
-        looking.refuse_unfit(held_out, [replace(pairs[0], prompt="x")])
+        wishes.refuse_unfit(held_out, [replace(pairs[0], prompt="x")])

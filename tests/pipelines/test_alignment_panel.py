@@ -301,6 +301,12 @@ def test_one_prompt_is_too_few_to_be_watched() -> None:
         refuse_unfit({}, {"watch_prompts": [PromptRecord("a", "a green triangle")]})
 
 
+def test_the_reward_model_itself_is_refused_as_its_judge(watched: Run) -> None:
+    model = Artifact.objects.create(run=watched, kind=OutputKind.REWARD_MODEL, path="x", sha256="z")
+    with pytest.raises(InvalidRunConfig, match="the judge is the reward model itself"):
+        refuse_unfit({}, {"judge": model, "reward_model": Artifact.objects.get(pk=model.pk)})
+
+
 def test_a_judge_without_prompts_to_watch_is_refused() -> None:
     with pytest.raises(InvalidRunConfig, match="the judge judges clips of watch_prompts"):
         refuse_unfit({}, {"judge": object()})
