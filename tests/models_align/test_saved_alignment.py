@@ -20,9 +20,11 @@ from formats.outcome import ExitCode
 from formats.run_dir import Input, RunDir
 from formats.supervised import BadConfigError, Supervised, supervise
 from models_align import latents, state, trainer
+from models_align.config import AlignmentConfig
+from models_align.distributed import ALONE
 from models_align.generators.tiny import build
 from models_align.latents import TensorCache, write_tensors
-from models_align.training import train
+from models_align.training import prepared, train
 
 Weights = dict[str, torch.Tensor]
 # Sums over two processes in another order, over a few steps of Adam.
@@ -148,6 +150,19 @@ def test_a_run_that_ended_between_its_adapter_and_its_word_says_it_now(alignment
     assert again.outputs == first.outputs
 
 
+def test_a_run_that_was_stopped_behind_its_last_step_still_says_what_it_came_to(alignment_run):
+    run = alignment_run("run", {"steps": 2})
+    supervised = Supervised(run)
+    config = AlignmentConfig.from_json(run.config())
+    stopped = prepared(supervised, config, ALONE)
+    for _ in range(2):
+        stopped.log(stopped.learn())
+    stopped.save()
+    outcome = train(Supervised(run))
+    assert outcome.summary["steps"] == 2
+    assert outcome.summary["loss"] == losses(run)[2]
+
+
 def test_a_checkpoint_of_another_config_is_refused(alignment_run):
     run = alignment_run("run", {"save_every": 2})
     assert supervise(train, run) == 0
@@ -203,7 +218,7 @@ def started(run: RunDir, processes: int = 1) -> subprocess.Popen[bytes]:
 
 def ended(run: RunDir, child: subprocess.Popen[bytes]) -> int:
     try:
-        return child.wait(120)
+        return child.wait(240)  # two imports of torch on a busy machine
     finally:
         if child.poll() is None:
             os.killpg(child.pid, signal.SIGKILL)
