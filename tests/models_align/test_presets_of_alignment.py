@@ -22,6 +22,8 @@ READERS = {
     "alignment_flow_dpo": AlignmentConfig,
     "alignment_gapo": AlignmentConfig,
     "alignment_safe_dpo": AlignmentConfig,
+    "alignment_sft": AlignmentConfig,
+    "alignment_rwr": AlignmentConfig,
     "latent_reward": LatentRewardConfig,
     "pretrain_generator": PretrainGeneratorConfig,
 }

@@ -10,6 +10,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from demo import world
+from models_align.presets import PRESETS as ALIGNMENTS
 from models_rm.config import ConfigError, RewardModelConfig
 from models_rm.presets import PRESETS, preset
 from pipelines import kinds
@@ -31,6 +32,14 @@ def test_a_preset_is_a_config_that_its_kind_accepts(kind: str, name: str) -> Non
             assert inner[key] == (list(value) if isinstance(value, tuple) else value)
     assert PRESETS[name].title
     assert "arXiv" in PRESETS[name].source or name == "tiny"
+
+
+@pytest.mark.parametrize("name", ALIGNMENTS)
+def test_the_named_configs_of_alignment_are_offered_whole(name: str) -> None:
+    spec = kinds.get("alignment")
+    config = spec.check(spec.preset(name))
+    assert config["method"] == ALIGNMENTS[name].changes["method"]
+    assert config["settings"].items() >= dict(ALIGNMENTS[name].changes.get("settings", {})).items()
 
 
 def test_videoreward_is_what_tables_10_and_11_of_the_paper_say() -> None:
