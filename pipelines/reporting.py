@@ -369,8 +369,12 @@ def change_words(change: Mapping[str, Any] | None) -> str:
     if change is None:
         return ""
     if change["low"] is None:
-        return f"{change['change']:+.2f}"
-    return f"{change['change']:+.2f} ({change['low']:+.2f} to {change['high']:+.2f})"
+        return _signed(change["change"])
+    return f"{_signed(change['change'])} ({_signed(change['low'])} to {_signed(change['high'])})"
+
+
+def _signed(value: float) -> str:
+    return f"{round(value, 2) + 0.0:+.2f}"  # no minus before a zero
 
 
 def _number(value: float | None) -> str:

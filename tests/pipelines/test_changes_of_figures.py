@@ -31,6 +31,7 @@ def test_clips_of_one_prompt_say_one_thing() -> None:
     found = change_of(["p"] * 4, [0.0] * 4, [1.0] * 4)
     assert (found.low, found.high) == (None, None)
     assert change_words(found.to_json()) == "+1.00"
+    assert change_words({"change": -0.001, "low": -0.004, "high": 0.0}) == "+0.00 (+0.00 to +0.00)"
 
 
 def test_a_figure_that_some_clips_lack_is_left_out() -> None:
