@@ -34,7 +34,7 @@ from bench.reward_runs import CORES, PRESETS, base_facts, machine, pin_cores, sc
 
 FIRST_SEED: Final = 20  # of worlds that are made here
 FIRST_CLIP: Final = {"test": 5000, "validation": 700}
-STEPS: Final = (4, 8, 12, 16, 20, 30, 40, 80, 160)
+STEPS: Final = (2, 4, 6, 8, 10, 12, 16, 40, 80, 160)
 CLIPS: Final = 4  # per prompt in the table, half of it on the curves
 # Followed all the way: what happens behind the step at which a careful person would stop?
 FOLLOWED: Final = ("flow_dpo", "schedule", "gapo", "safe_dpo")
