@@ -80,13 +80,21 @@ def start_run(
 def cancel_run(run: Run, user: AbstractBaseUser) -> Run:
     """Cancel at once what is queued; what runs is stopped by its worker within the grace.
 
-    With a run that gathers chunks goes the work on them, which nobody else waits for.
+    With a run that gathers chunks or parts goes the work on them, which nobody else waits for.
     """
     cancelled = lifecycle.cancel(run, user.get_username())
-    for chunk in chunking.chunks_of(run):
-        if not chunk.has_ended and chunk.state != RunState.COMMITTING:
-            lifecycle.cancel(chunk, user.get_username())
+    for part in [*chunking.chunks_of(run), *_parts_of(run)]:
+        if not part.has_ended and part.state != RunState.COMMITTING:
+            lifecycle.cancel(part, user.get_username())
     return cancelled
+
+
+def _parts_of(run: Run) -> list[Run]:
+    """The runs that one start has written beside this one; its table is all that they are for."""
+    if run.kind not in kinds.names() or kinds.get(run.kind).parts is None:
+        return []
+    rows = run.inputs.filter(producer__isnull=False).select_related("producer")
+    return [row.producer for row in rows if row.producer is not None]
 
 
 def retry_run(run: Run, user: AbstractBaseUser | None = None) -> Run:

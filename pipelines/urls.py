@@ -49,6 +49,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("artifacts/<int:artifact_id>/", artifacts.artifact_page, name="artifact"),
     path("artifacts/<int:artifact_id>/card.json", artifacts.card_json, name="card-json"),
     path("artifacts/<int:artifact_id>/card.md", artifacts.card_markdown, name="card-md"),
+    path("artifacts/<int:artifact_id>/grid.json", artifacts.grid_json, name="grid-json"),
     path("artifacts/<int:artifact_id>/adapter.zip", artifacts.adapter_zip, name="adapter-zip"),
     path("artifacts/<int:artifact_id>/ingest.json", artifacts.ingest_json, name="ingest-json"),
     path("artifacts/<int:artifact_id>/pairs/", doubts.doubtful_pairs, name="doubtful-pairs"),

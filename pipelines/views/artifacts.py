@@ -40,6 +40,19 @@ def ingest_json(_request: HttpRequest, artifact_id: int) -> HttpResponse:
 
 @require_GET
 @for_viewers
+def grid_json(_request: HttpRequest, artifact_id: int) -> HttpResponse:
+    """The table of a guidance grid, whole."""
+    artifact = get_object_or_404(Artifact, pk=artifact_id, kind=OutputKind.GUIDANCE_GRID)
+    file = registry.path_of(artifact)
+    if not file.is_file():
+        raise Http404("The file of this artifact is not there.")
+    response = HttpResponse(file.read_bytes(), content_type="application/json")
+    response["Content-Disposition"] = f'attachment; filename="guidance-grid-{artifact.run_id}.json"'
+    return response
+
+
+@require_GET
+@for_viewers
 def card_json(_request: HttpRequest, artifact_id: int) -> HttpResponse:
     """The model card of a reward model or an adapter for tools."""
     return _card(artifact_id, "card.json", "application/json")

@@ -14,7 +14,7 @@ from pipelines import kinds
 from pipelines.errors import InvalidRunConfig
 from pipelines.forms import StartRunForm
 from pipelines.models import Artifact, BaseModel, Run
-from pipelines.starting import start_run
+from pipelines.starting import cancel_run, start_run
 from tests.pipelines.loop_world import base_models, number_of, play, remembered, write_clip
 
 pytestmark = pytest.mark.django_db
@@ -135,6 +135,16 @@ def test_one_start_is_cells_scores_and_a_table(inputs: Any, mia: Any, lee: Any) 
         assert guided.motion == "+0.100"
         assert [len(row.clips) for row in view.samples] == [3, 3, 3]
         assert "Ways of guidance" in page.content.decode()
+    told = client.get(f"/artifacts/{table.pk}/grid.json").json()
+    assert told["schema"] == "guidance_grid/1"
+    assert [each["name"] for each in told["cells"]] == ["plain", *LIFTS]
+
+
+def test_with_a_grid_its_parts_are_cancelled(inputs: Any, mia: Any) -> None:
+    cancel_run(start(inputs, mia), mia)
+    assert set(Run.objects.exclude(state="succeeded").values_list("state", flat=True)) == {
+        "cancelled"
+    }
 
 
 def test_dimensions_that_nobody_knows_are_named_before_anything_is_sampled(inputs: Any) -> None:
