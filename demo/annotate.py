@@ -17,15 +17,17 @@ import numpy as np
 
 from demo.annotators import Annotator
 from demo.client import Client, SiteError
-from demo.clip_files import read_clip, sha256_of_pixels
+from demo.clip_files import read_clip, read_image, sha256_of_pixels
 from demo.render import RECIPES
-from demo.truth import measure
+from demo.worlds import FIRST, WORLDS, WorldKind
 from formats.files import read_jsonl, write_json
 from formats.outcome import ExitCode, Outcome, Output, OutputKind
 from formats.supervised import BadConfigError, Supervised
 
 VOTES: Final = "votes/1"
 LOG_EVERY: Final = 20  # votes
+
+Fetch = Callable[[str], bytes]
 
 _PERSON: Final = {"user", "password", "seed", "noise", "tie", "side_bias", "careless"}
 
@@ -56,12 +58,14 @@ class AnnotateConfig:
 
     `patience_seconds`: how long to wait for pairs that others hold, a person at the voting page for
     example. `pause_seconds`: the pause of one person between two votes. `campaign`: id or name.
+    `world`: the one that all clips of the campaign belong to.
     """
 
     url: str
     campaign: int | str
     annotators: tuple[Person, ...]
     votes_each: int | None = None
+    world: str = FIRST
     recipes: str = ""
     workers: int = 2
     pause_seconds: float = 0.0
@@ -70,6 +74,8 @@ class AnnotateConfig:
     def __post_init__(self) -> None:
         if not self.annotators:
             raise BadConfigError("annotators must name at least one person")
+        if self.world not in WORLDS:
+            raise BadConfigError(f"world must be one of {', '.join(WORLDS)}, got {self.world!r}")
         if self.votes_each is not None and self.votes_each < 1:
             raise BadConfigError(f"votes_each must be at least 1 or null, got {self.votes_each}")
         if self.workers < 1:
@@ -93,31 +99,38 @@ class AnnotateConfig:
 class Judge:
     """What clips are worth, by their pixels; shared by all people, because the truth is one."""
 
-    def __init__(self, recipes: Mapping[str, Mapping[str, float]]):
-        self._recipes = recipes
+    def __init__(self, recipes: Mapping[str, Mapping[str, float]], kind: WorldKind):
+        self._recipes, self._kind = recipes, kind
         self._known: dict[tuple[str, str], tuple[str, dict[str, float]]] = {}
         self._lock = threading.Lock()
         self.measured = 0
 
     def quality(
-        self, video: Mapping[str, Any], prompt: str, fetch: Callable[[str], bytes]
+        self, video: Mapping[str, Any], prompt: Mapping[str, Any], fetch: Fetch
     ) -> tuple[str, dict[str, float]]:
-        """The name of a clip's pixels and its reward per dimension; each clip is fetched once."""
-        key = (str(video["id"]), prompt)
+        """The name of a clip's pixels and its reward per dimension; each clip is fetched once.
+
+        `video`, `prompt`: as the site's API gives them; a prompt may name a start image.
+        """
+        key = (str(video["id"]), str(prompt["text"]))
         found = self._known.get(key)
         if found is None:
             content = fetch(str(video["url"]))
             with self._lock:  # measuring is numpy: two at once would only take turns
-                found = self._known[key] = self._look(content, prompt)
+                found = self._known[key] = self._look(content, prompt, fetch)
         return found
 
-    def _look(self, content: bytes, prompt: str) -> tuple[str, dict[str, float]]:
+    def _look(
+        self, content: bytes, prompt: Mapping[str, Any], fetch: Fetch
+    ) -> tuple[str, dict[str, float]]:
         frames = read_clip(content)
         sha256 = sha256_of_pixels(frames)
         if sha256 in self._recipes:
             return sha256, dict(self._recipes[sha256])
         self.measured += 1
-        return sha256, measure(frames, prompt)
+        image = prompt.get("image")
+        start = None if image is None else read_image(fetch(str(image["url"])))
+        return sha256, self._kind.measure(frames, prompt["text"], start)
 
 
 class Seat:
@@ -137,7 +150,7 @@ class Seat:
         given = self.client.post(f"/api/campaigns/{campaign}/next", {"tab": self.tab})
         if given.get("empty"):
             return given
-        prompt = given["prompt"]["text"]
+        prompt = given["prompt"]
         left_sha, left = judge.quality(given["left"], prompt, self.client.get_bytes)
         right_sha, right = judge.quality(given["right"], prompt, self.client.get_bytes)
         # The opinion of a person on two clips is fixed: a run that is tried again repeats it.
@@ -296,7 +309,7 @@ class Crowd:
 def annotate(run: Supervised) -> Outcome:
     """The body of the command."""
     config = AnnotateConfig.from_json(run.dir.config())
-    judge = Judge(_read_recipes(config.recipes))
+    judge = Judge(_read_recipes(config.recipes), WORLDS[config.world])
     crowd = Crowd(run, config, judge)
     try:
         crowd.log_in()

@@ -11,12 +11,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from demo.recipes import SPAN
+from demo.anime.recipes import SPAN as ANIME_SPAN
+from demo.recipes import SPAN as FIRST_SPAN
 from formats.supervised import BadConfigError
 
 SIDES: Final = ("left", "tie", "right")
 THETA: Final = 3.0  # of a person with tie = 1: equal clips are called equal in half of the cases
 CARELESS_SHARE: Final = 0.6  # of a careless person's votes are answered at random
+SPAN: Final = {**FIRST_SPAN, **ANIME_SPAN}  # of all worlds: no two share a dimension
 SCORES: Final = (1, 5)  # the worst and the best that a person can give to one clip
 
 

@@ -9,6 +9,7 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from numpy.typing import NDArray
+from PIL import Image
 
 from formats.errors import FormatError
 
@@ -64,3 +65,13 @@ def read_clip(clip: bytes | Path) -> NDArray[np.uint8]:
     if not frames:
         raise FormatError("the clip has no frame", path=path)
     return np.stack(frames)
+
+
+def read_image(image: bytes | Path) -> NDArray[np.uint8]:
+    """A start image, uint8 [H, W, 3]. A missing or broken file is a FormatError."""
+    path = None if isinstance(image, bytes) else image
+    try:
+        with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image) as found:
+            return np.array(found.convert("RGB"))
+    except (OSError, ValueError, SyntaxError) as error:
+        raise FormatError(f"the start image cannot be read: {error}", path=path) from error

@@ -1,16 +1,16 @@
 """How hard the demo's votes are: the share of ties, and what even the truth cannot get right.
 
-`python -m demo.difficulty` prints it for the consensus of three and for single votes.
+`python -m demo.difficulty` prints it for the consensus of three and for single votes, by world.
 """
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from demo.annotators import SIDES, Annotator, random_crowd
-from demo.recipes import DIMENSIONS, Recipe, random_facts, random_recipe
-from demo.world import GENERATORS
+from demo.worlds import FIRST, WORLDS
 
 Label = int  # +1 A is better, 0 tie, -1 B is better
 
@@ -26,17 +26,18 @@ class Difficulty:
     ceiling: float
 
 
-def random_pair(rng: np.random.Generator) -> tuple[Recipe, Recipe]:
-    """Clips of two different generators for one prompt."""
-    facts = random_facts(rng)
-    first, second = rng.choice(list(GENERATORS), size=2, replace=False)
+def random_pair(rng: np.random.Generator, world: str = FIRST) -> tuple[Any, Any]:
+    """Recipes of clips of two different generators for one prompt."""
+    kind = WORLDS[world]
+    asked = kind.draw(1, rng)[0]
+    first, second = rng.choice(list(kind.generators), size=2, replace=False)
     return (
-        random_recipe(rng, facts, GENERATORS[str(first)]),
-        random_recipe(rng, facts, GENERATORS[str(second)]),
+        kind.recipe(rng, asked, kind.generators[str(first)]),
+        kind.recipe(rng, asked, kind.generators[str(second)]),
     )
 
 
-def vote(person: Annotator, a: Recipe, b: Recipe, rng: np.random.Generator) -> dict[str, Label]:
+def vote(person: Annotator, a: Any, b: Any, rng: np.random.Generator) -> dict[str, Label]:
     """One person's labels; which clip is shown on the left is drawn."""
     swapped = bool(rng.random() < 0.5)
     left, right = (b, a) if swapped else (a, b)
@@ -51,16 +52,16 @@ def consensus(labels: list[Label]) -> Label | None:
     return label if 2 * count > len(labels) else None
 
 
-def difficulty(pairs: int, votes: int, seed: int) -> dict[str, Difficulty]:
+def difficulty(pairs: int, votes: int, seed: int, world: str = FIRST) -> dict[str, Difficulty]:
     """Simulate a campaign; `votes` = 1 gives the difficulty of single votes."""
     rng = np.random.default_rng(seed)
     crowd = random_crowd(9, 0, rng)
-    seen: dict[str, list[tuple[Label, float]]] = {key: [] for key in DIMENSIONS}
+    seen: dict[str, list[tuple[Label, float]]] = {key: [] for key in WORLDS[world].dimensions}
     for _ in range(pairs):
-        a, b = random_pair(rng)
+        a, b = random_pair(rng, world)
         people = rng.choice(len(crowd), size=votes, replace=False)
         cast = [vote(crowd[person], a, b, rng) for person in people]
-        for key in DIMENSIONS:
+        for key in seen:
             label = consensus([each[key] for each in cast])
             if label is not None:
                 seen[key].append((label, a.quality()[key] - b.quality()[key]))
@@ -75,6 +76,10 @@ def _summary(rows: list[tuple[Label, float]]) -> Difficulty:
 
 
 if __name__ == "__main__":
-    for wanted in (1, 3):
-        for key, found in difficulty(4000, wanted, seed=0).items():
-            print(f"{wanted} votes  {key}  ties {found.tie_share:.3f}  ceiling {found.ceiling:.3f}")
+    for name in WORLDS:
+        for wanted in (1, 3):
+            for key, found in difficulty(4000, wanted, seed=0, world=name).items():
+                print(
+                    f"{name:6} {wanted} votes  {key:10}  ties {found.tie_share:.3f}"
+                    f"  ceiling {found.ceiling:.3f}"
+                )

@@ -10,9 +10,8 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from demo.clip_files import read_clip
+from demo.clip_files import read_clip, read_image
 from demo.worlds import FIRST, WORLDS, WorldKind
 from formats.errors import FormatError
 from formats.files import sha256_of
@@ -61,15 +60,7 @@ def _path(record: GenerationRecord, folder: Path, media_root: Path) -> Path:
 
 def _start(image: ImageRef | None, run_dir: RunDir) -> NDArray[np.uint8] | None:
     """The start image of a clip, uint8 [H, W, 3]."""
-    if image is None:
-        return None
-    try:
-        with Image.open(run_dir.media_root() / image.path) as found:
-            return np.asarray(found.convert("RGB")).copy()
-    except OSError as error:
-        raise FormatError(
-            f"the start image cannot be read: {error}", path=run_dir.media_root() / image.path
-        ) from error
+    return None if image is None else read_image(run_dir.media_root() / image.path)
 
 
 def _score(record: GenerationRecord, folder: Path, run_dir: RunDir, kind: WorldKind) -> ScoreRecord:

@@ -31,7 +31,7 @@ class Backdrop:
     shares: Doubles  # [T], of that other scene
     light: Doubles  # [T], levels of brightness added
     tint: Doubles  # [T, 3], levels of colour added, without brightness
-    strange: float  # levels that none of this explains, where nobody stands
+    strange: float  # levels of change since the first frame that none of this explains
 
 
 def find_backdrop(clip: Field, known: Known) -> Backdrop:
@@ -67,10 +67,13 @@ def _fit(seen: Field, towards: Field) -> tuple[float, Doubles, float]:
     weight = np.broadcast_to(usual, seen.shape[:2])
     for scale in SCALES:
         found = _solved(design, seen, weight)
-        left = np.sqrt(((seen - np.einsum("pck,tk->tpc", design, found)) ** 2).sum(-1))
+        unexplained = seen - np.einsum("pck,tk->tpc", design, found)
+        left = np.sqrt((unexplained**2).sum(-1))
         weight = usual / (1 + (left / scale) ** 2) ** 2
     loss = float((usual * (left / SCALES[-1]) ** 2 / (1 + (left / SCALES[-1]) ** 2)).sum())
-    return loss, found, float(np.median(left[:, usual > 0]))
+    # Stains stand still and a figure covers less than half: what is left is a changing background.
+    changed = np.sqrt(((unexplained[1:] - unexplained[0])[:, usual > 0] ** 2).sum(-1))
+    return loss, found, float(np.median(changed, axis=1).mean())
 
 
 def _solved(design: Doubles, seen: Field, weight: Doubles) -> Doubles:  # [T, 4]

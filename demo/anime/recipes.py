@@ -44,11 +44,11 @@ SPAN: Final = {
     "smoothness": 3.7,
     "motion": 3.7,
     "appeal": 3.7,
-    "text": 4.8,
+    "text": 3.75,
     "image": 3.7,
     "character": 3.7,
 }
-COST: Final = {"action": 3.2, "emote": 1.6}  # of a wrong fact
+COST: Final = {"action": 2.5, "emote": 1.25}  # of a wrong fact
 
 
 @dataclass(frozen=True, slots=True)

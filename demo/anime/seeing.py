@@ -37,9 +37,9 @@ class Sight:
     moving_scene: float
     morph: float
     fading: float
-    presence: float  # how much of an outline is there, about 0.7 to 1 for a whole figure
+    presence: float  # how much of an outline is there, about 0.6 to 1 for a whole figure
     misfit: float  # share of the figure that nobody of the cast explains
-    strange: float  # levels of background that no scene explains
+    strange: float  # levels that the background changed, and no scene or tint explains
 
 
 def look(frames: Frames, start_image: NDArray[np.uint8]) -> Sight:

@@ -121,7 +121,7 @@ def _scores(spectra: NDArray[np.complexfloating], known: Outlines) -> Field:
     """What an outline [K] at a place explains of the energy of each frame [T, K, y, x]."""
     half = SIDE // 2
     likeness = np.fft.irfft2(spectra[:, None] * known.spectra, s=(half, half))
-    scores: Field = 2 * likeness - known.energy[:, None, None]
+    scores = (2 * likeness - known.energy[:, None, None]).astype(np.float32, copy=False)
     scores[:, :, : HIGHEST // 2] = -np.inf
     return scores
 
