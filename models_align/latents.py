@@ -9,8 +9,10 @@ power, a disk) is reported and made again. Several processes may share a folder.
 
 import hashlib
 import os
+import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -23,6 +25,17 @@ Tensors = dict[str, torch.Tensor]
 def content_key(*parts: str) -> str:
     """A file name for what these parts determine."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+@contextmanager
+def errors_of_the_system() -> Iterator[None]:
+    """What the library's own writer says of a full disk, as the OSError that it is."""
+    try:
+        yield
+    except SafetensorError as error:
+        if number := re.search(r"os error (\d+)", str(error)):
+            raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
+        raise
 
 
 def write_tensors(file: Path, tensors: Tensors) -> None:

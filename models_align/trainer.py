@@ -18,7 +18,7 @@ from models_align.data import PairData, Plan
 from models_align.distributed import World, part_of_step, spread, take_apart, whole
 from models_align.generators.base import Generator
 from models_align.generators.families import load_generator
-from models_align.latents import Tensors
+from models_align.latents import Tensors, errors_of_the_system
 from models_align.lean import make_lean
 from models_align.objective import Errors, pair_losses, readings
 from models_align.policy import Policy, both_errors
@@ -174,7 +174,8 @@ class Trainer:
         if not self.world.leads:
             return ""
         generator = self.generator if weights is None else self._rebuilt(weights)
-        return commit_adapter(target, generator, self.lora, card)
+        with errors_of_the_system():
+            return commit_adapter(target, generator, self.lora, card)
 
     @property
     def _sharded(self) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from formats.checkpoints import checkpoints, newest_verified, verify_folder
@@ -95,6 +96,25 @@ def test_a_disk_that_is_full_while_encoding_is_named_and_leaves_no_half_file(
         patch.setattr(Path, "replace", fails_for_tensors)
         assert supervise(train, run) == ExitCode.DISK_FULL
     assert not list((run.root / "cache").iterdir())
+    run.outcome_file.unlink()
+    assert supervise(train, run) == 0
+
+
+def test_a_disk_that_is_full_at_the_end_is_named_and_leaves_the_last_checkpoint(
+    alignment_run, monkeypatch
+):
+    run = alignment_run("run", {"save_every": 2})
+    said = "Error while serializing: I/O error: No space left on device (os error 28)"
+
+    def fails(*_args: Any) -> str:
+        raise SafetensorError(said)  # as the library's own writer does
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "commit_adapter", fails)
+        assert supervise(train, run) == ExitCode.DISK_FULL
+    left = newest_verified(run.checkpoints, print)
+    assert left is not None
+    assert left.step == 2
     run.outcome_file.unlink()
     assert supervise(train, run) == 0
 
