@@ -58,6 +58,7 @@ def _plain(pipeline: Any, ours: Generator, **more: Any) -> Any:
     `ours` says sizes alone. CogVideoX's pipeline draws the latents of a start image from their
     distribution; here its mode takes the place of the draw.
     """
+    more.setdefault("num_inference_steps", CONFIG.steps)
     noise = clip_noise(PROMPT, 0, ours.latent_shape(*SIZE))[None]
     if ours.needs_image:
         more["image"] = Image.fromarray(some_clips(1)[0, 0].numpy())
@@ -72,7 +73,6 @@ def _plain(pipeline: Any, ours: Generator, **more: Any) -> Any:
             height=SIZE[1],
             width=SIZE[2],
             num_frames=SIZE[0],
-            num_inference_steps=CONFIG.steps,
             guidance_scale=CONFIG.guidance_scale,
             latents=noise.transpose(1, 2) if frames_first else noise,
             max_sequence_length=ours.encode_prompts([PROMPT]).shape[1],
