@@ -101,6 +101,7 @@ def panel_of(run: Run) -> dict[str, Any]:
     judges = judges_of(looks, later_judges(run))
     return {
         "steps": run.total or run.config.get("steps", 0),
+        "kept": run.summary.get("steps") if "stopped_by" in run.summary else None,
         "alarms": [{**each, "title": _TITLES.get(each["name"], each["name"])}
                    for each in alarms_of(run)],
         "quality": [_quality(judge, looks) for judge in judges],

@@ -92,7 +92,7 @@ class StartRunForm(forms.Form):
         )
         sides = [("", "all"), *((side, f"{side} prompts only") for side in SPLITS)]
         self.fields["prompts_split"] = forms.ChoiceField(
-            choices=sides, required=False, label="Which of them"
+            choices=sides, required=False, label="Which of them", initial=role.side
         )
         self.fields["prompts_limit"] = forms.IntegerField(
             min_value=1, required=False, label="At most"

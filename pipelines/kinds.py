@@ -34,6 +34,7 @@ from pipelines import (
 from pipelines.errors import InvalidRunConfig
 from pipelines.models import Artifact, BaseModel, QueueName, Run
 from pipelines.parts import Part
+from pipelines.splitting import VALIDATION
 
 Check = Callable[[Mapping[str, Any]], dict[str, Any]]
 Perform = Callable[[Supervised], Outcome]
@@ -58,7 +59,7 @@ class Role:
 
     `artifacts` are the kinds that may play it, `base_model` the role of a base model that may.
     `given`: it may be a list of records, written beside the config. `many`: the role may be
-    repeated with a suffix, as in `candidate:truth`.
+    repeated with a suffix, as in `candidate:truth`. `side` of the split: what a form offers first.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Role:
     given: bool = False
     required: bool = True
     many: bool = False
+    side: str = ""
     inner: bool = False  # filled by the runs that are written beside this one, not by people
 
     def names(self, role: str) -> bool:
@@ -308,7 +310,7 @@ register(
             _GENERATOR,
             # What is watched while it trains: held-out prompts, judged by the reward model of the
             # pairs and by an independent one. Judges that hold their backbone need none.
-            Role("watch_prompts", given=True, required=False),
+            Role("watch_prompts", given=True, required=False, side=VALIDATION),
             Role("reward_model", (OutputKind.REWARD_MODEL,), required=False),
             replace(_VLM, name="reward_backbone", required=False),
             Role("judge", (OutputKind.REWARD_MODEL,), required=False),

@@ -21,7 +21,7 @@ const TRAINING = [
 const NUMBER_OF = { training: 1, independent: 2, truth: 3 };
 
 let readings = new Map();
-let news = { steps: 0, alarms: [], quality: [], measures: [], looks: [] };
+let news = { steps: 0, kept: null, alarms: [], quality: [], measures: [], looks: [] };
 const marks = () => news.alarms.map(({ step, stopped, title }) => ({ step, stopped, title }));
 
 // Training.
@@ -57,7 +57,7 @@ function showAlarms() {
   const stopped = alarms.some((each) => each.stopped);
   part("alarms").className = stopped ? "notice notice-bad" : "notice notice-warn";
   part("alarms-title").textContent = stopped
-    ? "An alarm has ended this run; the adapter is that of the last good checkpoint before it."
+    ? `An alarm has ended this run. Its adapter is that of the last good checkpoint${news.kept === null ? "" : `, step ${news.kept}`}.`
     : `${alarms.length} alarm${alarms.length > 1 ? "s" : ""}`;
   part("alarms-list").replaceChildren(...alarms.map(alarmRow));
 }

@@ -16,6 +16,7 @@ from pipelines import kinds
 from pipelines.alignment_inputs import refuse_unfit
 from pipelines.alignment_page import panel_of
 from pipelines.errors import InvalidRunConfig
+from pipelines.forms import StartRunForm
 from pipelines.models import Artifact, Run
 from pipelines.starting import start_run
 from pipelines.watched import folder_of, looks_of
@@ -310,6 +311,19 @@ def test_the_reward_model_itself_is_refused_as_its_judge(watched: Run) -> None:
 def test_a_judge_without_prompts_to_watch_is_refused() -> None:
     with pytest.raises(InvalidRunConfig, match="the judge judges clips of watch_prompts"):
         refuse_unfit({}, {"judge": object()})
+
+
+def test_the_page_says_which_step_an_alarm_has_kept(watched: Run) -> None:
+    assert panel_of(watched)["kept"] is None
+    watched.summary = {"stopped_by": "motion", "steps": 20}
+    assert panel_of(watched)["kept"] == 20
+
+
+def test_the_start_form_offers_validation_prompts_to_be_watched() -> None:
+    form = StartRunForm(kinds.get("alignment"))
+    assert form.fields["prompts_split"].initial == "validation"
+    assert form.fields["watch_prompts"].label == "Watch prompts"
+    assert StartRunForm(kinds.get("generation")).fields["prompts_split"].initial == ""
 
 
 def test_an_alignment_takes_prompts_and_judges_to_watch() -> None:

@@ -41,7 +41,7 @@ class Pair {
     });
     this.captions = figures.map((each) => each.lastElementChild);
     this.scores = document.createElement("p");
-    this.scores.className = "prompt small muted number";
+    this.scores.className = "scores small muted number";
     this.element.append(this.prompt, ...figures, this.scores);
     this.player = new PairedPlayback(...this.videos);
     this.wanted = false; // playing, as long as it can be seen
