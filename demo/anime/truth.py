@@ -18,6 +18,8 @@ from demo.anime.seeing import Sight, look
 NOBODY: Final = 0.3  # presence of an outline, below which nobody is drawn; renders stay above 0.6
 ODD: Final = 0.12  # misfit that renders of this world have
 NO_FIGURE: Final = 0.6  # misfit of what is nobody of the cast
+CHANGED: Final = 16.0  # levels of unexplained change of the background that renders may have
+NO_SCENE: Final = 60.0  # levels where nothing of the background is left
 NO_SYMBOL: Final = 0.4  # share of a symbol that is too little to be seen
 NO_MOVEMENT: Final = 0.06  # share of an action's way that is too little to be seen
 
@@ -50,6 +52,14 @@ def _level(sight: Sight, dimension: str) -> float:
     if dimension == "motion":
         return min(1.0, max(0.0, 1 - sight.movement) / LOST_MOVEMENT)
     level = sum(getattr(sight, kind) for kind in KINDS[dimension])
-    # A figure that is half there or nobody's is a defect that no render has but a generator may.
-    odd = max(0.0, sight.misfit - ODD) / (NO_FIGURE - ODD)
-    return min(1.0, level + (odd if dimension in ("appeal", "character") else 0.0))
+    return min(1.0, level + _odd(sight, dimension))
+
+
+def _odd(sight: Sight, dimension: str) -> float:
+    """Defects that no render has but a generator may: a figure that is half there or nobody's, and
+    a background that becomes none of this world's."""
+    if dimension in ("appeal", "character"):
+        return max(0.0, sight.misfit - ODD) / (NO_FIGURE - ODD)
+    if dimension == "image":
+        return max(0.0, sight.strange - CHANGED) / (NO_SCENE - CHANGED)
+    return 0.0
