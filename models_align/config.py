@@ -233,19 +233,21 @@ class GuidanceSettings(Checked):
     `dimensions` weighs the rewards of the model; none means all of them equally, summing to 1.
     `max_factor` clamps the noise-to-signal ratio, t / (1 - t) of a flow, which is 99 at t = 0.99.
     `max_norm` shortens a shift that is longer than this share of the velocity; 0 shortens none.
-    `untrained` takes the directions of the same network with random weights, as a control.
+    `untrained` above 0 takes the directions of that draw of random weights, as a control: one draw
+    may favour something by chance, so take several.
     """
 
     weight: float = 0.0
     dimensions: dict[str, float] = field(default_factory=dict)
     max_factor: float = 10.0
     max_norm: float = 0.0
-    untrained: bool = False
+    untrained: int = 0
 
     def __post_init__(self) -> None:
         require(self.weight >= 0, "weight", "0 or more", self.weight)
         require(self.max_factor > 0, "max_factor", "above 0", self.max_factor)
         require(self.max_norm >= 0, "max_norm", "0 (no clip) or more", self.max_norm)
+        require(self.untrained >= 0, "untrained", "0 (the model) or more", self.untrained)
 
 
 @dataclass(frozen=True, slots=True)

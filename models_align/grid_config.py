@@ -24,19 +24,21 @@ class Cell:
 class GridConfig(Checked):
     """Every table of `weights` at every strength: the same prompts, seeds and noise for all cells.
 
-    Besides them a cell without guidance and, with `untrained`, one per strength that is pushed as
-    hard by a reward that has learned nothing. `generation` is the config of each cell; its
-    `reward_guidance` gives the clamps that all share. No table means all dimensions equally.
+    Besides them a cell without guidance and, per strength, `untrained` controls: pushed as hard by
+    so many draws of a reward that has learned nothing, because one may favour something by chance.
+    `generation` is the config of each cell; its `reward_guidance` gives the clamps that all share.
+    No table means all dimensions equally.
     """
 
     KIND: ClassVar[str] = "guidance_cells"
 
     weights: tuple[dict[str, float], ...] = ()
     strengths: tuple[float, ...] = (100.0,)  # VideoAlign (arXiv 2501.13918), section 5
-    untrained: bool = True
+    untrained: int = 2
     generation: GenerationConfig = field(default_factory=GenerationConfig)
 
     def __post_init__(self) -> None:
+        require(self.untrained >= 0, "untrained", "0 (no control) or more", self.untrained)
         require(self.strengths, "strengths", "one number at least", self.strengths)
         require(all(each > 0 for each in self.strengths), "strengths", "above 0", self.strengths)
         _refuse_twins("strengths", self.strengths)
@@ -58,12 +60,13 @@ class GridConfig(Checked):
         for strength in self.strengths:
             for table in tables:
                 yield Cell(_name(table, strength), self._settings(strength, table))
-        for strength in self.strengths if self.untrained else ():
-            settings = self._settings(strength, {}, untrained=True)
-            yield Cell(f"{UNTRAINED}, strength {strength:g}", settings)
+        for strength in self.strengths:
+            for draw in range(1, self.untrained + 1):
+                settings = self._settings(strength, {}, untrained=draw)
+                yield Cell(f"{UNTRAINED} {draw}, strength {strength:g}", settings)
 
     def _settings(
-        self, strength: float, table: dict[str, float], *, untrained: bool = False
+        self, strength: float, table: dict[str, float], *, untrained: int = 0
     ) -> GuidanceSettings:
         clamps = self.generation.reward_guidance
         return GuidanceSettings(strength, table, clamps.max_factor, clamps.max_norm, untrained)

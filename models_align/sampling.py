@@ -13,6 +13,7 @@ from formats.outcome import ExitCode, Outcome, Output, OutputKind
 from formats.records import GenerationRecord, PromptRecord, VideoRef
 from formats.supervised import BadConfigError, Supervised
 from models_align.adapters import load_adapter
+from models_align.chance import seed_of
 from models_align.config import GenerationConfig, GuidanceSettings
 from models_align.denoising import StartStates, Task, TextStates, denoise
 from models_align.generators.base import Generator, NativeSize
@@ -164,7 +165,8 @@ def guide_of(
     model: LatentRewardModel, settings: GuidanceSettings, generator: Generator, *, seed: int
 ) -> Guide:
     """`seed`: of the weights of a reward that has learned nothing."""
-    control = model.untrained(seed) if settings.untrained else None
+    draw = settings.untrained
+    control = model.untrained(seed_of(seed, "untrained", draw)) if draw else None
     return Guide.of(model, settings, generator.process, control=control)
 
 

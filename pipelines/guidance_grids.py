@@ -57,7 +57,7 @@ class GridConfig(StepConfig):
 
     weights: Sequence[Mapping[str, float]] = ()
     strengths: Sequence[float] = (100.0,)
-    untrained: bool = True
+    untrained: int = 2
     generation: Mapping[str, Any] = field(default_factory=dict)
     scoring: Mapping[str, Any] = field(default_factory=dict)
     truth: Mapping[str, Any] | None = None

@@ -29,14 +29,16 @@ def test_a_grid_is_every_table_at_every_strength_a_plain_cell_and_controls():
         "VQ 0.5 MQ 0.5, strength 1",
         "TA 1, strength 3",
         "VQ 0.5 MQ 0.5, strength 3",
-        "untrained, strength 1",
-        "untrained, strength 3",
+        "untrained 1, strength 1",
+        "untrained 2, strength 1",
+        "untrained 1, strength 3",
+        "untrained 2, strength 3",
     ]
-    assert [each.settings.weight for each in cells] == [0, 1, 1, 3, 3, 1, 3]
+    assert [each.settings.weight for each in cells] == [0, 1, 1, 3, 3, 1, 1, 3, 3]
     assert {(each.settings.max_factor, each.settings.max_norm) for each in cells} == {(5.0, 0.5)}
-    assert [each.settings.untrained for each in cells] == [False] * 5 + [True] * 2
+    assert [each.settings.untrained for each in cells] == [0] * 5 + [1, 2] * 2
     assert GridConfig.from_json(config.to_json()) == config
-    assert [each.name for each in GridConfig(untrained=False).cells()] == [
+    assert [each.name for each in GridConfig(untrained=0).cells()] == [
         "plain",
         "all equally, strength 100",
     ]
@@ -89,7 +91,8 @@ def test_cells_share_prompts_and_seeds_and_the_plain_one_is_plain_sampling(
     assert [each["generator"] for each in cells] == [
         "tiny (plain)",
         "tiny (red 1, strength 3000)",
-        "tiny (untrained, strength 3000)",
+        "tiny (untrained 1, strength 3000)",
+        "tiny (untrained 2, strength 3000)",
     ]
     by_cell = {
         each["name"]: [r for r in records if r.video.generator == each["generator"]]
@@ -100,11 +103,12 @@ def test_cells_share_prompts_and_seeds_and_the_plain_one_is_plain_sampling(
     file = plain.outputs / "generations" / "generations.jsonl"
     of_plain = [each.video.sha256 for each in GenerationRecord.read(file)]
     assert [each.video.sha256 for each in by_cell["plain"]] == of_plain
-    assert len({each.video.sha256 for each in records}) == 6
+    # Another draw of random weights is another control.
+    assert len({each.video.sha256 for each in records}) == 8
     for each in records:
         assert sha256_of(run.outputs / "generations" / each.video.path) == each.video.sha256
         assert "motion" in each.measures
-    assert [line.step for line in run.metrics_from(0)[0]][-1] == 6
+    assert [line.step for line in run.metrics_from(0)[0]][-1] == 8
     # Once more: everything is there already.
     made = (run.outputs / "generations" / records[0].video.path).stat().st_mtime_ns
     sample_grid(Supervised(run))

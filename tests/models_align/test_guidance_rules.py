@@ -124,7 +124,7 @@ def test_the_control_pushes_as_hard_and_somewhere_else():
     model = Toy(lambda x_t, _: 3 * x_t[:, :1])
     control = Toy(lambda x_t, _: 0.01 * x_t[:, 1:])
     x, t = torch.randn(2, 2), torch.full((2,), 0.5)
-    guide = Guide.of(model, GuidanceSettings(weight=1.0, untrained=True), control=control)
+    guide = Guide.of(model, GuidanceSettings(weight=1.0, untrained=1), control=control)
     shift = -guide.applied(torch.zeros(2, 2), x, t, NOTHING)
     assert torch.allclose(shift, torch.tensor([[0.0, 3.0], [0.0, 3.0]]))
     assert as_long_as(torch.zeros(1, 2), torch.ones(1, 2)).tolist() == [[0.0, 0.0]]
@@ -134,5 +134,5 @@ def test_settings_of_the_clip_are_read_and_checked():
     assert GuidanceSettings.from_json({"max_norm": 1}).max_norm == 1.0
     with pytest.raises(ConfigError, match="max_norm must be 0 \\(no clip\\) or more, got -1"):
         GuidanceSettings.from_json({"max_norm": -1})
-    with pytest.raises(ConfigError, match="untrained must be true or false"):
-        GuidanceSettings.from_json({"untrained": 1})
+    with pytest.raises(ConfigError, match="untrained must be 0 \\(the model\\) or more, got -1"):
+        GuidanceSettings.from_json({"untrained": -1})

@@ -144,7 +144,7 @@ def test_a_run_follows_the_reward_and_weight_0_is_plain_sampling_to_the_bit(
         ),
         "control": generation_run(
             "control",
-            {"reward_guidance": {"weight": 3000, "untrained": True}},
+            {"reward_guidance": {"weight": 3000, "untrained": 1}},
             latent_reward_model=latent_reward_model,
         ),
     }
