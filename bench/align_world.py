@@ -38,7 +38,7 @@ STEPS: Final = (2, 4, 6, 8, 10, 12, 16, 40, 80, 160)
 CLIPS: Final = 4  # per prompt in the table, half of it on the curves
 # Followed all the way: what happens behind the step at which a careful person would stop?
 FOLLOWED: Final = ("flow_dpo", "schedule", "gapo", "safe_dpo")
-RELABELLED: Final = {"sft": 1, "rwr": 5}
+RELABELLED: Final = {"sft": 1, "rwr": 1}
 GUIDANCE: Final[dict[str, Any]] = {"weight": 3.0, "max_factor": 5.0}
 
 
