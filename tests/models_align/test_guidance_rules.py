@@ -111,7 +111,7 @@ def test_the_norm_is_that_of_the_whole_sample_and_of_that_sample_alone():
 
 
 def test_a_guide_clamps_first_and_clips_then():
-    """At t = 0.9 the factor 9 becomes 2: the shift 2 x 2 x 1 = 4 exceeds half of 4, and becomes 2."""
+    """At t = 0.9 the factor 9 becomes 2: the shift 2 x 2 = 4 exceeds half of 4, and becomes 2."""
     toy = Toy(lambda x_t, _: x_t)
     velocity, x, t = torch.tensor([[4.0]]), torch.tensor([[1.0]]), torch.tensor([0.9])
     settings = GuidanceSettings(weight=2.0, max_factor=2.0)
