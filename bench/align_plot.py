@@ -36,6 +36,7 @@ PANELS: Final = (
     ("winner_drift", "Error on winners less its reference", False),
 )
 LEFT, TOP, WIDTH, HEIGHT, GAP = 54, 52, 300, 220, 60
+APART: Final = 20  # pixels between two numbers of an axis
 INK, FAINT = "#1b1b1b", "#d4d4d4"
 # The columns of the grid: folders of `--keep`, of the sampling on test prompts.
 COLUMNS: Final = ("base", "sft", "rwr", "nrg", "flow_dpo", "gapo", "safe_dpo")
@@ -96,12 +97,20 @@ def _panel(panel: Panel, curves: dict[str, Any], measure: str, title: str) -> It
         line = f'x1="{panel.left}" x2="{panel.left + WIDTH}" y1="{y:.1f}" y2="{y:.1f}"'
         yield f'<line {line} stroke="{FAINT}"/>'
         yield _text(panel.left - 6, y + 4, f"{value:g}", anchor="end", size=11)
-    for row in curves["flow_dpo"]:
-        yield _text(panel.x(row["step"]), TOP + HEIGHT + 16, str(row["step"]), anchor="middle",
-                    size=10)  # fmt: skip
+    for step in _labelled(panel, [row["step"] for row in curves["flow_dpo"]]):
+        yield _text(panel.x(step), TOP + HEIGHT + 16, str(step), anchor="middle", size=10)
     yield _text(panel.left + WIDTH / 2, TOP + HEIGHT + 34, "steps", anchor="middle", size=11)
     for name, (_, colour) in LINES.items():
         yield from _curve(panel, curves[name], measure, colour)
+
+
+def _labelled(panel: Panel, steps: Sequence[int]) -> list[int]:
+    """The steps that have room for their number."""
+    found: list[int] = []
+    for step in steps:
+        if not found or panel.x(step) - panel.x(found[-1]) >= APART:
+            found.append(step)
+    return found
 
 
 def _curve(
