@@ -23,6 +23,7 @@ from formats.supervised import BadConfigError, Supervised, supervise
 from models_align import latents, state, trainer
 from models_align.config import AlignmentConfig
 from models_align.distributed import ALONE
+from models_align.encoding import ClipEncoder
 from models_align.generators.tiny import build
 from models_align.latents import TensorCache, write_tensors
 from models_align.training import prepared, train
@@ -138,6 +139,29 @@ def test_a_damaged_file_of_the_cache_is_reported_and_made_again(alignment_run, w
     train(Supervised(run))
     assert capsys.readouterr().out.count("of the cache is made again") == len(files)
     assert furthest(kept, weights(run)) == 0
+
+
+def test_an_interrupted_cache_goes_on_with_what_is_missing(alignment_run, monkeypatch):
+    run, made = alignment_run("run", {}), []
+    original = ClipEncoder._made
+
+    class Stopped(Exception):
+        pass
+
+    class StopsWhileEncoding(Supervised):
+        def check(self, save: Any = None) -> None:
+            if len(made) == 3:
+                raise Stopped
+
+    def counted(encoder: ClipEncoder, ref: Any) -> Any:
+        made.append(ref.id)
+        return original(encoder, ref)
+
+    monkeypatch.setattr(ClipEncoder, "_made", counted)
+    with pytest.raises(Stopped):
+        train(StopsWhileEncoding(run))
+    train(Supervised(run))
+    assert sorted(made) == sorted(f"{side}{number}" for side in "wl" for number in range(4))
 
 
 def test_latents_of_another_autoencoder_are_never_taken(alignment_run, write_pairs, tmp_path):
