@@ -210,13 +210,18 @@ class PairData:
         dropped = torch.rand(1, generator=chance).item() < self.config.caption_dropout
         return t, dropped, chance
 
+    @property
+    def encodes_each_step(self) -> bool:
+        """Whether start images get noise, anew in each step, and so need the autoencoder."""
+        return bool(self.config.start_noise) and self.generator.needs_image
+
     def _starts(
         self, places: Sequence[Place], device: torch.device
     ) -> tuple[Condition | None, Condition | None]:
         """What winners and losers see of their start images; None for losers: the same."""
         encoder, median = self.encoder, self.config.start_noise
         pairs = [self.pairs[each.pair] for each in places]
-        if not (median and self.generator.needs_image):
+        if not self.encodes_each_step:
             return stacked([encoder.start(each.chosen, each.image) for each in pairs], device), None
         of_winner, of_loser = (
             [

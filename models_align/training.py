@@ -48,7 +48,7 @@ def prepared(run: Supervised, config: AlignmentConfig, world: World) -> Trainer:
     cached = config.reference == "cached"
     # Its key is of the base as it is, before an adapter or slices change how it looks.
     table = ReferenceTable(data, cache, world) if cached else None
-    if not run.dir.has_input("watch_prompts"):
+    if not run.dir.has_input("watch_prompts") and not data.encodes_each_step:
         _forget_encoders(generator)
     trainer = Trainer(run, config, generator, data, world)
     if table is not None:
