@@ -5,14 +5,16 @@ import pytest
 
 from demo.annotators import SIDES, THETA, Annotator, random_crowd
 from demo.difficulty import consensus, difficulty
-from demo.recipes import DIMENSIONS, SPAN
+from demo.recipes import SPAN
+from demo.worlds import WORLDS
 from formats.supervised import BadConfigError
 
 
+@pytest.mark.parametrize("world", list(WORLDS))
 @pytest.mark.parametrize("votes", [1, 3])
-def test_ties_and_the_label_noise_ceiling_lie_where_they_are_wanted(votes: int) -> None:
-    found = difficulty(2500, votes, seed=1)
-    assert set(found) == set(DIMENSIONS)
+def test_ties_and_the_label_noise_ceiling_lie_where_they_are_wanted(votes: int, world: str) -> None:
+    found = difficulty(2500, votes, seed=1, world=world)
+    assert set(found) == set(WORLDS[world].dimensions)
     for each in found.values():
         assert 0.3 <= each.tie_share <= 0.5
         assert 0.75 <= each.ceiling <= 0.93
