@@ -25,7 +25,8 @@ def align_guidance(figures: Figures, table: Callable[..., str]) -> str:
 
 def _what(figures: Figures) -> str:
     return (
-        "`python -m bench.align_guidance --pairs RUN_DIR... --json docs/benchmarks/align_guidance.json`: the grid of"
+        "`python -m bench.align_guidance --pairs RUN_DIR..."
+        " --json docs/benchmarks/align_guidance.json`: the grid of"
         f" weights of VideoAlign (arXiv 2501.13918) on {figures['worlds']} worlds of the demo, each"
         " with a latent reward model trained on its own votes: wins of the true quality against"
         f" plain sampling on the same seeds, {figures['clips']} clips of {figures['prompts']}"
