@@ -1,6 +1,6 @@
 """How fast a generator is aligned by Flow-DPO, beside the public script and a cached version of it.
 
-    python -m bench.align_speed [--pairs RUN_DIR] [--rounds 3] [--steps 120] [--json FILE]
+    python -m bench.align_speed [--pairs RUN_DIR] [--rounds 3] [--steps N] [--json FILE]
 
 Every program is a child process, all on the same two cores, by turns; each round has a seed of its
 own, and the order turns from round to round. Steps per second are those of the loop: from the end
@@ -38,7 +38,7 @@ from formats.run_dir import RunDir
 from models_align.adapters import CARD, networks_of
 from models_align.generators.families import load_generator
 
-DRAWS: Final = 2  # fixed draws per pair of our run with a cached reference
+DRAWS: Final = 1  # fixed draws per pair of our run with a cached reference
 FIRST_CLIP: Final = 9000
 WEIGHTS: Final = "pytorch_lora_weights.safetensors"
 SEED: Final = 30  # of a world that is made here
@@ -185,13 +185,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--pairs", type=Path, help="the run directory of a pairing run")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=120)
+    parser.add_argument("--steps", type=int, help="without it, those of the demo's preset")
     parser.add_argument("--keep", type=Path, help="leave world and runs here")
     parser.add_argument("--json", type=Path, help="write the figures to this file as well")
     given = parser.parse_args()
     cores = pin_cores()
     config = json.loads((PRESETS / "alignment_flow_dpo.demo.json").read_text())
-    config |= {"steps": given.steps, "threads": CORES, "save_every": given.steps, "log_every": 1}
+    steps = given.steps or config["steps"]
+    config |= {"steps": steps, "threads": CORES, "save_every": steps, "log_every": 1}
     with scratch(given.keep) as folder:
         world = AlignWorld.of(given.pairs) if given.pairs else made(folder / "world", SEED)
         work = Work(world, config, folder / "speed")
@@ -199,10 +200,10 @@ def main() -> None:
         result = {
             "machine": machine(cores),
             "rounds": given.rounds,
-            "steps": given.steps,
+            "steps": steps,
             "config": config,
             "draws": DRAWS,
-            **speeds(found, given.steps),
+            **speeds(found, steps),
             **judged(work, found),
             "gpu": align_gpu.measured(),
         }
