@@ -103,6 +103,43 @@ def test_votes_each_counts_those_of_earlier_runs_and_unknown_clips_are_measured(
     assert second.summary["votes"] == 1
 
 
+def anime_campaign(folder: Path, dimensions: str) -> Any:
+    """Clips of the anime world with their start images, one vote wanted on each pair."""
+    from annotation.campaigns import create_campaign, ensure_built_in_sets, open_campaign
+    from annotation.importing import create_triplets
+    from annotation.media import store_reference_image, store_video
+    from annotation.models import Prompt
+
+    ensure_built_in_sets()
+    made = create_campaign("anime world", dimensions, votes_wanted=1)
+    pairs = []
+    for _, row in read_jsonl(folder / "pairs.jsonl", PAIRS):
+        image = store_reference_image(folder / row["image"])
+        prompt = Prompt.objects.for_text(row["prompt"], image)
+        a, b = (store_video(folder / row[side], prompt=prompt) for side in ("a", "b"))
+        pairs.append((prompt, a, b))
+    create_triplets(made, pairs)
+    open_campaign(made)
+    return made
+
+
+def test_they_judge_six_dimensions_by_the_start_image_that_the_site_shows(
+    live_server: Any, transactional_db: None, people: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    from annotation.models import Judgement, Vote
+
+    world = RunDir(tmp_path / "world")
+    config = {"world": "anime", "prompts": 1, "clips_per_prompt": 2, "pairs_per_prompt": 1}
+    world.prepare(config, {})
+    render_world(Supervised(world))
+    made = anime_campaign(world.outputs, "anime")
+    chosen = {"campaign": "anime world", "world": "anime"}
+    outcome = annotate(voting_run(tmp_path / "votes", live_server.url, people[:1], **chosen))
+    assert outcome.summary["votes"] == Vote.objects.filter(triplet__campaign=made).count() == 1
+    assert outcome.summary["measured_clips"] == 2  # nobody gave them the recipes
+    assert Judgement.objects.filter(vote__triplet__campaign=made).count() == 6
+
+
 def test_a_wrong_password_or_campaign_is_named(
     live_server: Any, campaign: Any, people: list[dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -118,6 +155,7 @@ def test_a_wrong_password_or_campaign_is_named(
     [
         ({"annotators": []}, "at least one person"),
         ({"votes_each": 0}, "votes_each must be at least 1"),
+        ({"world": "third"}, "world must be one of first, anime, got 'third'"),
         ({"workers": 0}, "workers must be at least 1"),
         ({"speed": 2}, "unknown key 'speed'"),
         ({"annotators": [{"user": "a", "password": "b"}]}, "needs the key 'seed'"),
