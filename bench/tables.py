@@ -62,6 +62,20 @@ def truth(figures: dict[str, Any]) -> str:
         "## The truth of the demo world\n\n`make bench-truth`: Spearman's rho of `demo.truth`"
         f" against the known quality of {figures['clips']} unseen recipes behind the generator's"
         f" autoencoder, which keeps 32 coefficients in the demo.\n\n{table(head, rows)}\n"
+        f"{anime_truth(figures)}"
+    )
+
+
+def anime_truth(figures: dict[str, Any]) -> str:
+    """Six dimensions of the anime world, with the start image of each clip."""
+    if "anime" not in figures:
+        return ""
+    (row,) = figures["anime"]
+    head = ["dB", *(f"{key} (≥ 0.9)" for key in row["spearman"])]
+    values = [f"{row['decibels']:.1f}", *(f"{value:.3f}" for value in row["spearman"].values())]
+    return (
+        "\nThe anime world, `demo.anime.truth`, which also sees the start image:\n\n"
+        f"{table(head, [values])}\n"
     )
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from demo import recipes, world
 from demo.anime import recipes as anime
 from demo.anime import world as anime_world
+from demo.anime.words import appearance_words, defect_grades
 from models_rm.start_images import StartImage, with_start
 from models_rm.video import Clip, FrameRule, clip_of_array
 
@@ -113,8 +114,8 @@ CURRICULA: Final = {
         ),
         caption=anime.caption,
         described=anime.caption,
-        words=anime.appearance_words,
-        grades=anime.defect_grades,
+        words=appearance_words,
+        grades=defect_grades,
         mismatched=lambda facts, rng: anime_world.mismatched(facts, rng)[0],
         random_recipe=_anime_recipe,
         start=lambda clip: clip.start,

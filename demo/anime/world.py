@@ -12,13 +12,13 @@ from demo.anime.recipes import (
     AnimeFacts,
     AnimeProfile,
     AnimeRecipe,
-    appearance_words,
     caption,
     parse,
     random_facts,
     random_recipe,
     with_wrong_facts,
 )
+from demo.anime.words import appearance_words
 
 __all__ = [
     "FPS",

@@ -23,13 +23,12 @@ from demo.anime.recipes import (
     AnimeFacts,
     AnimeProfile,
     AnimeRecipe,
-    appearance_words,
     caption,
-    defect_grades,
     parse,
     random_recipe,
 )
 from demo.anime.seeing import look
+from demo.anime.words import appearance_words, defect_grades
 from demo.anime.world import mismatched, random_prompts, training_clips
 from demo.dct_vae import round_trip
 from formats.dimensions import ANIME
