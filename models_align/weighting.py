@@ -24,8 +24,9 @@ from models_align.methods.rwr import rwr_weights
 def pair_weights(pairs: Sequence[PairRecord], config: AlignmentConfig) -> torch.Tensor:  # [N, 2]
     """Of winner and loser of each pair; ones where the method weighs nothing.
 
-    Flow-RWR: exp(r / temperature), mean 1 within a prompt or over all clips. GAPO: the factor of the pair, for both,
-    with mean 1 over all pairs if asked. FormatError for a pair that the method cannot use.
+    Flow-RWR: exp(r / temperature), mean 1 within a prompt or over all clips. GAPO: the factor of
+    the pair, for both, with mean 1 over all pairs if asked. FormatError for a pair that the method
+    cannot use.
     """
     settings = config.settings
     match settings:
