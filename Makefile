@@ -35,8 +35,8 @@ lint: set-up-test ## style, import contracts, types, templates, missing migratio
 format: set-up-test ## rewrite the code in the house format
 	@$(VENV)/ruff check --fix-only . ; $(VENV)/ruff format .
 
-faults: set-up-test ## the promises on votes at their full counts, on both engines: minutes of killed processes
-	@TIEBREAK_FAULTS=full TIEBREAK_TEST_WORKERS=1 $(VENV)/python -m tools.run_tests tests/annotation/promises tests/e2e/test_votes_survive.py
+faults: set-up-test ## the promises on votes and on trainings at their full counts: minutes of killed processes
+	@TIEBREAK_FAULTS=full TIEBREAK_TEST_WORKERS=1 $(VENV)/python -m tools.run_tests tests/annotation/promises tests/e2e/test_votes_survive.py tests/models_align/test_saved_alignment.py
 	@$(VENV)/python -m bench.tables
 
 bench: bench-annotation bench-careless bench-playback bench-truth ## all benchmarks that fit a laptop; tables go to docs/benchmarks.md

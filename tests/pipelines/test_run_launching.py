@@ -46,6 +46,7 @@ TRAINERS = {
     "reward_benchmark": ("models_rm", "benchmark"),
     "generation": ("models_align", "sample"),
     "alignment": ("models_align", "train"),
+    "guidance_cells": ("models_align", "grid"),
     "latent_reward": ("models_align", "latent_reward"),
     "pretrain": ("demo", "pretrain"),
     "votes": ("demo", "annotate"),
