@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from contextlib import closing
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -80,7 +81,9 @@ def test_kill_9_of_the_worker_takes_the_trainer_along_and_the_next_worker_goes_o
     wait_until(lambda: launching.leftovers(run) == [], "the trainer is gone", 1.0)
     run.refresh_from_db()
     assert run.state == RunState.RUNNING  # Nobody could say goodbye.
-    lease_until = run.lease_until
+    # Longer than a busy machine takes to start a worker.
+    lease_until = run.lease_until + timedelta(minutes=5)
+    Run.objects.filter(pk=run.pk).update(lease_until=lease_until)
     start_worker()
     run = succeeded(run)
     # The owner was a process of this host, so nobody waited for its lease.
