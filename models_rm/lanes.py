@@ -32,7 +32,9 @@ class Lanes:
     """A pool whose threads share the threads that torch has, for as long as it is entered."""
 
     def __init__(self, count: int):
-        self.count = count
+        # Of several lanes none waits: one batch does. One lane loses no more than its batch when it
+        # is killed, and begins nothing behind a stop.
+        self.ahead = count + 1 if count > 1 else 1
         self._threads = torch.get_num_threads()
         self._pool = ThreadPoolExecutor(
             count,

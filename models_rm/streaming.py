@@ -125,7 +125,7 @@ def stream(
                 yield [each]
                 continue
             running.append((each, lanes.submit(model.run, each.prepared)))
-            if len(running) > lanes.count:  # one waits, so that no lane does
+            if len(running) >= lanes.ahead:
                 yield _scored(model, *running.popleft())
         while running:
             yield _scored(model, *running.popleft())

@@ -283,8 +283,7 @@ def killed_and_resumed(run: RunDir, judged: Counter[str], kill_at: int = 6) -> N
     assert supervise(scoring_run.score, run) == 0
     rows = ScoreRecord.read(run.outputs / "scores.jsonl")
     assert len(rows) == len({(row.video_id, row.prompt) for row in rows}) == 16, "each once"
-    # One batch is being judged and one waits when the process dies.
-    assert sum(judged.values()) <= 16 + 4, "what was safe is not scored again"
+    assert sum(judged.values()) <= 16 + 2, "what was safe is not scored again"
 
 
 def test_a_killed_run_goes_on_behind_its_last_part(
@@ -324,7 +323,7 @@ def test_a_run_that_is_asked_to_pause_keeps_everything(
     run = scoring(part_clips=1000, part_seconds=1000.0)
     run.write_want("pause")
     assert supervise(scoring_run.score, run) == ExitCode.RUN_ME_AGAIN
-    assert 0 < sum(judged.values()) < 16  # what was begun is finished, and nothing more is begun
+    assert sum(judged.values()) == 2
     run.write_want("run")
     assert supervise(scoring_run.score, run) == 0
     assert sum(judged.values()) == 16
