@@ -176,8 +176,8 @@ def demo(runs: list[dict[str, Any]]) -> str:
         " `manage.py demo --seed N` on the same tiny bases. Win rates are of the true quality of"
         " samples for held-out prompts, candidate against base on the same seeds, a tie counting"
         " one half, with the prompt-bootstrap 95 % interval. GAPO's first loss is ln 2 times"
-        " the mean factor of the first pairs; factors have mean 1 over a step in seeds 0 to 2, which"
-        f" are of an earlier state of the code, and over all pairs since.\n\n{table(head, rows)}\n"
+        " the mean factor of the first pairs; factors have mean 1 over a step in seeds 0 to 2,"
+        f" which are of an earlier state of the code, and over all pairs since.\n\n{table(head, rows)}\n"
     )
 
 
