@@ -177,7 +177,8 @@ def demo(runs: list[dict[str, Any]]) -> str:
         " samples for held-out prompts, candidate against base on the same seeds, a tie counting"
         " one half, with the prompt-bootstrap 95 % interval. GAPO's first loss is ln 2 times"
         " the mean factor of the first pairs; factors have mean 1 over a step in seeds 0 to 2,"
-        f" which are of an earlier state of the code, and over all pairs since.\n\n{table(head, rows)}\n"
+        " which are of an earlier state of the code, and over all pairs since.\n\n"
+        f"{table(head, rows)}\n"
     )
 
 
