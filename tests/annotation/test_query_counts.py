@@ -30,8 +30,8 @@ def queries():
 
 @pytest.fixture
 def warm(make_campaign, people, annotator):
-    """A campaign of many pairs, and a browser that has voted before."""
-    campaign = make_campaign(30, votes_wanted=1)
+    """A campaign of many pairs, and a browser that has voted before; no probe is ever due."""
+    campaign = make_campaign(30, votes_wanted=1, gold_share=0, repeat_share=0)
     browser = annotator(people(1)[0])
     for _ in range(3):
         browser.vote(browser.next(campaign))
@@ -50,6 +50,18 @@ def test_the_next_pair_takes_few_queries(warm, queries):
     with queries() as counted:
         assert browser.next(campaign, prefetch=True)["empty"]  # three are in hand
     counted.assert_at_most(2)
+
+
+def test_looking_for_a_probe_that_is_due_takes_one_query_more(
+    make_campaign, people, annotator, queries
+):
+    campaign = make_campaign(8, votes_wanted=1, gold_share=0.5, repeat_share=0)  # due every time
+    browser = annotator(people(1)[0])
+    browser.vote(browser.next(campaign))
+    with queries() as counted:
+        assert browser.next(campaign)["lease"]  # there is no gold, so it is a pair
+    assert sum('"annotation_probe"' in each for each in counted.own) == 1
+    counted.assert_at_most(NEXT + 1)
 
 
 def test_a_vote_takes_few_queries_and_settling_is_among_them(
