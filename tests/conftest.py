@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from tests.promises import Figures, keeper
 from tools.services import ServiceMissing, postgres, redis
 
 _SCRATCH = Path(tempfile.mkdtemp(prefix="tiebreak-tests-"))
@@ -201,6 +202,14 @@ def redis_url() -> Iterator[str]:
             yield url
     except ServiceMissing as error:
         unavailable(str(error))
+
+
+@pytest.fixture
+def figures(request: pytest.FixtureRequest) -> Figures:
+    """`figures("J4", kills=50)` keeps what was measured (tests/promises.py)."""
+    from django.db import connection
+
+    return keeper(connection.vendor, request.node.nodeid)
 
 
 # People: alice and bob annotate, lee leads, mia trains, charlie has no role, olga operates.
