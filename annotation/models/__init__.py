@@ -1,7 +1,8 @@
 """Who judges what: campaigns, clips, triplets, and the votes on them.
 
 Who writes: `campaigns`, `importing` and `media` write what is shown, `assigning` leases slots,
-`voting` alone writes votes and settles triplets, `probes` writes probes and their answers.
+`voting` alone writes votes and settles triplets, `probes` writes probes and their answers, `audit`
+the audit log.
 """
 
 from annotation.models.assignments import (
@@ -32,6 +33,7 @@ from annotation.models.clips import (
     Video,
     prompt_sha256,
 )
+from annotation.models.custody import AuditEntry, Erasure
 from annotation.models.guidelines import Guideline, GuidelineAcceptance, GuidelineDraft
 from annotation.models.people import Consent, Invitation, InvitedRole, Language, Profile
 from annotation.models.quality import (
@@ -62,6 +64,7 @@ from annotation.models.votes import (
 __all__ = [
     "Adjudication",
     "ApiToken",
+    "AuditEntry",
     "Campaign",
     "CampaignKind",
     "CampaignQuerySet",
@@ -72,6 +75,7 @@ __all__ = [
     "Cursor",
     "Dimension",
     "DimensionSet",
+    "Erasure",
     "Flag",
     "FlagKind",
     "FlagState",
