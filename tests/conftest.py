@@ -155,6 +155,36 @@ def django_db_modify_db_settings_parallel_suffix() -> None:
     """The name above carries the worker already."""
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _tests_may_empty_the_audit_log() -> Iterator[None]:
+    """Tests with real transactions empty all tables behind them; triggers keep that of the audit."""
+    from django.db.backends.base.operations import BaseDatabaseOperations
+
+    plain = BaseDatabaseOperations.execute_sql_flush
+
+    def flush(operations: Any, statements: list[str]) -> None:
+        before, after = _without_triggers(operations.connection)
+        plain(operations, [*before, *statements, *after])
+
+    BaseDatabaseOperations.execute_sql_flush = flush
+    yield
+    BaseDatabaseOperations.execute_sql_flush = plain
+
+
+def _without_triggers(connection: Any) -> tuple[list[str], list[str]]:
+    """What switches the triggers of the audit log off, and on again."""
+    if connection.vendor == "postgresql":
+        switch = "ALTER TABLE annotation_auditentry {} TRIGGER USER"
+        return [switch.format("DISABLE")], [switch.format("ENABLE")]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT name, sql FROM sqlite_master"
+            " WHERE type = 'trigger' AND tbl_name = 'annotation_auditentry'"
+        )
+        triggers = dict(cursor.fetchall())
+    return [f"DROP TRIGGER {name}" for name in triggers], list(triggers.values())
+
+
 @pytest.fixture
 def database_url(db: None) -> str:
     """The URL of the live test database, for child processes (they see only what is committed)."""

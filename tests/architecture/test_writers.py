@@ -46,6 +46,8 @@ WRITERS = {
     "ProbeAnswer": {"annotation.probes"},
     "Flag": {"annotation.flags"},
     "Adjudication": {"annotation.adjudicating"},
+    "AuditEntry": {"annotation.audit", "annotation.erasing"},  # erasure empties addresses
+    "Erasure": {"annotation.erasing"},
 }
 
 
