@@ -296,6 +296,10 @@ TIEBREAK_RUN_HANG_SECONDS = env.float("TIEBREAK_RUN_HANG_SECONDS", default=15 * 
 TIEBREAK_RUN_BACKOFF_SECONDS = env.list(
     "TIEBREAK_RUN_BACKOFF_SECONDS", cast=float, default=[10, 60, 300]
 )
+# How often a Celery worker looks at the database by itself, and for how long it leaves a run that
+# could start to the message that should have come.
+TIEBREAK_RUN_LOOK_SECONDS = env.float("TIEBREAK_RUN_LOOK_SECONDS", default=5)
+TIEBREAK_RUN_UNHEARD_SECONDS = env.float("TIEBREAK_RUN_UNHEARD_SECONDS", default=20)
 TIEBREAK_TRAINER_THREADS = env.int("TIEBREAK_TRAINER_THREADS", default=0)  # 0: share the cores
 
 # Celery: early acknowledgement, because the Run row is the queue and the message a doorbell.

@@ -21,6 +21,7 @@ from celery.signals import (
 from django.conf import settings
 
 from pipelines import doorbell, lifecycle, worker
+from pipelines.lookout import Lookout, busy
 from pipelines.models import QueueName
 from pipelines.supervisor import Flag, supervise
 
@@ -32,6 +33,8 @@ class _Celery:
 
     slots = 1
     leave: Flag | None = None
+    first = 0  # the process that forks the others; 0 outside of a Celery worker
+    lookout: Lookout | None = None
     queues: tuple[str, ...] = ()
     next_beat = 0.0
 
@@ -39,6 +42,8 @@ class _Celery:
 @shared_task(name="pipelines.tasks.ring")
 def ring(run_id: int) -> None:
     """Claim that run and bring it to its end; return at once where there is nothing to do."""
+    if _Celery.first and busy(_Celery.first) >= _Celery.slots:
+        return  # The lookout took one by itself: the run is found again when there is a place.
     run = lifecycle.claim(QueueName.values, worker.owner_name(), run_id=run_id)
     if run is not None:
         supervise(run, _Celery.leave or multiprocessing.Event(), slots=_Celery.slots)
@@ -55,6 +60,7 @@ def sweep() -> None:
 @worker_init.connect
 def _before_the_pool(sender: Any, **_: Any) -> None:
     _Celery.leave = multiprocessing.Event()
+    _Celery.first = os.getpid()
     _Celery.slots = sender.concurrency or len(os.sched_getaffinity(0))
 
 
@@ -63,6 +69,9 @@ def _ready(sender: Any, **_: Any) -> None:
     _Celery.queues = tuple(sender.app.amqp.queues.consume_from)
     worker.tidy()
     _beat()
+    assert _Celery.leave is not None
+    _Celery.lookout = Lookout(_Celery.queues, _Celery.slots, _Celery.leave)
+    _Celery.lookout.start()
 
 
 @heartbeat_sent.connect
@@ -81,4 +90,6 @@ def _leave(**_: Any) -> None:
 
 @worker_shutdown.connect
 def _gone(**_: Any) -> None:
+    if _Celery.lookout is not None:
+        _Celery.lookout.stop()
     worker.sign_off(worker.owner_name())

@@ -49,7 +49,11 @@ def _started(pid: int) -> str | None:
 
 
 def owner_name() -> str:
-    pid = os.getpid()
+    return owner_of(os.getpid())
+
+
+def owner_of(pid: int) -> str:
+    """How a process of this host is named as an owner."""
     return f"{_host()}:{pid}:{_started(pid)}"
 
 

