@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class PipelinesConfig(AppConfig):
@@ -7,4 +8,6 @@ class PipelinesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from pipelines import checks  # noqa: F401 - importing registers them
+        from pipelines import checks, run_guard  # noqa: F401 - importing registers the checks
+
+        post_migrate.connect(run_guard.after_migrate, sender=self)

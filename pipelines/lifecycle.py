@@ -1,8 +1,8 @@
 """The state machine of a run. Every change of a Run row after its insert is made here.
 
 Each change is one UPDATE on (id, state, fence) and must touch one row; a writer whose UPDATE
-touches none has lost the run and stops. Times are those of the database's clock. The trigger of
-migration 0002 refuses what LEGAL does not list, and writes the events.
+touches none has lost the run and stops. Times are those of the database's clock. A trigger in the
+database (pipelines.run_guard) refuses what LEGAL does not list, and writes the events.
 """
 
 from collections.abc import Iterable
@@ -18,13 +18,31 @@ from pipelines.errors import WrongState
 from pipelines.models import ACTIVE, ENDED, Run, RunState, Want
 
 LEGAL: Final[dict[RunState, frozenset[RunState]]] = {
-    RunState.QUEUED: frozenset({RunState.STARTING, RunState.CANCELLED, RunState.FAILED}),
+    RunState.QUEUED: frozenset(
+        {RunState.STARTING, RunState.PAUSED, RunState.CANCELLED, RunState.FAILED}
+    ),
     RunState.STARTING: frozenset(
-        {RunState.RUNNING, RunState.QUEUED, RunState.FAILED, RunState.CANCELLING}
+        {
+            RunState.RUNNING,
+            RunState.QUEUED,
+            RunState.FAILED,
+            RunState.PAUSING,
+            RunState.CANCELLING,
+        }
     ),
     RunState.RUNNING: frozenset(
-        {RunState.CANCELLING, RunState.COMMITTING, RunState.QUEUED, RunState.FAILED}
+        {
+            RunState.PAUSING,
+            RunState.CANCELLING,
+            RunState.COMMITTING,
+            RunState.QUEUED,
+            RunState.FAILED,
+        }
     ),
+    RunState.PAUSING: frozenset(
+        {RunState.PAUSED, RunState.COMMITTING, RunState.CANCELLING, RunState.FAILED}
+    ),
+    RunState.PAUSED: frozenset({RunState.QUEUED, RunState.CANCELLED}),
     RunState.CANCELLING: frozenset({RunState.CANCELLED}),
     RunState.COMMITTING: frozenset({RunState.SUCCEEDED, RunState.QUEUED, RunState.FAILED}),
     RunState.FAILED: frozenset({RunState.QUEUED}),  # a person asks for another try
@@ -59,7 +77,7 @@ def move(run: Run, after: RunState, **changes: Any) -> bool:
 
 
 def claimable(queues: Iterable[str]) -> QuerySet[Run]:
-    """Queued runs whose time has come and whose inputs are all there, the oldest first."""
+    """Queued runs whose time has come and whose inputs are all there: priority, then age."""
     waiting = Q(inputs__artifact=None, inputs__producer__isnull=False) & ~Q(
         inputs__producer__state=RunState.SUCCEEDED
     )
@@ -68,12 +86,12 @@ def claimable(queues: Iterable[str]) -> QuerySet[Run]:
         Run.objects.filter(state=RunState.QUEUED, queue__in=list(queues))
         .filter(Q(not_before=None) | Q(not_before__lte=Now()))
         .exclude(pk__in=blocked)
-        .order_by("pk")
+        .order_by("-priority", "pk")
     )
 
 
 def claim(queues: Iterable[str], owner: str, *, run_id: int | None = None) -> Run | None:
-    """Take the oldest run that can start, or that one run: fence + 1, attempt + 1, a lease."""
+    """Take the first run that can start, or that one run: fence + 1, attempt + 1, a lease."""
     wanted = claimable(queues)
     if run_id is not None:
         wanted = wanted.filter(pk=run_id)

@@ -1,7 +1,7 @@
 """Tables of the runs. `Run` is the queue; who may write what stands in pipelines.lifecycle.
 
 The legal changes of `Run.state` and a fence that never falls are kept by a trigger in the database
-(migration 0002); the same trigger writes the RunEvent row of each change.
+(pipelines.run_guard); the same trigger writes the RunEvent row of each change.
 """
 
 from django.conf import settings
@@ -14,6 +14,8 @@ class RunState(models.TextChoices):
     QUEUED = "queued", "queued"
     STARTING = "starting", "starting"
     RUNNING = "running", "running"
+    PAUSING = "pausing", "pausing"
+    PAUSED = "paused", "paused"
     CANCELLING = "cancelling", "cancelling"
     COMMITTING = "committing", "committing"
     SUCCEEDED = "succeeded", "succeeded"
@@ -22,7 +24,13 @@ class RunState(models.TextChoices):
 
 
 # A worker owns the run and holds a lease on it.
-ACTIVE = (RunState.STARTING, RunState.RUNNING, RunState.CANCELLING, RunState.COMMITTING)
+ACTIVE = (
+    RunState.STARTING,
+    RunState.RUNNING,
+    RunState.PAUSING,
+    RunState.CANCELLING,
+    RunState.COMMITTING,
+)
 # The run will not move by itself any more.
 ENDED = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
 
@@ -31,7 +39,11 @@ class Want(models.TextChoices):
     """What people want of a run; the supervisor obeys."""
 
     RUN = "run", "run"
+    PAUSE = "pause", "pause"
     CANCEL = "cancel", "cancel"
+
+
+LOWEST_PRIORITY, HIGHEST_PRIORITY = -100, 100
 
 
 class QueueName(models.TextChoices):
@@ -79,12 +91,15 @@ class Run(models.Model):
 
     state = models.CharField(max_length=16, choices=RunState, default=RunState.QUEUED)
     want = models.CharField(max_length=16, choices=Want, default=Want.RUN)
+    priority = models.SmallIntegerField(default=0)  # among queued runs the higher one goes first
     fence = models.BigIntegerField(default=0)  # one more with each claim; older ones write nothing
     attempt = models.PositiveIntegerField(
         default=0
     )  # failures of its own so far, this one included
     max_attempts = models.PositiveIntegerField(default=3)
     not_before = models.DateTimeField(null=True, blank=True)  # back-off
+    # What the next attempt does otherwise than the config says; retry.json of the run directory.
+    retry = models.JSONField(default=dict, blank=True)
     owner = models.CharField(max_length=200, blank=True)  # host:pid:start time of the worker
     lease_until = models.DateTimeField(null=True, blank=True)
     heartbeat_at = models.DateTimeField(null=True, blank=True)
@@ -117,6 +132,10 @@ class Run(models.Model):
             models.CheckConstraint(name="run_state_known", condition=Q(state__in=RunState.values)),
             models.CheckConstraint(name="run_want_known", condition=Q(want__in=Want.values)),
             models.CheckConstraint(name="run_queue_known", condition=Q(queue__in=QueueName.values)),
+            models.CheckConstraint(
+                name="run_priority_in_range",
+                condition=Q(priority__gte=LOWEST_PRIORITY, priority__lte=HIGHEST_PRIORITY),
+            ),
             models.UniqueConstraint(
                 name="run_once_per_nonce",
                 fields=["created_by", "nonce"],
@@ -124,7 +143,9 @@ class Run(models.Model):
             ),
         ]
         indexes = [
-            models.Index(name="run_queued", fields=["queue", "id"], condition=Q(state="queued")),
+            models.Index(
+                name="run_queued", fields=["queue", "-priority", "id"], condition=Q(state="queued")
+            ),
             models.Index(name="run_leases", fields=["lease_until"], condition=Q(state__in=ACTIVE)),
         ]
 
@@ -273,6 +294,8 @@ class WorkerHeartbeat(models.Model):
     queues = models.JSONField(default=list)
     slots = models.PositiveIntegerField(default=1)
     seen_at = models.DateTimeField()
+    # Processes of ended runs that could not be killed: the kernel holds them, the host is not well.
+    stuck = models.JSONField(default=list, blank=True)
     run = models.ForeignKey(Run, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
 
     def __str__(self) -> str:

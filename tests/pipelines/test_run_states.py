@@ -7,12 +7,12 @@ import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils import timezone
 
-from pipelines import lifecycle
+from pipelines import lifecycle, run_guard
 from pipelines.errors import WrongState
 from pipelines.models import ACTIVE, Run, RunEvent, RunState
 
 PAIRS = list(itertools.permutations(RunState, 2))
-LEGAL = 16
+LEGAL = 25
 
 
 def run_in(state: RunState, **values: Any) -> Run:
@@ -40,6 +40,7 @@ def by_lifecycle(run: Run, after: RunState) -> None:
     assert lifecycle.move(run, after, **changes)
 
 
+@pytest.mark.promise("J6")
 @pytest.mark.django_db
 @pytest.mark.parametrize("change", [by_orm, by_sql, by_lifecycle])
 def test_of_all_ordered_pairs_the_legal_ones_pass_with_an_event_and_the_others_raise(
@@ -64,6 +65,42 @@ def test_of_all_ordered_pairs_the_legal_ones_pass_with_an_event_and_the_others_r
     assert (passed, refused) == (LEGAL, len(PAIRS) - LEGAL)
 
 
+@pytest.mark.mutant("J6")
+@pytest.mark.django_db
+def test_without_the_guard_every_change_would_pass() -> None:
+    drop_guard()
+    try:
+        assert not run_guard.stands(connection)
+        passed = 0
+        for before, after in PAIRS:
+            by_sql(run_in(before), after)
+            passed += 1
+        assert passed == len(PAIRS) > LEGAL
+        assert RunEvent.objects.count() == 0
+    finally:
+        run_guard.install(connection)
+
+
+@pytest.mark.django_db
+def test_a_guard_that_was_lost_is_put_back_by_the_next_migrate() -> None:
+    assert run_guard.stands(connection)
+    drop_guard()
+    run_guard.after_migrate(using="default")
+    assert run_guard.stands(connection)
+    with pytest.raises(DatabaseError), transaction.atomic():
+        by_sql(run_in(RunState.SUCCEEDED), RunState.QUEUED)
+
+
+def drop_guard() -> None:
+    """What a rebuild of the table does on SQLite, and a careless person on PostgreSQL."""
+    names = [*run_guard.TRIGGERS[connection.vendor]]
+    on = " ON pipelines_run" if connection.vendor == "postgresql" else ""
+    with connection.cursor() as cursor:
+        for name in names:
+            cursor.execute(f"DROP TRIGGER {name}{on}")
+
+
+@pytest.mark.promise("J6")
 @pytest.mark.django_db
 def test_the_fence_never_falls() -> None:
     run = run_in(RunState.QUEUED, fence=3)
