@@ -157,7 +157,7 @@ def django_db_modify_db_settings_parallel_suffix() -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _tests_may_empty_the_audit_log() -> Iterator[None]:
-    """Tests with real transactions empty all tables behind them; triggers keep that of the audit."""
+    """Tests with real transactions empty all tables; triggers would keep that of the audit."""
     from django.db.backends.base.operations import BaseDatabaseOperations
 
     plain = BaseDatabaseOperations.execute_sql_flush

@@ -1,4 +1,4 @@
-"""Who did what that could harm, and whose data was erased. `audit` and `erasing` alone write here."""
+"""Who did what that could harm, and whose data was erased: `audit` and `erasing` alone write."""
 
 from django.db import models
 from django.db.models import Q
