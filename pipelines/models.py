@@ -48,6 +48,7 @@ LOWEST_PRIORITY, HIGHEST_PRIORITY = -100, 100
 
 class QueueName(models.TextChoices):
     DEFAULT = "default", "default"
+    IO = "io", "io"  # much to read, decode and write, little to compute
     GPU = "gpu", "gpu"
 
 
@@ -85,6 +86,8 @@ class Run(models.Model):
     config = models.JSONField()
     config_sha = models.CharField(max_length=64)
     queue = models.CharField(max_length=16, choices=QueueName, default=QueueName.DEFAULT)
+    # What the labels of its worker must give, as {"gpu_memory": 40}; pipelines.labels says how.
+    needs = models.JSONField(default=dict, blank=True)
     group = models.ForeignKey(
         LoopGroup, null=True, blank=True, on_delete=models.PROTECT, related_name="runs"
     )
@@ -292,6 +295,8 @@ class WorkerHeartbeat(models.Model):
     host = models.CharField(max_length=150)
     pid = models.PositiveIntegerField()
     queues = models.JSONField(default=list)
+    labels = models.JSONField(default=dict, blank=True)  # what it has: pipelines.labels
+    node = models.CharField(max_length=200, blank=True)  # its name among Celery workers
     slots = models.PositiveIntegerField(default=1)
     seen_at = models.DateTimeField()
     # Processes of ended runs that could not be killed: the kernel holds them, the host is not well.
