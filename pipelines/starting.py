@@ -104,13 +104,20 @@ def retry_run(run: Run, user: AbstractBaseUser | None = None) -> Run:
         raise WrongState(f"run {run.pk} is {run.state}; only a failed run can be tried again")
     for row in run.inputs.filter(artifact=None, producer__state=RunState.FAILED):
         if row.producer is not None:
-            retry_run(row.producer, user)
+            _retry_if_failed(row.producer, user)
     for consumer in Run.objects.filter(
         state=RunState.FAILED, reason="input_failed", inputs__producer=run
     ).distinct():
-        retry_run(consumer, user)
+        _retry_if_failed(consumer, user)
     doorbell.ring_on_commit([run])
     return run
+
+
+def _retry_if_failed(run: Run, user: AbstractBaseUser | None) -> None:
+    """Whoever reads two of them may be back already, on the way over the other."""
+    run.refresh_from_db()
+    if run.state == RunState.FAILED:
+        retry_run(run, user)
 
 
 def _input(spec: kinds.KindSpec, role: str, source: Source) -> RunInput:

@@ -31,6 +31,8 @@ def train_latent_reward(run: Supervised) -> Outcome:
         raise BadConfigError(str(error)) from error
     torch.set_num_threads(config.threads)
     torch.use_deterministic_algorithms(mode=True, warn_only=True)
+    # Filling memory that is about to be written helps to find faults only, and costs a twentieth.
+    torch.utils.deterministic.fill_uninitialized_memory = False
     trainer = set_up(run, config, load_generator(run.dir.input("generator")))
     trainer.resume()
     while trainer.step < config.steps and not trainer.out_of_patience:

@@ -137,6 +137,18 @@ def test_another_try_of_a_run_takes_along_what_failed_for_want_of_it(mia: Any) -
 
 
 @pytest.mark.django_db
+def test_another_try_reaches_a_run_that_reads_two_of_them_once(mia: Any) -> None:
+    producer = queued(state=RunState.FAILED)
+    left, right = consumer_of(producer), consumer_of(producer)
+    both = consumer_of(left)
+    both.inputs.create(role="beside", producer=right, producer_kind="scores")
+    lifecycle.fail_without_inputs()
+    retry_run(producer, mia)
+    states = Run.objects.filter(pk__in=[producer.pk, left.pk, right.pk, both.pk])
+    assert set(states.values_list("state", flat=True)) == {"queued"}
+
+
+@pytest.mark.django_db
 def test_a_queued_run_says_what_it_waits_for() -> None:
     producer = queued()
     consumer = consumer_of(producer)
