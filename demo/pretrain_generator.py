@@ -137,6 +137,7 @@ def pretrain(run: Supervised) -> Outcome:
             step,
             run.fence,
             lambda folder: _save(folder, transformer, optimizers, step),
+            run.dir.provenance(),
         )
 
     transformer.train()

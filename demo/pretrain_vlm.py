@@ -102,7 +102,11 @@ def pretrain(run: Supervised) -> Outcome:
 
     def save(step: int) -> None:
         commit_checkpoint(
-            run.dir.checkpoints, step, run.fence, lambda folder: _fill(folder, school, step)
+            run.dir.checkpoints,
+            step,
+            run.fence,
+            lambda folder: _fill(folder, school, step),
+            run.dir.provenance(),
         )
 
     for step in range(start, config.steps):

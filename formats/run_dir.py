@@ -2,10 +2,12 @@
 
 config.json     what to do                         written before the start
 inputs.json     what to do it with, each hashed     written before the start
+provenance.json the run, its fence, the code        written before the start; copied to checkpoints
 lease.json      fence and deadline                  renewed by the supervisor
 want            run | pause | cancel                written by the supervisor
 metrics.jsonl   one line per log                    appended by the trainer
-log.txt         what the trainer printed            appended
+log.txt         what the trainer printed            appended; its middle goes where it grows too long
+log-1.txt …     the same of the other processes     appended, where torchrun started several
 parts/          scores that are safe                appended by a scoring run, whole files
 checkpoints/    ckpt-<step>-<fence>/manifest.json   committed by rename
 outputs/        results
@@ -28,6 +30,7 @@ from formats.outcome import Outcome
 CONFIG: Final = "config/1"
 INPUTS: Final = "inputs/1"
 OUTCOME: Final = "outcome/1"
+PROVENANCE: Final = "provenance/1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ class RunDir:
         self.root = Path(root)
         self.config_file = self.root / "config.json"
         self.inputs_file = self.root / "inputs.json"
+        self.provenance_file = self.root / "provenance.json"
         self.lease_file = self.root / "lease.json"
         self.want_file = self.root / "want"
         self.metrics_file = self.root / "metrics.jsonl"
@@ -66,6 +70,19 @@ class RunDir:
         self.checkpoints = self.root / "checkpoints"
         self.outputs = self.root / "outputs"
         self.outcome_file = self.root / "outcome.json"
+
+    def log_of(self, rank: int) -> Path:
+        """Where process `rank` of a run prints: the first one, and torchrun itself, to log.txt."""
+        return self.log_file if rank == 0 else self.root / f"log-{rank}.txt"
+
+    def logs(self) -> dict[int, Path]:
+        """The logs that are there, by rank."""
+        found = {0: self.log_file} if self.log_file.exists() else {}
+        for file in self.root.glob("log-*.txt"):
+            rank = file.stem.removeprefix("log-")
+            if rank.isascii() and rank.isdecimal() and file == self.log_of(int(rank)):
+                found[int(rank)] = file
+        return dict(sorted(found.items()))
 
     # Before the start, by whoever starts the run.
 
@@ -79,7 +96,16 @@ class RunDir:
         write_json(self.config_file, CONFIG, config)
         write_json(self.inputs_file, INPUTS, {"inputs": rows, "media_root": str(media_root)})
 
+    def write_provenance(self, values: Mapping[str, Any]) -> None:
+        write_json(self.provenance_file, PROVENANCE, values)
+
     # In the trainer.
+
+    def provenance(self) -> dict[str, Any]:
+        """Which run this is, made by which code of what; nothing where nobody supervises it."""
+        if not self.provenance_file.exists():
+            return {}
+        return read_json(self.provenance_file, PROVENANCE)
 
     def config(self) -> dict[str, Any]:
         return read_json(self.config_file, CONFIG)

@@ -120,8 +120,8 @@ class Trainer:
 
     # Saving and resuming
 
-    def save(self, protect: Sequence[Path] = ()) -> None:
-        """Commit a checkpoint."""
+    def save(self, protect: Sequence[Path] = (), metric: float | None = None) -> None:
+        """Commit a checkpoint. `metric` of held-out prompts at this step: the lower, the better."""
         take_apart(self.networks)
         tensors = state.gather(self.parameters, self.optimizer)
         if self.world.leads:
@@ -130,7 +130,9 @@ class Trainer:
                 self.step,
                 self.run.fence,
                 lambda folder: state.write(folder, tensors, self.step, self.config),
+                {**self.run.dir.provenance(), "processes": self.world.size},
                 protect=protect,
+                metric=metric,
             )
         self.world.wait()  # Nobody looks for it before it is there.
 

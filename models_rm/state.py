@@ -46,6 +46,7 @@ class Progress:
     best_step: int | None = None
     waited: int = 0  # evaluations since the best one
     without_opinion: int = 0  # steps that had nothing to learn from
+    validated: int = 0  # the step of the newest evaluation
 
     def in_words(self) -> dict[str, Any]:
         """For the summary of the run."""
@@ -92,9 +93,8 @@ def write(folder: Path, tensors: Tensors, progress: Progress, config: RewardMode
         {name: tensor.contiguous() for name, tensor in tensors.items()},
         folder / "state.safetensors",
     )
-    write_json(
-        folder / "state.json", SCHEMA, {"progress": asdict(progress), "config": config.to_json()}
-    )
+    said = {"progress": asdict(progress), "config": config.to_json()}
+    write_json(folder / "state.json", SCHEMA, {**said, "processes": config.processes})
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +105,7 @@ class Saved:
     tensors: Tensors
     progress: Progress
     config: Mapping[str, Any]
+    processes: int = 1
 
     def refuse_other_config(self, config: RewardModelConfig) -> None:
         """BadConfigError that names the first entry that differs from the config of this state."""
@@ -146,13 +147,17 @@ class Saved:
         return value if key == "step" else sharded_like(value, parameter)
 
     def _restore_generators(self, world: World) -> None:
-        known = [name for name in self.tensors if name.startswith("rng.cpu")]
-        if len(known) != world.size:
-            return  # There is no state for each of us; all go on from the seed of this step.
-        torch.set_rng_state(self._tensor(_of_rank("rng.cpu", world.rank)))
-        name = _of_rank("rng.cuda", world.rank)
-        if world.device.type == "cuda" and name in self.tensors:
-            torch.cuda.set_rng_state(self.tensors[name], world.device)
+        """Random states of all processes must be there, whoever goes on. With another number of
+        them there is none for each, and all go on from the seed of this step."""
+        on_gpus = world.device.type == "cuda"
+        kinds = ["rng.cpu", *(["rng.cuda"] if on_gpus else [])]
+        names = [[_of_rank(kind, rank) for kind in kinds] for rank in range(self.processes)]
+        states = [[self._tensor(name) for name in of_rank] for of_rank in names]
+        if self.processes != world.size:
+            return
+        torch.set_rng_state(states[world.rank][0])
+        if on_gpus:
+            torch.cuda.set_rng_state(states[world.rank][1], world.device)
 
     def _tensor(self, name: str) -> torch.Tensor:
         if name not in self.tensors:
@@ -172,12 +177,16 @@ def read(folder: Path) -> Saved:
     value = read_json(folder / "state.json", SCHEMA)
     known = {each.name for each in fields(Progress)}
     progress = value.get("progress")
-    if not isinstance(progress, dict) or set(progress) != known or "config" not in value:
+    # States of before did not say when they were last examined, nor how many processes they had.
+    fits = isinstance(progress, dict) and known - {"validated"} <= set(progress) <= known
+    if not fits or "config" not in value:
         raise CheckpointMismatchError(
             f"expected progress ({', '.join(sorted(known))}) and config",
             path=folder / "state.json",
         )
-    return Saved(folder, tensors, Progress(**progress), value["config"])
+    processes = value.get("processes", value["config"].get("processes", 1))
+    progress = {"validated": progress["step"], **progress}
+    return Saved(folder, tensors, Progress(**progress), value["config"], processes)
 
 
 def difference(before: Mapping[str, Any], config: RewardModelConfig) -> str:

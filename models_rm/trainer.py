@@ -56,6 +56,7 @@ class Trainer:
         self.optimizer = optimizer_for(network, config)
         self._rates = [group["lr"] for group in self.optimizer.param_groups]
         self._reports: list[dict[str, float]] = []
+        self._validated: tuple[int, float] | None = None  # the newest: its step and its loss
         self.finished = False
 
     @property
@@ -196,11 +197,13 @@ class Trainer:
         """Examine the validation prompts; keep the state where it is the best so far."""
         pairs = self.splits["validation_while_training"]
         found = self.outputs(pairs)
+        self.progress.validated = self.step
         result = evaluate_pairs(
             pairs, found.mean, self.theta, log_variance=found.log_variance, bootstrap=0
         )
         judged = [row for row in result.values() if row["pairs"]]
         loss = float(np.mean([row["nll"] for row in judged])) if judged else math.nan
+        self._validated = None if math.isnan(loss) else (self.step, loss)
         if self.progress.judge(loss) and self.config.keep == "best":
             self.save()
         report = {"validation/loss": loss}
@@ -209,6 +212,13 @@ class Trainer:
                 if row.get(name) is not None:
                     report[f"validation/{name}/{key}"] = row[name]
         return report
+
+    @property
+    def owes_validation(self) -> bool:
+        """Was the evaluation of this step due, and has not come to its end?"""
+        config, step = self.config, self.step
+        due = step % config.eval_every == 0 or (step == config.steps and config.keep == "best")
+        return due and self.progress.validated != step
 
     @property
     def out_of_patience(self) -> bool:
@@ -225,12 +235,15 @@ class Trainer:
 
     def _commit(self, tensors: state.Tensors) -> None:
         kept = self._best() if self.config.keep == "best" else []
+        at, loss = self._validated or (None, None)
         commit_checkpoint(
             self.run.dir.checkpoints,
             self.step,
             self.run.fence,
             lambda folder: state.write(folder, tensors, self.progress, self.config),
+            {**self.run.dir.provenance(), "processes": self.world.size},
             protect=[each.path for each in kept],
+            metric=loss if at == self.step else None,
         )
 
     def resume(self) -> None:

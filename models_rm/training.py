@@ -39,20 +39,25 @@ def trained(
     if world.size > 1:
         torch.manual_seed(config.seed + world.rank)
     trainer.resume()
+    validate_if_due(trainer, validates=validates)  # it may have been stopped in the middle of it
     while trainer.step < config.steps and not trainer.out_of_patience:
         trainer.check()
         trainer.learn()
         step, last = trainer.step, trainer.step == config.steps
         if step % config.log_every == 0 or last:
             trainer.log(trainer.take_report(), stage="training")
-        if validates and (step % config.eval_every == 0 or (last and config.keep == "best")):
-            trainer.log(trainer.validate(), stage="training")
+        validate_if_due(trainer, validates=validates)
         if step % config.save_every == 0 or last:
             trainer.save()
     if trainer.step < config.steps:
         trainer.save()
     trainer.finish()
     return trainer
+
+
+def validate_if_due(trainer: Trainer, *, validates: bool) -> None:
+    if validates and trainer.owes_validation:
+        trainer.log(trainer.validate(), stage="training")
 
 
 def refuse_without_judge(trainer: Trainer) -> bool:

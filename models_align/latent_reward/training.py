@@ -146,7 +146,9 @@ class Trainer:
 
     def save(self) -> None:
         checkpoints = self.run.dir.checkpoints
-        commit_checkpoint(checkpoints, self.step, self.run.fence, self._fill)
+        made_by = self.run.dir.provenance()
+        # The weights that validation likes best lie in every state: no checkpoint is kept for it.
+        commit_checkpoint(checkpoints, self.step, self.run.fence, self._fill, made_by)
 
     def _fill(self, folder: Path) -> None:
         """Everything that the next step depends on: chance is a function of seed and step."""

@@ -79,6 +79,14 @@ class Series:
             HACKING: reward_hacking(self._scores(REWARD), self._scores(JUDGE), settings),
         }
 
+    def score_at(self, step: int) -> float | None:
+        """The mean score of the look at a step; None where nothing was looked at or judged."""
+        for judge in (JUDGE, REWARD):
+            for at, scores in self._scores(judge):
+                if at == step:
+                    return mean(scores)
+        return None
+
     def summary(self) -> dict[str, dict[str, dict[str, float]]]:
         """The last look against the base: means and the change with its 95 % interval."""
         kinds: dict[str, Callable[[Look], list[float]]] = {

@@ -182,6 +182,14 @@ class Watch:
             self.run.dir.checkpoints, [self.stopped.good] if self.stopped else steps
         )
 
+    def metric(self, step: int) -> float | None:
+        """What the look at this step says of the weights, the lower the better; None without one.
+
+        The word of the independent judge goes before that of the reward model.
+        """
+        score = self.series.score_at(step)
+        return None if score is None else -score
+
     # What is left.
 
     def outputs(self) -> tuple[Output, ...]:

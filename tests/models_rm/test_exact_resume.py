@@ -1,5 +1,6 @@
 """A run that was killed goes on bit for bit; each thing that a state holds is needed for that."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from formats.checkpoints import best as best_checkpoint
 from formats.checkpoints import checkpoints
 from formats.files import read_json, sha256_of, write_json
 from formats.outcome import ExitCode
@@ -72,6 +74,7 @@ def killed(make_run: Make, monkeypatch: pytest.MonkeyPatch) -> tuple[RunDir, Run
     return whole, broken
 
 
+@pytest.mark.promise("A2")
 def test_a_killed_run_goes_on_bit_for_bit(killed: tuple[RunDir, RunDir]) -> None:
     whole, broken = killed
     assert supervise(train, broken) == 0
@@ -89,11 +92,17 @@ def _without(prefix: str) -> Callable[[Saved], Saved]:
     )
 
 
+def _other_dropout(saved: Saved) -> Saved:
+    fresh = torch.Generator().manual_seed(1234).get_state()
+    return replace(saved, tensors={**saved.tensors, "rng.cpu": fresh})
+
+
+@pytest.mark.mutant("A2")
 @pytest.mark.parametrize(
     "forget",
     [
         pytest.param(_without("optimizer."), id="moments"),
-        pytest.param(_without("rng."), id="random state"),
+        pytest.param(_other_dropout, id="random state"),
         pytest.param(lambda s: replace(s, progress=Progress(step=s.progress.step + 1)), id="step"),
     ],
 )
@@ -107,6 +116,55 @@ def test_what_a_state_forgets_changes_the_run(
     monkeypatch.setattr(state, "read", lambda folder: forget(read(folder)))
     assert supervise(train, broken) == 0
     assert curve(whole) != curve(broken)
+
+
+@pytest.mark.promise("A2")
+def test_a_state_without_its_random_state_is_refused_and_not_gone_on_from(
+    killed: tuple[RunDir, RunDir], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, broken = killed
+    read = state.read
+    monkeypatch.setattr(state, "read", lambda folder: _without("rng.")(read(folder)))
+    assert "rng.cpu is not in this state" in refusal(broken, ExitCode.BAD_DATA)
+
+
+def _forgetful(step: int) -> Progress:
+    return Progress(step=step, validated=step)
+
+
+@pytest.mark.promise("A2")
+def test_a_run_that_is_stopped_in_the_middle_of_an_evaluation_goes_on_bit_for_bit(
+    make_run: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, paused = make_run("whole", **RICH), make_run("paused", **RICH)
+    assert supervise(train, whole) == 0
+    outputs = Trainer.outputs
+
+    def asked_to_stop(trainer: Trainer, pairs: Any) -> Any:
+        if trainer.step == 4:
+            paused.write_want("pause")
+        return outputs(trainer, pairs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "outputs", asked_to_stop)
+        patch.setattr("formats.supervised.time.monotonic", _clock())
+        assert supervise(train, paused) == ExitCode.RUN_ME_AGAIN
+    assert checkpoints(paused.checkpoints)[0].step == 4
+    paused.write_want("run")
+    paused.write_lease(1, 1e12)  # the next attempt
+    assert supervise(train, paused) == 0
+    assert equal(whole, paused)
+    assert curve(whole) == curve(paused)
+    first, second = whole.outcome(), paused.outcome()
+    assert first is not None
+    assert second is not None
+    assert (first.message, first.summary) == (second.message, second.summary)
+
+
+def _clock() -> Callable[[], float]:
+    """Files are looked at five times a second; here each look finds that it is time."""
+    ticks = itertools.count()
+    return lambda: next(ticks) * 1.0
 
 
 def test_patience_goes_on_where_it_was(
@@ -125,7 +183,7 @@ def test_patience_goes_on_where_it_was(
     assert outcome.message == "trained for 4 steps; 4 of them had nothing to learn from"
     read = state.read
     monkeypatch.setattr(
-        state, "read", lambda f: replace(read(f), progress=Progress(step=read(f).progress.step))
+        state, "read", lambda f: replace(read(f), progress=_forgetful(read(f).progress.step))
     )
     assert supervise(train, mutant) == 0
     outcome = mutant.outcome()
@@ -133,17 +191,25 @@ def test_patience_goes_on_where_it_was(
     assert outcome.message.startswith("trained for 7 steps")
 
 
+@pytest.mark.promise("A3")
 def test_the_best_weights_are_kept_and_their_checkpoint_outlives_newer_ones(
     make_run: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = {"steps": 6, "save_every": 1, "eval_every": 1, "probe_pairs": 0}
     best, last = make_run("best", **settings, keep="best"), make_run("last", **settings)
-    judge, scripted = Progress.judge, iter([3.0, 1.0, 2.0, 2.0, 2.0, 2.0] * 2)
-    monkeypatch.setattr(Progress, "judge", lambda self, _loss: judge(self, next(scripted)))
+    scripted = iter([3.0, 1.0, 2.0, 2.0, 2.0, 2.0] * 2)
+    monkeypatch.setattr(
+        "models_rm.trainer.evaluate_pairs",
+        lambda *_, **__: {"VQ": {"pairs": 1, "nll": next(scripted)}},
+    )
     for run in (best, last):
         assert supervise(train, run) == 0
-    assert [each.step for each in checkpoints(best.checkpoints)] == [6, 5, 2]
-    assert [each.step for each in checkpoints(last.checkpoints)] == [6, 5]
+    # The state that validation liked best outlives newer ones, also where the last one is kept.
+    for run in (best, last):
+        assert [each.step for each in checkpoints(run.checkpoints)] == [6, 5, 2]
+        found = best_checkpoint(run.checkpoints)
+        assert found is not None
+        assert found.step == 2
     outcome = best.outcome()
     assert outcome is not None
     assert "the weights of step 2 are kept" in outcome.message
