@@ -323,3 +323,6 @@ LOGGING = {
     "loggers": {"axes": {"level": "WARNING"}},  # it tells of every log-in
     "root": {"handlers": ["console"], "level": given("TIEBREAK_LOG_LEVEL", "INFO")},
 }
+# What a run may print: more loses its middle. And how often its logs are looked at.
+TIEBREAK_RUN_LOG_MB = env.float("TIEBREAK_RUN_LOG_MB", default=50)
+TIEBREAK_RUN_LOG_SECONDS = env.float("TIEBREAK_RUN_LOG_SECONDS", default=0.5)

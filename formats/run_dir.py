@@ -6,7 +6,7 @@ provenance.json the run, its fence, the code        written before the start; co
 lease.json      fence and deadline                  renewed by the supervisor
 want            run | pause | cancel                written by the supervisor
 metrics.jsonl   one line per log                    appended by the trainer
-log.txt         what the trainer printed            appended; its middle goes where it grows too long
+log.txt         what the trainer printed            appended; too long, it loses its middle
 log-1.txt …     the same of the other processes     appended, where torchrun started several
 parts/          scores that are safe                appended by a scoring run, whole files
 checkpoints/    ckpt-<step>-<fence>/manifest.json   committed by rename

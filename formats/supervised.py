@@ -115,6 +115,7 @@ class Supervised:
 
 def supervise(body: Callable[[Supervised], Outcome], run_dir: RunDir) -> int:
     """Run `body` and turn how it ended into outcome.json and an exit code."""
+    _print_apart(run_dir)
     run = Supervised(run_dir)
     run.arm()
     try:
@@ -136,6 +137,19 @@ def supervise(body: Callable[[Supervised], Outcome], run_dir: RunDir) -> int:
 def in_torchrun() -> bool:
     """Is this one of several processes that torchrun started?"""
     return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def _print_apart(run_dir: RunDir) -> None:
+    """Each process of a torchrun has a log of its own: lines of several would tear one another."""
+    rank = int(os.environ["RANK"]) if in_torchrun() else 0
+    if rank == 0:
+        return
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with run_dir.log_of(rank).open("ab") as log:
+        # The file descriptors, not the Python objects: what libraries in C print is meant too.
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
 
 
 def _finish(run_dir: RunDir, outcome: Outcome) -> None:

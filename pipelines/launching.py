@@ -225,14 +225,3 @@ def leftovers(run: Run) -> list[int]:
         if fences and fences[0] <= run.fence:
             found.append(int(folder.name))
     return found
-
-
-def log_tail(run: Run, lines: int = 12) -> str:
-    """The last lines that the child printed."""
-    file = run_dir(run).log_file
-    if not file.exists():
-        return ""
-    with file.open("rb") as log:
-        log.seek(max(0, file.stat().st_size - 8192))
-        text = log.read().decode(errors="replace")
-    return "\n".join(text.splitlines()[-lines:]).replace("\0", "").strip()

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.urls import reverse
 
@@ -19,7 +18,6 @@ from pipelines.models import Artifact, Metric, Run, RunInput
 from pipelines.registry import source_of
 
 POINTS: Final = 1000  # per curve: more than a screen has columns
-LOG_BLOCK: Final = 64 * 1024
 CLIPS: Final = 8
 _WIDEST: Final = 8  # columns that a page has room for
 
@@ -43,16 +41,6 @@ class Clip:
     url: str
     caption: str
     seed: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Log:
-    """A block of log.txt: `text` begins at byte `start` and ends before byte `end`."""
-
-    text: str
-    start: int
-    end: int
-    size: int
 
 
 def inputs_of(run: Run) -> list[InputRow]:
@@ -129,29 +117,6 @@ def thinned(
     stride = max(1, -(-len(curve) // points))
     kept = curve[::stride]
     return kept if not curve or kept[-1] == curve[-1] else [*kept, curve[-1]]
-
-
-# The log.
-
-
-def log_from(run: Run, offset: int | None) -> Log:
-    """The log behind a byte offset, in whole lines; without one, its tail."""
-    file = Path(settings.RUNS_ROOT) / str(run.pk) / "log.txt"
-    if not file.exists():
-        return Log("", 0, 0, 0)
-    size = file.stat().st_size
-    start = max(0, size - LOG_BLOCK) if offset is None else min(offset, size)
-    with file.open("rb") as log:
-        log.seek(start)
-        block = log.read(LOG_BLOCK)
-    if offset is None and start > 0:
-        cut = block.find(b"\n") + 1  # The tail begins with a whole line.
-        start, block = start + cut, block[cut:]
-    # A letter may be cut in two at the end of what is written so far: stop behind the last line,
-    # unless the block holds no line end at all.
-    end = block.rfind(b"\n") + 1 or len(block)
-    text = block[:end].decode("utf-8", errors="replace").replace("\0", "")
-    return Log(text, start, start + end, size)
 
 
 # Clips and figures.

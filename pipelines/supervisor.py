@@ -16,7 +16,7 @@ from django.db import InterfaceError, OperationalError, connection
 
 from formats.errors import FormatError
 from formats.outcome import FINAL, ExitCode, Outcome
-from pipelines import kinds, launching, lifecycle, materialising, registering
+from pipelines import kinds, launching, lifecycle, logs, materialising, registering
 from pipelines.errors import ArtifactMissing, Lost, PipelineError
 from pipelines.models import Run, RunState
 from pipelines.progress import Progress
@@ -41,6 +41,13 @@ def supervise(run: Run, leave: Flag, *, slots: int = 1) -> None:
         "run %s (%s) starts: fence %s, attempt %s", run.pk, run.kind, run.fence, run.attempt
     )
     supervisor = _Supervisor(run, leave, slots)
+    with logs.kept_short(supervisor.folder):
+        _bring_to_an_end(supervisor)
+    logger.info("run %s is left as %s", run.pk, run.state)
+
+
+def _bring_to_an_end(supervisor: "_Supervisor") -> None:
+    run = supervisor.run
     try:
         supervisor.work()
     except Lost:
@@ -54,7 +61,6 @@ def supervise(run: Run, leave: Flag, *, slots: int = 1) -> None:
         lifecycle.try_again(run, "supervisor", f"{type(error).__name__}: {error}")
     finally:
         supervisor.end_child()
-    logger.info("run %s is left as %s", run.pk, run.state)
 
 
 class _Supervisor:
@@ -216,7 +222,7 @@ class _Supervisor:
         run = self.run
         if code == ExitCode.RUN_ME_AGAIN and self.advanced:
             return lifecycle.put_back(run, "stopped", "It saved its state and stopped.")
-        reason, message = describe(code, outcome, launching.log_tail(run))
+        reason, message = describe(code, outcome, logs.tail(self.folder))
         if code in FINAL:
             return lifecycle.move(run, RunState.FAILED, reason=reason, message=message)
         return lifecycle.try_again(run, reason, message)

@@ -10,6 +10,7 @@ from pipelines.views import (
     doubts_api,
     loops,
     reports,
+    run_files,
     runs,
 )
 
@@ -25,6 +26,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
         alignment.watched_clip,
         name="watched-clip",
     ),
+    path("runs/<int:run_id>/log.txt", run_files.log_text, name="log-text"),
+    path("runs/<int:run_id>/log-<int:rank>.txt", run_files.log_text, name="log-of-process"),
+    path("runs/<int:run_id>/metrics.csv", run_files.metrics_csv, name="metrics-csv"),
+    path("runs/<int:run_id>/metrics.jsonl", run_files.metrics_jsonl, name="metrics-jsonl"),
     path("runs/<int:run_id>/cancel", runs.cancel, name="cancel"),
     path("runs/<int:run_id>/retry", runs.retry, name="retry"),
     path("loop/", loops.newest_loop, name="loop"),

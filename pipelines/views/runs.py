@@ -1,5 +1,7 @@
 """Pages of runs: the list, one run live, cancel and retry. Doors only."""
 
+from dataclasses import asdict
+
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -7,7 +9,16 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation.permissions import is_lead, is_ml_engineer
-from pipelines import alignment_page, guidance_page, ingest_pages, kinds, reward_context, run_pages
+from pipelines import (
+    alignment_page,
+    guidance_page,
+    ingest_pages,
+    kinds,
+    launching,
+    logs,
+    reward_context,
+    run_pages,
+)
 from pipelines.chunking import chunks_of, gathering_of
 from pipelines.errors import WrongState
 from pipelines.models import Run, RunState
@@ -88,10 +99,11 @@ def run_page(request: HttpRequest, run_id: int) -> HttpResponse:
 @require_GET
 @for_viewers
 def run_live(request: HttpRequest, run_id: int) -> JsonResponse:
-    """What is new: /runs/<id>/live?since=<cursor>&log=<byte offset>."""
+    """What is new: /runs/<id>/live?since=<cursor>&log=<byte offset>&rank=<process>."""
     run = get_object_or_404(Run, pk=run_id)
     points, cursor = run_pages.metrics_since(run, _number(request, "since") or 0)
-    log = run_pages.log_from(run, _number(request, "log"))
+    folder, rank = launching.run_dir(run), _number(request, "rank") or 0
+    log = logs.read_from(folder.log_of(rank), _number(request, "log"))
     return JsonResponse(
         {
             "run": cards([run], person(request))[0].to_json(),
@@ -99,7 +111,8 @@ def run_live(request: HttpRequest, run_id: int) -> JsonResponse:
             "fence": run.fence,
             "metrics": points,
             "since": cursor,
-            "log": {"text": log.text, "start": log.start, "end": log.end, "size": log.size},
+            "log": asdict(log),
+            "ranks": list(folder.logs()),
         }
     )
 

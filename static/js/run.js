@@ -11,6 +11,9 @@ const latest = document.querySelector("[data-latest]");
 const smoothing = document.querySelector("[data-smoothing]");
 const log = document.querySelector("[data-log]");
 const follow = document.querySelector("[data-follow]");
+const ranks = document.querySelector("[data-ranks]");
+const logFile = document.querySelector("[data-log-file]");
+const firstLogFile = logFile.href;
 const KEPT = 400_000; // characters of the log in the page; the file has all of them
 
 const series = new Map();
@@ -80,8 +83,9 @@ function showMetrics(points) {
   }
 }
 
-function showLog({ text, start, end, size }) {
-  if (logEnd === null && start > 0) log.textContent = `… ${start} bytes before this\n`;
+function showLog({ text, start, end, size, left_out: leftOut }) {
+  if (logEnd === null && start > 0) log.textContent = `… ${start - leftOut} bytes before this\n`;
+  if (leftOut) log.append(`[${leftOut} bytes left out: the log had grown too long]\n`);
   if (size < (logEnd ?? 0)) {
     log.textContent = ""; // another file: the log began anew
     logEnd = null;
@@ -96,8 +100,26 @@ function showLog({ text, start, end, size }) {
   logEnd = end;
 }
 
+// Each process of a run has a log of its own.
+function showRanks(found) {
+  if (found.length < 2 || found.length === ranks.options.length) return;
+  const chosen = ranks.value;
+  ranks.replaceChildren(...found.map((rank) => new Option(String(rank), String(rank))));
+  ranks.value = chosen;
+  ranks.closest("[data-ranks-of]").hidden = false;
+}
+
+ranks.addEventListener("change", () => {
+  log.textContent = "";
+  logEnd = null;
+  logFile.href =
+    ranks.value === "0" ? firstLogFile : logFile.dataset.logFiles.replace("log-0", `log-${ranks.value}`);
+  if (!asking) goOnAsking();
+});
+
 async function ask() {
-  const query = new URLSearchParams({ since });
+  const rank = ranks.value;
+  const query = new URLSearchParams({ since, rank });
   if (logEnd !== null) query.set("log", logEnd);
   const answer = await getJSON(`${page.dataset.live}?${query}`);
   if (fence !== null && answer.fence !== fence) forget(); // resumed: the lost tail comes again
@@ -106,6 +128,8 @@ async function ask() {
     showMetrics(answer.metrics);
   }
   fence = answer.fence;
+  showRanks(answer.ranks);
+  if (rank !== ranks.value) return true; // another process was chosen meanwhile
   showLog(answer.log);
   showCard(page, answer.run);
   for (const chunk of answer.chunks) {
@@ -121,5 +145,16 @@ async function ask() {
   return true;
 }
 
+let asking = false;
+
+function goOnAsking() {
+  asking = true;
+  const turn = async () => {
+    asking = await ask();
+    return asking;
+  };
+  keepAsking(turn, { lost: showLost });
+}
+
 smoothing?.addEventListener("input", () => draw([...series.keys()]));
-keepAsking(ask, { lost: showLost });
+goOnAsking();

@@ -69,6 +69,10 @@ def test_a_process_that_dies_takes_the_others_with_it(queue_count: Queue, settin
     assert not any(map(alive, pids(run)))
 
 
+def shows_its_stack(log: Path) -> bool:
+    return log.exists() and " in work" in log.read_text()
+
+
 @pytest.mark.faults
 def test_processes_show_their_stacks_and_end_with_their_torchrun(queue_count: Queue) -> None:
     run = queue_count(kind="together", processes=2, fault="wait")
@@ -80,10 +84,12 @@ def test_processes_show_their_stacks_and_end_with_their_torchrun(queue_count: Qu
     started = pids(run)
     assert all(map(alive, started))
     child.send_signal(signal.SIGUSR1)  # as the supervisor does to a run that hangs
-    log = launching.run_dir(run).log_file
-    while log.read_text().count(" in work") < 2 and time.monotonic() < deadline:
+    folder = launching.run_dir(run)
+    logs = [folder.log_of(rank) for rank in (0, 1)]
+    while not all(map(shows_its_stack, logs)) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert log.read_text().count(" in work") >= 2
+    assert all(map(shows_its_stack, logs))  # each process in a log of its own
+    assert folder.logs() == {0: logs[0], 1: logs[1]}
     assert child.poll() is None
     child.kill()
     child.wait(10)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from pipelines import launching
+from pipelines import launching, logs
 from pipelines.models import Artifact, Metric, Run, RunState
 from pipelines.progress import Progress
 from pipelines.starting import cancel_run, retry_run
@@ -317,4 +317,4 @@ def test_the_log_is_appended_and_its_tail_is_kept(queue_count: Queue, tmp_path: 
     folder = launching.run_dir(run)
     folder.root.mkdir(parents=True, exist_ok=True)
     folder.log_file.write_text("\n".join(f"line {n}" for n in range(5000)))
-    assert launching.log_tail(run, lines=2) == "line 4998\nline 4999"
+    assert logs.tail(folder, lines=2) == "line 4998\nline 4999"

@@ -13,6 +13,7 @@ from pipelines.trainer_configs import plain
 
 COUNTING = Path(__file__).with_name("counting.py")
 TOGETHER = Path(__file__).with_name("together.py")
+PRINTING = Path(__file__).with_name("printing.py")
 
 
 def perform(run: Supervised) -> Outcome:
@@ -51,6 +52,7 @@ SPECS = (
         processes=lambda config: config.get("processes", 1),
     ),
     KindSpec("performing", "Perform", check, perform=perform, threads=3),
+    KindSpec("printing", "Print", check, command=("-I", str(PRINTING))),
 )
 
 
