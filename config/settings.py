@@ -301,6 +301,16 @@ TIEBREAK_RUN_BACKOFF_SECONDS = env.list(
 TIEBREAK_RUN_LOOK_SECONDS = env.float("TIEBREAK_RUN_LOOK_SECONDS", default=5)
 TIEBREAK_RUN_UNHEARD_SECONDS = env.float("TIEBREAK_RUN_UNHEARD_SECONDS", default=20)
 TIEBREAK_TRAINER_THREADS = env.int("TIEBREAK_TRAINER_THREADS", default=0)  # 0: share the cores
+# What this worker has beside what it finds by itself (pipelines/worker_labels.py): zone=a, disk=2000
+TIEBREAK_WORKER_LABELS = env.list("TIEBREAK_WORKER_LABELS", default=[])
+# What starts one command on each of several hosts, e.g. srun (docs/distribution.md). Of processes
+# per host and hosts it starts at most so many for a run; names of the environment it may see.
+TIEBREAK_LAUNCHER = given("TIEBREAK_LAUNCHER", "")
+TIEBREAK_LAUNCHER_PROCESSES = int(given("TIEBREAK_LAUNCHER_PROCESSES", "1"))
+TIEBREAK_LAUNCHER_HOSTS = int(given("TIEBREAK_LAUNCHER_HOSTS", "1"))
+TIEBREAK_LAUNCHER_ENVIRONMENT = env.list(
+    "TIEBREAK_LAUNCHER_ENVIRONMENT", default=["SLURM_*", "NCCL_*", "GLOO_*"]
+)
 
 # Celery: early acknowledgement, because the Run row is the queue and the message a doorbell.
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="")
@@ -308,6 +318,8 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_ACKS_LATE = False
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_DIRECT = True  # a queue for each worker: runs that need its labels ring there
+CELERY_WORKER_SEND_TASK_EVENTS = True  # Flower and `celery events` show what happens
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 600}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True

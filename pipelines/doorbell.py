@@ -8,11 +8,13 @@ from collections.abc import Iterable
 from typing import Final
 
 from celery import current_app
+from celery.utils.nodenames import worker_direct
 from django.conf import settings
 from django.db import transaction
 from kombu.exceptions import KombuError, OperationalError
 
-from pipelines.models import Run
+from pipelines import waiting
+from pipelines.models import Run, WorkerHeartbeat
 
 logger = logging.getLogger(__name__)
 # A person waits for the page: a broker that does not answer is as good as none.
@@ -21,18 +23,30 @@ _PATIENCE: Final = {"socket_connect_timeout": 2.0, "socket_timeout": 2.0, "max_r
 
 def ring_on_commit(runs: Iterable[Run]) -> None:
     for run in runs:
-        _ring_on_commit(run.pk, run.queue)
+        _ring_on_commit(run)
 
 
-def _ring_on_commit(run_id: int, queue: str) -> None:
+def _ring_on_commit(run: Run) -> None:
     def after_commit() -> None:  # Django logs the name of what failed, which a partial has not.
-        ring(run_id, queue)
+        for where in places(run, waiting.live_workers() if run.needs else []):
+            ring(run.pk, where)
 
     transaction.on_commit(after_commit, robust=True)
 
 
-def ring(run_id: int, queue: str) -> bool:
-    """Send the hint, if there is a broker. False: nothing was sent."""
+def places(run: Run, alive: Iterable[WorkerHeartbeat]) -> list[str]:
+    """Where to ring: the run's queue, or, if it has needs, each worker that meets them.
+
+    In the queue any worker would take the message, and find that it may not take the run.
+    """
+    if not run.needs:
+        return [run.queue]
+    fitting = waiting.fitting(run.queue, run.needs, alive)
+    return [each.node for each in fitting if each.node]
+
+
+def ring(run_id: int, where: str) -> bool:
+    """Send the hint to a queue or to one worker, if there is a broker. False: nothing was sent."""
     url = settings.CELERY_BROKER_URL
     if not url:
         return False
@@ -43,7 +57,7 @@ def ring(run_id: int, queue: str) -> bool:
             current_app.send_task(
                 "pipelines.tasks.ring",
                 args=[run_id],
-                queue=queue,
+                queue=worker_direct(where) if "@" in where else where,
                 connection=connection,
                 retry=False,
             )

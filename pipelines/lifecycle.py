@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 
 from pipelines.errors import WrongState
 from pipelines.models import ACTIVE, ENDED, Run, RunState, Want
+from pipelines.worker_labels import Labels, fits
 
 LEGAL: Final[dict[RunState, frozenset[RunState]]] = {
     RunState.QUEUED: frozenset(
@@ -76,8 +77,11 @@ def move(run: Run, after: RunState, **changes: Any) -> bool:
 # The worker's side.
 
 
-def claimable(queues: Iterable[str]) -> QuerySet[Run]:
-    """Queued runs whose time has come and whose inputs are all there: priority, then age."""
+def claimable(queues: Iterable[str], labels: Labels | None = None) -> QuerySet[Run]:
+    """Queued runs whose time has come and whose inputs are all there: priority, then age.
+
+    With the labels of a worker, those of them whose needs it meets.
+    """
     waiting = Q(inputs__artifact=None, inputs__producer__isnull=False) & ~Q(
         inputs__producer__state=RunState.SUCCEEDED
     )
@@ -86,13 +90,32 @@ def claimable(queues: Iterable[str]) -> QuerySet[Run]:
         Run.objects.filter(state=RunState.QUEUED, queue__in=list(queues))
         .filter(Q(not_before=None) | Q(not_before__lte=Now()))
         .exclude(pk__in=blocked)
+        .exclude(_unmet(labels))
         .order_by("-priority", "pk")
     )
 
 
-def claim(queues: Iterable[str], owner: str, *, run_id: int | None = None) -> Run | None:
-    """Take the first run that can start, or that one run: fence + 1, attempt + 1, a lease."""
-    wanted = claimable(queues)
+def _unmet(labels: Labels | None) -> Q:
+    """The needs of queued runs that these labels do not meet. There are few different ones."""
+    unmet = Q(pk__in=[])
+    if labels is None:
+        return unmet
+    asked = Run.objects.filter(state=RunState.QUEUED).exclude(needs={}).order_by()
+    for needs in asked.values_list("needs", flat=True).distinct():
+        if not fits(needs, labels):
+            unmet |= Q(needs=needs)
+    return unmet
+
+
+def claim(
+    queues: Iterable[str],
+    owner: str,
+    *,
+    run_id: int | None = None,
+    labels: Labels | None = None,
+) -> Run | None:
+    """Take the first run that can start here, or that one: fence + 1, attempt + 1, a lease."""
+    wanted = claimable(queues, labels)
     if run_id is not None:
         wanted = wanted.filter(pk=run_id)
     if not wanted.exists():  # A plain read: an idle worker never takes SQLite's write lock.

@@ -19,6 +19,7 @@ from django.db import Error, connection
 from pipelines import lifecycle, worker
 from pipelines.models import ACTIVE, Run
 from pipelines.supervisor import Flag, supervise
+from pipelines.worker_labels import of_this_worker
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,8 @@ class Lookout:
             self._seen.clear()
             return
         now = time.monotonic()
-        startable = lifecycle.claimable(self._queues).values_list("pk", flat=True)
+        labels = of_this_worker()
+        startable = lifecycle.claimable(self._queues, labels).values_list("pk", flat=True)
         self._seen = {pk: self._seen.get(pk, now) for pk in startable}
         for run_id, since in self._seen.items():
             if now - since >= settings.TIEBREAK_RUN_UNHEARD_SECONDS:
@@ -68,7 +70,9 @@ class Lookout:
                 return
 
     def _take(self, run_id: int) -> None:
-        run = lifecycle.claim(self._queues, worker.owner_name(), run_id=run_id)
+        run = lifecycle.claim(
+            self._queues, worker.owner_name(), run_id=run_id, labels=of_this_worker()
+        )
         if run is None:
             return
         logger.warning("run %s was found in the database: its message did not arrive", run_id)

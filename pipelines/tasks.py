@@ -20,10 +20,11 @@ from celery.signals import (
 )
 from django.conf import settings
 
-from pipelines import doorbell, lifecycle, worker
+from pipelines import doorbell, lifecycle, waiting, worker
 from pipelines.lookout import Lookout, busy
-from pipelines.models import QueueName
+from pipelines.models import QueueName, Run
 from pipelines.supervisor import Flag, supervise
+from pipelines.worker_labels import of_this_worker
 
 logger = logging.getLogger(__name__)
 
@@ -36,25 +37,41 @@ class _Celery:
     first = 0  # the process that forks the others; 0 outside of a Celery worker
     lookout: Lookout | None = None
     queues: tuple[str, ...] = ()
+    node = ""
     next_beat = 0.0
 
 
 @shared_task(name="pipelines.tasks.ring")
 def ring(run_id: int) -> None:
-    """Claim that run and bring it to its end; return at once where there is nothing to do."""
+    """Claim a run of its queue and bring it to its end; return at once where there is none.
+
+    The first one by priority and age that this worker meets the needs of: whose bell it was does
+    not matter, because there are at least as many bells as runs.
+    """
     if _Celery.first and busy(_Celery.first) >= _Celery.slots:
         return  # The lookout took one by itself: the run is found again when there is a place.
-    run = lifecycle.claim(QueueName.values, worker.owner_name(), run_id=run_id)
+    queue = Run.objects.filter(pk=run_id).values_list("queue", flat=True)
+    run = lifecycle.claim(queue, worker.owner_name(), labels=of_this_worker())
     if run is not None:
         supervise(run, _Celery.leave or multiprocessing.Event(), slots=_Celery.slots)
 
 
 @shared_task(name="pipelines.tasks.sweep")
 def sweep() -> None:
-    """Ring again for every run that could start; take runs from dead workers."""
+    """Ring again for the runs that could start; take runs from dead workers.
+
+    No more of a queue than its workers have places: where a thousand runs wait for an hour, their
+    bells would fill the broker.
+    """
     worker.tidy()
-    for run in lifecycle.claimable(QueueName.values):
-        doorbell.ring(run.pk, run.queue)
+    alive = waiting.live_workers()
+    for queue in QueueName.values:
+        places = sum(each.slots for each in alive if queue in each.queues)
+        rung = 0
+        for run in lifecycle.claimable([queue]):
+            rung += any([doorbell.ring(run.pk, where) for where in doorbell.places(run, alive)])
+            if rung >= max(places, 1):
+                break
 
 
 @worker_init.connect
@@ -66,7 +83,9 @@ def _before_the_pool(sender: Any, **_: Any) -> None:
 
 @worker_ready.connect
 def _ready(sender: Any, **_: Any) -> None:
-    _Celery.queues = tuple(sender.app.amqp.queues.consume_from)
+    served = sender.app.amqp.queues.consume_from
+    _Celery.queues = tuple(name for name in QueueName.values if name in served)
+    _Celery.node = sender.hostname
     worker.tidy()
     _beat()
     assert _Celery.leave is not None
@@ -79,7 +98,13 @@ def _beat(**_: Any) -> None:
     if not _Celery.queues or time.monotonic() < _Celery.next_beat:
         return  # Not ready yet, or seen a moment ago.
     _Celery.next_beat = time.monotonic() + settings.TIEBREAK_RUN_RENEW_SECONDS
-    worker.beat(worker.owner_name(), _Celery.queues, slots=_Celery.slots)
+    worker.beat(
+        worker.owner_name(),
+        _Celery.queues,
+        slots=_Celery.slots,
+        labels=of_this_worker(),
+        node=_Celery.node,
+    )
 
 
 @worker_shutting_down.connect

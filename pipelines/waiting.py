@@ -1,6 +1,7 @@
 """Why a queued run does not run yet, in a few words for a person."""
 
 import math
+from collections.abc import Iterable
 from datetime import timedelta
 
 from django.conf import settings
@@ -9,6 +10,7 @@ from django.utils import timezone
 
 from pipelines import lifecycle
 from pipelines.models import Run, RunState, WorkerHeartbeat
+from pipelines.worker_labels import Labels, fits, in_words
 
 
 def waiting_for(run: Run) -> str:
@@ -43,7 +45,14 @@ def _worker(run: Run) -> str:
         return "waits for a worker: none is connected"
     if not any(run.queue in worker.queues for worker in alive):
         return f"waits for a worker of the queue {run.queue}: none is connected"
+    if not fitting(run.queue, run.needs, alive):
+        return f"waits for a worker of the queue {run.queue} with {in_words(run.needs)}"
     return ""
+
+
+def fitting(queue: str, needs: Labels, alive: Iterable[WorkerHeartbeat]) -> list[WorkerHeartbeat]:
+    """Of these workers those that serve the queue and meet the needs."""
+    return [each for each in alive if queue in each.queues and fits(needs, each.labels)]
 
 
 def live_workers() -> list[WorkerHeartbeat]:

@@ -23,6 +23,7 @@ from annotation.models import Campaign, CampaignState
 from pipelines import lifecycle
 from pipelines.models import ACTIVE, Run, RunState, WorkerHeartbeat
 from pipelines.supervisor import supervise
+from pipelines.worker_labels import Labels, in_words, of_this_worker
 
 logger = logging.getLogger(__name__)
 _FORGET_AFTER: Final = timedelta(days=1)
@@ -86,8 +87,15 @@ def _report(run_ids: list[int]) -> None:
         logger.warning("run %s was taken from a worker that died or lost touch", run_id)
 
 
-def beat(owner: str, queues: Iterable[str], *, slots: int) -> None:
-    """Say that this worker lives, and what it works on."""
+def beat(
+    owner: str,
+    queues: Iterable[str],
+    *,
+    slots: int,
+    labels: Labels | None = None,
+    node: str = "",
+) -> None:
+    """Say that this worker lives, what it has and what it works on."""
     host, _, rest = owner.partition(":")
     current = Run.objects.filter(owner=owner, state__in=ACTIVE).order_by("pk").first()
     WorkerHeartbeat.objects.update_or_create(
@@ -96,6 +104,8 @@ def beat(owner: str, queues: Iterable[str], *, slots: int) -> None:
             "host": host,
             "pid": int(rest.partition(":")[0]),
             "queues": sorted(queues),
+            "labels": dict(labels or {}),
+            "node": node,
             "slots": slots,
             "seen_at": Now(),
             "run": current,
@@ -111,9 +121,10 @@ def sign_off(owner: str) -> None:
 class Worker:
     """`slots` threads that each claim and supervise one run at a time."""
 
-    def __init__(self, queues: Iterable[str], slots: int):
+    def __init__(self, queues: Iterable[str], slots: int, labels: Labels | None = None):
         self.queues = tuple(queues)
         self.slots = slots
+        self.labels = of_this_worker(labels)
         self.owner = owner_name()
         self.leave = threading.Event()
         self._busy = 0
@@ -122,9 +133,10 @@ class Worker:
     def run(self, *, until_idle: bool = False) -> None:
         """Work until `leave` is set, or until there is nothing left that could start."""
         threads = [threading.Thread(target=self._slot, name=f"slot-{n}") for n in range(self.slots)]
-        logger.info("worker %s serves %s", self.owner, ", ".join(self.queues))
+        said = in_words(self.labels)
+        logger.info("worker %s serves %s with %s", self.owner, ", ".join(self.queues), said)
         tidy()
-        beat(self.owner, self.queues, slots=self.slots)
+        self._beat()
         for thread in threads:
             thread.start()
         try:
@@ -139,11 +151,15 @@ class Worker:
     def run_once(self) -> bool:
         """Claim and supervise one run in this thread. False: there was none."""
         tidy()
-        beat(self.owner, self.queues, slots=1)
+        self.slots = 1
+        self._beat()
         try:
             return self._work()
         finally:
             sign_off(self.owner)
+
+    def _beat(self) -> None:
+        beat(self.owner, self.queues, slots=self.slots, labels=self.labels)
 
     def _watch(self, *, until_idle: bool) -> None:
         next_beat = 0.0
@@ -152,7 +168,7 @@ class Worker:
                 close_old_connections()
                 tidy()
                 if time.monotonic() >= next_beat:
-                    beat(self.owner, self.queues, slots=self.slots)
+                    self._beat()
                     next_beat = time.monotonic() + settings.TIEBREAK_RUN_RENEW_SECONDS
                 if until_idle and self._idle():
                     return
@@ -188,7 +204,7 @@ class Worker:
         return False
 
     def _work(self) -> bool:
-        run = lifecycle.claim(self.queues, self.owner)
+        run = lifecycle.claim(self.queues, self.owner, labels=self.labels)
         if run is None:
             return False
         with self._lock:

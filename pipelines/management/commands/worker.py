@@ -6,8 +6,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from pipelines.checks import TAG
+from pipelines.errors import InvalidRunConfig
 from pipelines.models import QueueName
 from pipelines.worker import Worker
+from pipelines.worker_labels import parsed
 
 
 class Command(BaseCommand):
@@ -16,6 +18,13 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--queues", default=",".join(QueueName.values))
+        parser.add_argument(
+            "--label",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="what this worker has beside cores, memory and GPUs; runs may need it",
+        )
         parser.add_argument("--slots", type=int, default=1, help="runs at the same time")
         parser.add_argument("--once", action="store_true", help="at most one run, then leave")
         parser.add_argument(
@@ -30,7 +39,10 @@ class Command(BaseCommand):
             raise CommandError(f"--queues must name some of {known}; got {options['queues']!r}")
         if options["slots"] < 1:
             raise CommandError(f"--slots must be 1 or more, got {options['slots']}")
-        worker = Worker(queues, options["slots"])
+        try:
+            worker = Worker(queues, options["slots"], parsed(options["label"]))
+        except InvalidRunConfig as error:
+            raise CommandError(str(error)) from error
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: worker.leave.set())
         if options["once"]:
