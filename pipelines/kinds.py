@@ -86,6 +86,7 @@ class KindSpec:
     `finish` runs inside the transaction that makes the run succeeded, after the Artifact rows.
     `gathered_by`: where the config has `chunks` above 1, one run per chunk is written and one of
     that kind, which reads what they leave as `<output>:0`, `<output>:1` … and leaves the whole.
+    It gets the number of chunks and the entries `gathered_with` of the config.
     `parts`: of config, roles and name, the runs that one start of this kind writes; its own is the
     last of them.
     """
@@ -105,6 +106,7 @@ class KindSpec:
     upload: str = ""  # entry of the config that an uploaded file fills
     for_leads: bool = False  # leads may start it too, not ML engineers alone
     gathered_by: str = ""
+    gathered_with: tuple[str, ...] = ()
     parts: Parts | None = None
     fits: Fits | None = None
     ingest: Ingest | None = None

@@ -10,9 +10,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 from django.conf import settings
@@ -96,8 +96,13 @@ def argv(spec: KindSpec, folder: Path, *, processes: int = 1) -> list[str]:
 
 
 def processes_of(spec: KindSpec, run: Run) -> int:
-    """How many processes share the work of this run. InvalidRunConfig for what is no number."""
-    asked = spec.processes(run.config)
+    """How many processes share the work of this run."""
+    return processes_in(spec, run.config)
+
+
+def processes_in(spec: KindSpec, config: Mapping[str, Any]) -> int:
+    """How many processes a config asks for. InvalidRunConfig for what is no number."""
+    asked = spec.processes(config)
     if isinstance(asked, bool) or not isinstance(asked, int) or asked < 1:
         raise InvalidRunConfig(f"processes must be a whole number, at least 1; got {asked!r}")
     return asked

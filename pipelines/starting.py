@@ -8,6 +8,7 @@ import difflib
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -24,10 +25,20 @@ from pipelines import chunking, doorbell, kinds, launching, lifecycle
 from pipelines.errors import InvalidRunConfig, WrongState
 from pipelines.models import Artifact, BaseModel, LoopGroup, Run, RunInput, RunState
 from pipelines.parts import Part
+from pipelines import worker_labels
 
 Source = Artifact | BaseModel | Run
 _LONGEST_ROLE: Final = 60  # of RunInput.role
 Record = PromptRecord | PreferenceRecord | GenerationRecord | ScoreRecord | PairRecord
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What all runs of one start have in common."""
+
+    user: AbstractBaseUser | None
+    group: LoopGroup | None
+    needs: Mapping[str, Any]
 
 
 def start_run(
@@ -40,16 +51,19 @@ def start_run(
     files: Mapping[str, Iterable[Record]] | None = None,
     group: LoopGroup | None = None,
     nonce: str | None = None,
+    needs: Mapping[str, Any] | None = None,
 ) -> Run:
     """Queue a run. InvalidRunConfig where it could not work; then nothing is written.
 
     `inputs` goes from a role to what plays it; a Run stands for what that run will leave. `files`
     goes from a role to records that are written beside the config. The same user and `nonce` twice
     (a double click) give the same run. Where the config asks for chunks, it is the run that
-    gathers what they leave.
+    gathers what they leave. `needs`: what the labels of its worker must give (worker_labels); a run
+    that gathers or compares what others made needs none of it.
     """
     spec = kinds.get(kind)
     checked = spec.check(config)
+    start = _Start(user, group, worker_labels.checked(needs or {}))
     given = {role: list(records) for role, records in (files or {}).items()}
     rows = [_input(spec, role, source) for role, source in (inputs or {}).items()]
     _check_roles(spec, {row.role for row in rows}, given)
@@ -62,14 +76,12 @@ def start_run(
         with transaction.atomic():
             if spec.parts is not None:
                 asked = spec.parts(checked, {*(inputs or {}), *given}, name)
-                return _write_parts(asked, inputs or {}, given, user=user, group=group, nonce=nonce)
+                return _write_parts(asked, inputs or {}, given, start, nonce=nonce)
             if chunking.is_whole(spec, checked):
                 return _write_chunks(
-                    spec, checked, inputs or {}, user=user, name=name, group=group, nonce=nonce
+                    spec, checked, inputs or {}, given, start, name=name, nonce=nonce
                 )
-            return _write(
-                spec, checked, rows, given, user=user, name=name, group=group, nonce=nonce
-            )
+            return _write(spec, checked, rows, given, start, name=name, nonce=nonce)
     except IntegrityError:
         # Two clicks at the same moment: the other one has won.
         if (twin := _twin(user, nonce)) is not None:
@@ -203,10 +215,9 @@ def _write(
     config: dict[str, Any],
     rows: list[RunInput],
     given: Mapping[str, list[Record]],
+    start: _Start,
     *,
-    user: AbstractBaseUser | None,
     name: str,
-    group: LoopGroup | None,
     nonce: str | None,
 ) -> Run:
     run = Run(
@@ -215,8 +226,9 @@ def _write(
         config=config,
         config_sha=sha_of(config),
         queue=spec.queue,
-        created_by_id=None if user is None else user.pk,
-        group=group,
+        needs=_needs(spec, config, start),
+        created_by_id=None if start.user is None else start.user.pk,
+        group=start.group,
         nonce=nonce,
     )
     run.save(force_insert=True)
@@ -227,14 +239,21 @@ def _write(
     return run
 
 
+def _needs(spec: kinds.KindSpec, config: Mapping[str, Any], start: _Start) -> dict[str, Any]:
+    """What was asked for, and a worker that can start as many processes as the config says."""
+    processes = launching.processes_in(spec, config)
+    own = {worker_labels.PROCESSES: processes} if processes > 1 else {}
+    return {**own, **start.needs}
+
+
 def _write_chunks(
     spec: kinds.KindSpec,
     config: dict[str, Any],
     inputs: Mapping[str, Source],
+    given: Mapping[str, list[Record]],
+    start: _Start,
     *,
-    user: AbstractBaseUser | None,
     name: str,
-    group: LoopGroup | None,
     nonce: str | None,
 ) -> Run:
     """One run per chunk, and the one that gathers what they leave; that one is given back."""
@@ -242,20 +261,21 @@ def _write_chunks(
     sources = {role: source for role, source in inputs.items() if gathering.role(role) is not None}
     for number, (part_name, part) in enumerate(chunking.parts(spec, config, name)):
         rows = [_input(spec, role, source) for role, source in inputs.items()]
-        chunk = _write(spec, part, rows, {}, user=user, name=part_name, group=group, nonce=None)
+        chunk = _write(spec, part, rows, given, start, name=part_name, nonce=None)
         sources[f"{spec.output}:{number}"] = chunk
     rows = [_input(gathering, role, source) for role, source in sources.items()]
-    whole = gathering.check({"chunks": config["chunks"]})
-    return _write(gathering, whole, rows, {}, user=user, name=name, group=group, nonce=nonce)
+    records = {role: rows for role, rows in given.items() if gathering.role(role) is not None}
+    whole = gathering.check({key: config[key] for key in ("chunks", *spec.gathered_with)})
+    last = replace(start, needs={})
+    return _write(gathering, whole, rows, records, last, name=name, nonce=nonce)
 
 
 def _write_parts(
     parts: list[Part],
     inputs: Mapping[str, Source],
     given: Mapping[str, list[Record]],
+    start: _Start,
     *,
-    user: AbstractBaseUser | None,
-    group: LoopGroup | None,
     nonce: str | None,
 ) -> Run:
     """Each part as a run of its own; the last one is what was asked for, and is given back."""
@@ -266,11 +286,9 @@ def _write_parts(
         sources |= {role: made[name] for role, name in part.made.items()}
         rows = [_input(spec, role, source) for role, source in sources.items()]
         records = {role: given[role] for role in part.given}
-        own = nonce if part is parts[-1] else None
+        own, whose = (nonce, replace(start, needs={})) if part is parts[-1] else (None, start)
         config, name = spec.check(part.config), part.name[:200]
-        made[part.name] = _write(
-            spec, config, rows, records, user=user, name=name, group=group, nonce=own
-        )
+        made[part.name] = _write(spec, config, rows, records, whose, name=name, nonce=own)
     return made[parts[-1].name]
 
 
