@@ -161,6 +161,11 @@ def settle(campaign: Campaign, triplet_id: int, user: User, ruling: Ruling) -> V
     return Verdict(row, tuple(open_keys), _spread(triplet, dimensions, swap=swap))
 
 
+def forget_texts(user: User) -> None:
+    """What a person wrote in own words, of somebody who is forgotten (`erasing`)."""
+    Adjudication.objects.filter(adjudicator=user).exclude(note="").update(note="")
+
+
 def history(triplet: Triplet) -> QuerySet[Adjudication]:
     """All rulings on a triplet, the standing one first."""
     return triplet.adjudications.select_related("adjudicator").order_by("-created_at", "-pk")

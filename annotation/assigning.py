@@ -179,6 +179,11 @@ def _release(lease: Lease) -> bool:
     return bool(held.update(**OPEN_AGAIN))
 
 
+def forget_texts(user: User) -> None:
+    """What a person wrote in own words, of somebody who is forgotten (`erasing`)."""
+    Skip.objects.filter(annotator=user).exclude(reason="").update(reason="")
+
+
 def skip(token: uuid.UUID, user: User, reason: str = "") -> None:
     """Pass on this pair for good; its slot goes to others."""
     lease = own_lease(token, user)

@@ -105,6 +105,11 @@ def settle(flag_id: int, lead: User, *, uphold: bool) -> Flag:
     return flag
 
 
+def forget_texts(user: User) -> None:
+    """What a person wrote in own words, of somebody who is forgotten (`erasing`)."""
+    Flag.objects.filter(annotator=user).exclude(note="").update(note="")
+
+
 def of_campaign(campaign: Campaign) -> QuerySet[Flag]:
     """Open ones first, the newest first among them."""
     rows = with_people(Flag.objects.filter(campaign=campaign))

@@ -119,6 +119,11 @@ def revoke(invitation_id: int) -> Invitation:
     return Invitation.objects.select_related("campaign", "created_by").get(pk=invitation_id)
 
 
+def forget_texts(user: User) -> None:
+    """What a person wrote in own words, of somebody who is forgotten (`erasing`)."""
+    Invitation.objects.filter(created_by=user).exclude(note="").update(note="")
+
+
 def _use(invitation: Invitation) -> None:
     """One conditional UPDATE: of two people with the last use, one gets it."""
     usable = Invitation.objects.filter(

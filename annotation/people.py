@@ -68,12 +68,13 @@ def deactivate(by: User, user_id: int) -> User:
     """No log-in and no session of theirs goes on; the pairs that they hold go back at once."""
     user = managed(by, user_id)
     User.objects.filter(pk=user.pk).update(is_active=False)
-    _give_back(user)
+    give_back(user)
     user.refresh_from_db()
     return user
 
 
-def _give_back(user: User) -> None:
+def give_back(user: User) -> None:
+    """The pairs and probes that somebody holds go back to the others at once."""
     held = Slot.objects.filter(holder=user, state=SlotState.LEASED).values_list("lease_token")
     for (token,) in list(held):
         if token is not None:

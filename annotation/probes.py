@@ -124,6 +124,12 @@ def skip(token: uuid.UUID, user: User, reason: str = "") -> None:
     _consequence(lease, cursor, now)
 
 
+def forget_texts(user: User) -> None:
+    """What a person wrote in own words, of somebody who is forgotten (`erasing`)."""
+    ProbeAnswer.objects.filter(annotator=user).exclude(remark="").update(remark="")
+    ProbeLease.objects.filter(annotator=user).exclude(skip_reason="").update(skip_reason="")
+
+
 def end(lease: ProbeLease, cursor: Cursor) -> None:
     """The question was flagged: it is over for this annotator, without an answer."""
     _close(lease, cursor, ProbeLeaseState.SKIPPED)

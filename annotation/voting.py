@@ -109,6 +109,11 @@ def _cast(token: uuid.UUID, user: User, ballot: Ballot) -> Receipt | None:
     return Receipt(vote.pk, vote.state, vote.revision)
 
 
+def forget_texts(user: User) -> None:
+    """What a person wrote in own words, of somebody who is forgotten (`erasing`)."""
+    Vote.objects.filter(annotator=user).exclude(remark="").update(remark="")
+
+
 def _read(ballot: Ballot, tally: Tally) -> list[Said]:
     return canonical(
         ballot,

@@ -280,6 +280,8 @@ USE_TZ = True
 TIEBREAK_LEASE_SECONDS = env.float("TIEBREAK_LEASE_SECONDS", default=15 * 60)
 # The log-in page of the demo names the demo accounts.
 TIEBREAK_DEMO = env.bool("TIEBREAK_DEMO", default=False) and not PRODUCTION
+# Who was erased, one line each: no restore may take it back (annotation/tombstones.py).
+TIEBREAK_TOMBSTONES = Path(given("TIEBREAK_TOMBSTONES", str(VAR / "tombstones.jsonl")))
 TIEBREAK_LEASES_PER_ANNOTATOR = 3  # one shown, two prefetched
 # What a file of a stranger may cost before it is refused: for each, beside its length.
 TIEBREAK_MEDIA_CPU_SECONDS = env.float("TIEBREAK_MEDIA_CPU_SECONDS", default=20)
