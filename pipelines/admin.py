@@ -105,7 +105,7 @@ class RunAdmin(RecordAdmin):
     inlines = [InputInline, ArtifactInline, EventInline]
     fields = [
         "live", "kind", "name", "state", "want", "progress", "stage", "reason", "message",
-        "pretty_config", "config_sha", "pretty_summary", "queue", "group", "attempt",
+        "pretty_config", "config_sha", "pretty_summary", "queue", "needs", "group", "attempt",
         "max_attempts", "fence", "owner", "lease_until", "heartbeat_at", "created_by",
         "created_at", "started_at", "finished_at",
     ]  # fmt: skip
@@ -328,5 +328,5 @@ class SuiteAdmin(RecordAdmin):
 
 @admin.register(WorkerHeartbeat)
 class WorkerAdmin(RecordAdmin):
-    list_display = ["host", "pid", "queues", "slots", "run", "seen_at"]
+    list_display = ["host", "pid", "node", "queues", "labels", "slots", "run", "seen_at"]
     list_select_related = ["run"]

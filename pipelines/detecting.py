@@ -12,6 +12,7 @@ from django.conf import settings
 logger = logging.getLogger(__name__)
 _QUERY: Final = ("--query-gpu=index,uuid,memory.total", "--format=csv,noheader,nounits")
 _MIB, _GB = 1 << 20, 1e9
+_ON_THE_CPU: Final = 64  # without GPUs processes share the cores: slower, but they work
 
 
 def detected() -> dict[str, float | int | str]:
@@ -21,10 +22,14 @@ def detected() -> dict[str, float | int | str]:
     gpus = visible(gpu_memory(), os.environ.get("CUDA_VISIBLE_DEVICES"))
     if gpus:
         found |= {"gpus": len(gpus), "gpu_memory": _rounded(min(gpus))}
-    # With a launcher the processes are not on this host; then the site says how many there may be.
-    far = settings.TIEBREAK_LAUNCHER_HOSTS * settings.TIEBREAK_LAUNCHER_PROCESSES
-    found["processes"] = far if settings.TIEBREAK_LAUNCHER else len(gpus) or cores
-    return found
+    return {**found, "processes": processes(len(gpus))}
+
+
+def processes(gpus: int) -> int:
+    """How many processes of one run this worker can start: each needs a GPU, where there is one."""
+    if settings.TIEBREAK_LAUNCHER:
+        return settings.TIEBREAK_LAUNCHER_HOSTS * settings.TIEBREAK_LAUNCHER_PROCESSES
+    return gpus or _ON_THE_CPU
 
 
 def _rounded(size: float) -> float:

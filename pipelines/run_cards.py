@@ -1,7 +1,7 @@
 """How a run looks to people: its state in words, how far it is, how long it still takes."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -11,9 +11,10 @@ from django.utils import timezone
 
 from annotation.permissions import Person, is_ml_engineer
 from pipelines import kinds
-from pipelines.models import ACTIVE, ENDED, Run, RunInput, RunState
+from pipelines.models import ACTIVE, ENDED, Run, RunInput, RunState, WorkerHeartbeat
 from pipelines.throughput import Throughput, throughputs
-from pipelines.waiting import live_workers
+from pipelines.waiting import fitting, live_workers
+from pipelines.worker_labels import in_words
 
 _BADGES: Final = {
     RunState.QUEUED: "",
@@ -59,14 +60,14 @@ def cards(runs: Iterable[Run], user: Person) -> list[RunCard]:
     rows = list(runs)
     queued = [run.pk for run in rows if run.state == RunState.QUEUED]
     awaited = _awaited(queued) if queued else {}
-    served = _served_queues() if queued else set()
+    alive = live_workers() if queued else []
     paces = throughputs(rows)
     may_steer = is_ml_engineer(user)
     now = timezone.now()
     return [
         _card(
             run,
-            why_waiting(run, awaited.get(run.pk, []), served, now),
+            why_waiting(run, awaited.get(run.pk, []), alive, now),
             paces.get(run.pk),
             may_steer=may_steer,
             now=now,
@@ -88,11 +89,9 @@ def _awaited(run_ids: list[int]) -> Mapping[int, list[Run]]:
     return found
 
 
-def _served_queues() -> set[str]:
-    return {queue for worker in live_workers() for queue in worker.queues}
-
-
-def why_waiting(run: Run, awaited: list[Run], served: set[str], now: datetime) -> str:
+def why_waiting(
+    run: Run, awaited: list[Run], alive: Sequence[WorkerHeartbeat], now: datetime
+) -> str:
     """Why a queued run does not run yet; nothing for any other state.
 
     `pipelines.waiting` asks the same of one run; a list of runs may not ask once per row.
@@ -105,8 +104,10 @@ def why_waiting(run: Run, awaited: list[Run], served: set[str], now: datetime) -
         return f"Waits for {', '.join(names[:2] if more else names)}{more}."
     if run.not_before is not None and run.not_before > now:
         return f"Tries again in {duration(run.not_before - now)}: {run.message}"
-    if run.queue not in served:
+    if not fitting(run.queue, {}, alive):
         return f"No worker serves the queue {run.queue}; start one with: python manage.py worker"
+    if not fitting(run.queue, run.needs, alive):
+        return f"No worker of the queue {run.queue} has {in_words(run.needs)}."
     return "Waits for a free worker."
 
 

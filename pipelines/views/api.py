@@ -95,8 +95,9 @@ class RunsView(Door):
         description=(
             '`{"kind", "config", "name", "nonce", "inputs": {role: {"artifact"|"base_model"|"run": '
             'id}}, "prompts": {"suite": name}, "preset": name}`; `watch_prompts` are given like '
-            "`prompts`, and “split” takes one side of a suite. The same nonce twice gives the same "
-            "run; entries of the config go before those of a preset."
+            "`prompts`, and “split” takes one side of a suite; `needs` are labels of its worker, as "
+            '`{"gpu_memory": 40}`. The same nonce twice gives the same '
+            "            "run; entries of the config go before those of a preset."
         ),
         request=_OBJECT,
         responses=_OBJECT,
@@ -112,6 +113,7 @@ class RunsView(Door):
             name=text_of(body, "name"),
             files=_prompts(body),
             nonce=text_of(body, "nonce") or None,
+            needs=object_of(body, "needs"),
         )
         return Response(_card(run, user), status=status.HTTP_201_CREATED)
 

@@ -14,6 +14,7 @@ from pipelines.errors import PipelineError
 from pipelines.models import Run, RunState
 from pipelines.starting import start_run
 from pipelines.waiting import waiting_for
+from pipelines.worker_labels import parsed
 
 
 class Command(BaseCommand):
@@ -32,6 +33,13 @@ class Command(BaseCommand):
             default=[],
             metavar=INPUT,
         )
+        parser.add_argument(
+            "--need",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="a label that its worker must have, as gpu_memory=40",
+        )
         parser.add_argument("--user", help="whose run it is")
         parser.add_argument("--wait", action="store_true", help="follow it to its end")
 
@@ -45,6 +53,7 @@ class Command(BaseCommand):
                 files=files,
                 user=user_named(options["user"]),
                 name=options["name"],
+                needs=parsed(options["need"]),
             )
         except (PipelineError, FormatError) as error:
             raise CommandError(str(error)) from error
