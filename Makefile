@@ -3,7 +3,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command 
 VENV := .venv/bin
 export PYTHONDONTWRITEBYTECODE ?= 1
 
-.PHONY: help set-up set-up-test run run-anime test test-fast lint format types faults bench bench-annotation bench-careless bench-playback bench-truth bench-anime bench-ingest bench-reward bench-reward-speed bench-align demo-report messages screenshot migrate clean distclean
+.PHONY: help set-up set-up-test run run-anime test test-fast lint format types faults bench bench-annotation bench-careless bench-playback bench-truth bench-anime bench-ingest bench-reward bench-reward-speed bench-align demo-report messages secrets check-deploy stack backup screenshot migrate clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -85,6 +85,18 @@ bench-align: set-up-test ## alignment: speed, memory, families, methods, guidanc
 
 demo-report: set-up ## the figures of the newest report of the demo
 	@$(VENV)/python manage.py demo_report
+
+secrets: set-up ## random values for the secrets of .env
+	@$(VENV)/python -m tools.new_secrets
+
+check-deploy: set-up ## would production start with .env? ENV=FILE names another one
+	@$(VENV)/python -m tools.check_deploy $(or $(ENV),.env)
+
+stack: set-up-test ## the processes of docker-compose.yml natively, with production settings; Ctrl-C stops them
+	@exec $(VENV)/python -m tools.stack
+
+backup: set-up ## database and files into a backup; TO=FOLDER
+	@$(VENV)/python manage.py backup $(or $(TO),backups)
 
 screenshot: set-up-test ## the pictures of the README, from a running `make run`
 	@$(VENV)/python -m tools.screenshots

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from django.conf import settings
 from django.db.models import QuerySet
 from django.utils.crypto import salted_hmac
 
@@ -28,8 +29,13 @@ _PLAIN: Final = {Label.A.value: "left", Label.B.value: "right"}
 
 
 def pseudonym(campaign: Campaign, user_id: int) -> str:
-    """The name of a person inside one campaign. It changes if SECRET_KEY does."""
-    digest = salted_hmac("annotation.raw_votes", f"{campaign.pk} {user_id}", algorithm="sha256")
+    """The name of a person inside one campaign. It changes if the salt does."""
+    digest = salted_hmac(
+        "annotation.raw_votes",
+        f"{campaign.pk} {user_id}",
+        secret=settings.TIEBREAK_PSEUDONYM_SALT,
+        algorithm="sha256",
+    )
     return f"annotator-{digest.hexdigest()[:12]}"
 
 

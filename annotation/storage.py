@@ -33,6 +33,9 @@ class MediaStorage(Protocol):
     def local(self, key: str, sha256: str) -> Path:
         """The file on this machine, fetched and checked if it is not there yet."""
 
+    def behind_nginx(self, key: str) -> str:
+        """Where nginx finds it: an address inside (X-Accel-Redirect), docker/nginx/site.inc."""
+
 
 def media_storage() -> MediaStorage:
     return cast(MediaStorage, storages["media"])
@@ -64,6 +67,9 @@ class LocalMedia(FileSystemStorage):
 
     def local(self, key: str, sha256: str) -> Path:  # noqa: ARG002  its own key says it
         return Path(self.path(key))
+
+    def behind_nginx(self, key: str) -> str:
+        return f"/_media/{key}"
 
 
 def link_or_copy(path: Path, target: Path) -> None:

@@ -14,6 +14,8 @@ import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
+from config.production import Deployment, faults
+
 django_stubs_ext.monkeypatch()
 
 # Numpy's products of matrices are small here: on a busy machine its threads cost more by waiting
@@ -29,6 +31,25 @@ def given(name: str, default: str) -> str:
     return env.str(name, default="") or default
 
 
+SECRET_FILES = (
+    "SECRET_KEY_FILE",
+    "TIEBREAK_PSEUDONYM_SALT_FILE",
+    "MEDIA_S3_SECRET_KEY_FILE",
+    "TIEBREAK_OIDC_CLIENT_SECRET_FILE",
+)
+
+
+def secret(name: str, default: str = "") -> str:
+    """A text of the environment, or of the file that NAME_FILE names, as container secrets are."""
+    path = given(f"{name}_FILE", "")
+    try:
+        return Path(path).read_text(encoding="utf-8").strip() if path else given(name, default)
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"{name}_FILE names {path}, which cannot be read: {error.strerror}"
+        ) from None
+
+
 MODE = given("TIEBREAK_MODE", "development")
 if MODE not in {"development", "production"}:
     raise ImproperlyConfigured(f"TIEBREAK_MODE is {MODE!r}; expected development or production")
@@ -42,23 +63,30 @@ STATIC_ROOT = Path(given("STATIC_ROOT", str(VAR / "static")))
 # Decoded frames that the trainers of this host share; it may be emptied at any time.
 TIEBREAK_FRAME_CACHE = Path(given("TIEBREAK_FRAME_CACHE", str(VAR / "frames"))).absolute()
 
-SECRET_KEY = given("SECRET_KEY", "" if PRODUCTION else "development-only-" + "x" * 48)
+SECRET_KEY = secret("SECRET_KEY", "" if PRODUCTION else "development-only-" + "x" * 48)
+# Former keys, while a new one takes over: sessions and links that they signed still hold.
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
+# Of the pseudonyms in exports: it stays when SECRET_KEY changes, or a person would get two names.
+TIEBREAK_PSEUDONYM_SALT = secret("TIEBREAK_PSEUDONYM_SALT", "" if PRODUCTION else SECRET_KEY)
 _LOOPBACK = ["127.0.0.1", "localhost", "[::1]", "testserver"]
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[]) or ([] if PRODUCTION else _LOOPBACK)
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 if PRODUCTION:
-    faults = []
-    if len(SECRET_KEY) < 50:
-        faults.append("SECRET_KEY must have at least 50 characters")
-    if DEBUG:
-        faults.append("TIEBREAK_DEBUG must be off")
-    if not ALLOWED_HOSTS or "*" in ALLOWED_HOSTS:
-        faults.append("ALLOWED_HOSTS must name the hosts, without *")
-    if not env.str("DATABASE_URL", default="").startswith(("postgres://", "postgresql://")):
-        faults.append("DATABASE_URL must name a PostgreSQL database")
-    if faults:
-        raise ImproperlyConfigured("Unsafe configuration for production: " + "; ".join(faults))
+    unsafe = faults(
+        Deployment(
+            debug=DEBUG,
+            secret_key=SECRET_KEY,
+            salt=TIEBREAK_PSEUDONYM_SALT,
+            hosts=ALLOWED_HOSTS,
+            origins=CSRF_TRUSTED_ORIGINS,
+            database=env.str("DATABASE_URL", default=""),
+            redis={name: given(name, "") for name in ("CELERY_BROKER_URL", "CACHE_URL")},
+            secret_files={name: given(name, "") for name in SECRET_FILES},
+        )
+    )
+    if unsafe:
+        raise ImproperlyConfigured("Unsafe configuration for production: " + "; ".join(unsafe))
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -74,6 +102,11 @@ INSTALLED_APPS = [
     "django_htmx",
     "csp",
     "axes",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "annotation",
     "pipelines",
 ]
@@ -87,7 +120,10 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "annotation.sessions.PersonMiddleware",
-    # Deny by default: a view without @login_not_required asks for a log-in.
+    "allauth.account.middleware.AccountMiddleware",
+    # Deny by default: an address without a policy opens to nobody, and one whose view has no
+    # @login_not_required asks for a log-in.
+    "annotation.doorkeeper.PolicyMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -154,7 +190,8 @@ _S3 = {
     "endpoint_url": given("MEDIA_S3_ENDPOINT_URL", "") or None,
     "region_name": given("MEDIA_S3_REGION", "") or None,
     "access_key": given("MEDIA_S3_ACCESS_KEY", "") or None,
-    "secret_key": given("MEDIA_S3_SECRET_KEY", "") or None,
+    "secret_key": secret("MEDIA_S3_SECRET_KEY") or None,
+    "signature_version": "s3v4",
     "default_acl": None,
     "file_overwrite": True,  # a key is made of content, so it is the same file
 }
@@ -166,6 +203,8 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 WHITENOISE_KEEP_ONLY_HASHED_FILES = False
+# nginx sends clips, posters and images after we have said who may see them (docker/nginx).
+TIEBREAK_MEDIA_BY_NGINX = env.bool("TIEBREAK_MEDIA_BY_NGINX", default=False)
 
 # People.
 LOGIN_URL = "login"
@@ -190,6 +229,47 @@ AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_RESET_ON_SUCCESS = True
 AXES_DISABLE_ACCESS_LOG = True
 AXES_VERBOSE = False
+# A second factor and log-in by another service are django-allauth's (annotation/second_factor.py,
+# annotation/identities.py); its own forms for accounts and addresses have no URL here.
+ACCOUNT_ADAPTER = "annotation.identities.Accounts"
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if PRODUCTION else "http"
+MFA_ADAPTER = "annotation.second_factor.Secrets"
+MFA_FORMS = {"authenticate": "annotation.second_factor.CodeForm"}
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_TOTP_TOLERANCE = 1  # phones are some seconds off
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # addresses are no part of a log-in here
+# Staff (whoever can do more than annotate) can do nothing without a second factor.
+TIEBREAK_REQUIRES_MFA = env.bool("TIEBREAK_REQUIRES_MFA", default=False)
+SOCIALACCOUNT_ADAPTER = "annotation.identities.Identities"
+SOCIALACCOUNT_STORE_TOKENS = False
+TIEBREAK_OIDC_URL = given("TIEBREAK_OIDC_URL", "")
+# What people get whom the service brings for the first time: an account with this role.
+TIEBREAK_OIDC_ROLE = given("TIEBREAK_OIDC_ROLE", "")
+if TIEBREAK_OIDC_ROLE not in {"", "none", "annotator"}:
+    raise ImproperlyConfigured(
+        f"TIEBREAK_OIDC_ROLE is {TIEBREAK_OIDC_ROLE!r}; expected nothing, none or annotator"
+    )
+_OIDC_APP = {
+    "provider_id": "sso",
+    "name": given("TIEBREAK_OIDC_NAME", "single sign-on"),
+    "client_id": given("TIEBREAK_OIDC_CLIENT_ID", ""),
+    "secret": secret("TIEBREAK_OIDC_CLIENT_SECRET"),
+    "settings": {"server_url": TIEBREAK_OIDC_URL},
+}
+SOCIALACCOUNT_PROVIDERS = {
+    "openid_connect": {
+        "OAUTH_PKCE_ENABLED": True,
+        "APPS": [_OIDC_APP] if TIEBREAK_OIDC_URL else [],
+    }
+}
+# A dangerous act asks for the password again, if the log-in is longer ago than this.
+TIEBREAK_FRESH_LOGIN_SECONDS = env.float("TIEBREAK_FRESH_LOGIN_SECONDS", default=15 * 60)
+# How long a session lasts, and how long without a request, in seconds (annotation/sessions.py).
+TIEBREAK_STAFF_SESSION = (12 * 60 * 60, 2 * 60 * 60)
+TIEBREAK_SESSION = (30 * 24 * 60 * 60, 7 * 24 * 60 * 60)
 # How many proxies of ours stand before the site: whose word on the client's address counts. In
 # production at least the one that speaks TLS, because the site itself speaks plain HTTP.
 TIEBREAK_PROXIES = int(given("TIEBREAK_PROXIES", "1" if PRODUCTION else "0"))
@@ -207,11 +287,20 @@ if PRODUCTION:
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
     SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-session", "__Host-csrf"
     SECURE_SSL_REDIRECT = True
+    # Asked by the host itself, past the proxy that speaks TLS.
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
     SECURE_HSTS_SECONDS = 31_536_000
     SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+
+
+def _origins(url: str) -> list[str]:
+    """`https://id.example` of an address on it."""
+    found = re.match(r"https?://[^/]+", url)
+    return [found[0]] if found else []
+
 
 # No inline script and no inline style anywhere, the admin included.
 CONTENT_SECURITY_POLICY = {
@@ -223,7 +312,8 @@ CONTENT_SECURITY_POLICY = {
         "media-src": [SELF, "blob:"],
         "font-src": [SELF],
         "connect-src": [SELF],
-        "form-action": [SELF],
+        # The log-in form leads to the service that says who somebody is, where there is one.
+        "form-action": [SELF, *_origins(TIEBREAK_OIDC_URL)],
         "base-uri": [NONE],
         "frame-ancestors": [NONE],
     }
@@ -235,7 +325,10 @@ REST_FRAMEWORK = {
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_THROTTLE_CLASSES": ["annotation.throttling.TokenThrottle"],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PERMISSION_CLASSES": [
+        "rest_framework.permissions.IsAuthenticated",
+        "annotation.declared.Declared",
+    ],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
@@ -245,7 +338,10 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Everything that the pages do. How to begin: docs/api.md.",
     "VERSION": "0.1.0",
     "SERVE_PUBLIC": False,
-    "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
+    "SERVE_PERMISSIONS": [
+        "rest_framework.permissions.IsAuthenticated",
+        "annotation.declared.Declared",
+    ],
     "SWAGGER_UI_DIST": "SIDECAR",  # served by us: the policy allows no other host
     "SWAGGER_UI_FAVICON_HREF": "",
     "COMPONENT_SPLIT_REQUEST": True,
@@ -298,6 +394,25 @@ TIEBREAK_RUN_HANG_SECONDS = env.float("TIEBREAK_RUN_HANG_SECONDS", default=15 * 
 TIEBREAK_RUN_BACKOFF_SECONDS = env.list(
     "TIEBREAK_RUN_BACKOFF_SECONDS", cast=float, default=[10, 60, 300]
 )
+# What a run may print: more loses its middle. And how often its logs are looked at.
+TIEBREAK_RUN_LOG_MB = env.float("TIEBREAK_RUN_LOG_MB", default=50)
+TIEBREAK_RUN_LOG_SECONDS = env.float("TIEBREAK_RUN_LOG_SECONDS", default=0.5)
+# Artefacts by content (pipelines/store). Empty: a folder under VAR. s3://bucket/prefix: that bucket,
+# at the service that MEDIA_S3_* names; an absolute path: that folder.
+ARTIFACT_STORE_URL = given("ARTIFACT_STORE_URL", "") or str((VAR / "store").absolute())
+if not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]+(/.*)?|/.+", ARTIFACT_STORE_URL):
+    raise ImproperlyConfigured(
+        f"ARTIFACT_STORE_URL is {ARTIFACT_STORE_URL!r}; expected s3://bucket, s3://bucket/prefix "
+        "or an absolute path"
+    )
+ARTIFACT_STORE_S3 = {
+    name: _S3.get(name) for name in ("endpoint_url", "region_name", "access_key", "secret_key")
+}
+# What nothing refers to is kept for so long; what is being deleted is given up after the second.
+TIEBREAK_STORE_KEEP_SECONDS = env.float("TIEBREAK_STORE_KEEP_SECONDS", default=48 * 3600)
+TIEBREAK_STORE_DOOM_SECONDS = env.float("TIEBREAK_STORE_DOOM_SECONDS", default=60)
+# The commit of this code, where no repository lies beside it (an image): noted with each artefact.
+TIEBREAK_CODE_COMMIT = given("TIEBREAK_CODE_COMMIT", "")
 # How often a Celery worker looks at the database by itself, and for how long it leaves a run that
 # could start to the message that should have come.
 TIEBREAK_RUN_LOOK_SECONDS = env.float("TIEBREAK_RUN_LOOK_SECONDS", default=5)
@@ -337,6 +452,3 @@ LOGGING = {
     "loggers": {"axes": {"level": "WARNING"}},  # it tells of every log-in
     "root": {"handlers": ["console"], "level": given("TIEBREAK_LOG_LEVEL", "INFO")},
 }
-# What a run may print: more loses its middle. And how often its logs are looked at.
-TIEBREAK_RUN_LOG_MB = env.float("TIEBREAK_RUN_LOG_MB", default=50)
-TIEBREAK_RUN_LOG_SECONDS = env.float("TIEBREAK_RUN_LOG_SECONDS", default=0.5)

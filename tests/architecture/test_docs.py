@@ -45,7 +45,7 @@ def test_every_setting_of_the_environment_is_in_the_example() -> None:
     settings = (ROOT / "config" / "settings.py").read_text()
     example = (ROOT / ".env.example").read_text()
     # Constants of time exist for fault tests and are documented where they stand.
-    names = set(re.findall(r'(?:env\.\w+|given)\(\s*"(\w+)"', settings))
+    names = set(re.findall(r'(?:env\.\w+|given|secret)\(\s*"(\w+)"', settings))
     names = {name for name in names if not name.startswith("TIEBREAK_RUN_")}
     names -= {
         "TIEBREAK_LEASE_SECONDS",
