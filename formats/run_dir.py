@@ -25,6 +25,7 @@ from typing import Any, Final
 
 from formats.errors import FormatError
 from formats.files import read_json, sha256_of, write_atomically, write_json
+from formats.leases import Lease
 from formats.outcome import Outcome
 
 CONFIG: Final = "config/1"
@@ -172,16 +173,14 @@ class RunDir:
     def write_want(self, want: str) -> None:
         write_atomically(self.want_file, [want.encode()])
 
-    def write_lease(self, fence: int, deadline: float) -> None:
-        """`deadline` is a time of time.monotonic(), which all processes of one host share."""
-        write_json(self.lease_file, "lease/1", {"fence": fence, "deadline": deadline})
+    def write_lease(self, fence: int, deadline: float, end: float = 0.0) -> None:
+        """Times are of time.monotonic(), which all processes of one host share (formats.leases)."""
+        Lease.until(fence, deadline, end).write(self.lease_file)
 
     def lease(self) -> tuple[int, float] | None:
-        """(fence, deadline), or None where nobody supervises the run."""
-        if not self.lease_file.exists():
-            return None
-        value = read_json(self.lease_file, "lease/1")
-        return int(value["fence"]), float(value["deadline"])
+        """(fence, deadline) as its writer wrote it; None where nobody supervises the run."""
+        lease = Lease.read(self.lease_file)
+        return None if lease is None else (lease.fence, lease.deadline)
 
     def metrics_from(self, offset: int) -> tuple[list[MetricLine], int]:
         """The whole lines behind a byte offset, and the offset behind them."""

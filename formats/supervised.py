@@ -16,6 +16,7 @@ import faulthandler
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from types import FrameType
 from typing import Final
 
 from formats.errors import FormatError
+from formats.leases import LeaseWatch, tagged_fence
 from formats.outcome import ExitCode, Outcome
 from formats.run_dir import RunDir
 
@@ -45,6 +47,7 @@ class _StopAskedError(Exception):
 _GO_ON: Final = 0
 _SAVE_AND_STOP: Final = 1
 _STOP: Final = 2  # another worker owns the run: nothing may be written
+_LOOK_SECONDS: Final = 0.5
 
 
 class Supervised:
@@ -56,8 +59,10 @@ class Supervised:
     def __init__(self, run_dir: RunDir):
         self.dir = run_dir
         self.agree: Callable[[int], int] = int
-        lease = run_dir.lease()
-        self.fence = lease[0] if lease else 0
+        self._watch = LeaseWatch(run_dir.lease_file)
+        self._tagged = tagged_fence(run_dir.root)
+        lease = self._watch.look()
+        self.fence = self._tagged or (lease.fence if lease else 0)
         self._terminated = False
         self._next_look = 0.0
 
@@ -80,13 +85,11 @@ class Supervised:
         if now < self._next_look:
             return None
         self._next_look = now + 0.2
-        lease = self.dir.lease()
-        if lease is not None:
-            fence, deadline = lease
-            if fence != self.fence:
-                return "another worker owns the run"
-            if now > deadline:
-                return "the lease ran out"
+        lease = self._watch.look()
+        if lease is not None and lease.fence != self.fence:
+            return "another worker owns the run"
+        if lease is not None and now > lease.deadline:
+            return "the lease ran out"
         try:
             want = self.dir.want_file.read_text(encoding="utf-8").strip()
         except FileNotFoundError:
@@ -97,8 +100,8 @@ class Supervised:
         return None
 
     def _fenced_off(self) -> bool:
-        lease = self.dir.lease()
-        return lease is not None and lease[0] != self.fence
+        lease = self._watch.look()
+        return lease is not None and lease.fence != self.fence
 
     def _on_term(self, _signum: int, _frame: FrameType | None) -> None:
         self._terminated = True
@@ -111,6 +114,16 @@ class Supervised:
             os._exit(ExitCode.RUN_ME_AGAIN)  # The parent died before the kernel knew our wish.
         faulthandler.register(signal.SIGUSR1, all_threads=True)
         signal.signal(signal.SIGTERM, self._on_term)
+        if self._tagged is not None:
+            threading.Thread(target=self._keep_watch, name="lease", daemon=True).start()
+
+    def _keep_watch(self) -> None:
+        """End this process, wherever it hangs, when another worker may take the run."""
+        watch = LeaseWatch(self.dir.lease_file)
+        while not (why := watch.over(self.fence)):
+            time.sleep(_LOOK_SECONDS)
+        print(f"ended: {why}", file=sys.stderr, flush=True)
+        os._exit(ExitCode.RUN_ME_AGAIN)
 
 
 def supervise(body: Callable[[Supervised], Outcome], run_dir: RunDir) -> int:

@@ -18,6 +18,7 @@ from urllib.parse import quote
 from django.conf import settings
 from django.db import connection
 
+from formats.leases import TAG
 from formats.outcome import ExitCode
 from formats.run_dir import Input, RunDir
 from pipelines import kinds
@@ -25,7 +26,6 @@ from pipelines.errors import ArtifactMissing, InvalidRunConfig
 from pipelines.kinds import KindSpec
 from pipelines.models import Run, RunInput
 
-TAG: Final = "TIEBREAK_RUN_TAG"
 # Where a site keeps its GPUs apart, and its copies of public models.
 _PASSED_ON: Final = ("CUDA_VISIBLE_DEVICES", "HF_HOME")
 # How the site is set up: what only a child of manage.py may know.

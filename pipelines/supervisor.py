@@ -117,7 +117,9 @@ class _Supervisor:
         if lease is not None and lease[0] > self.run.fence:
             raise Lost  # This process slept between the two writes, and somebody else took over.
         term = settings.TIEBREAK_RUN_LEASE_SECONDS - settings.TIEBREAK_RUN_LEASE_MARGIN_SECONDS
-        self.folder.write_lease(self.run.fence, sent + term)
+        self.folder.write_lease(
+            self.run.fence, sent + term, sent + settings.TIEBREAK_RUN_LEASE_SECONDS
+        )
 
     # Watch.
 
