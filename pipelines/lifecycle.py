@@ -5,7 +5,7 @@ touches none has lost the run and stops. Times are those of the database's clock
 database (pipelines.run_guard) refuses what LEGAL does not list, and writes the events.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
@@ -14,8 +14,7 @@ from django.db import transaction
 from django.db.models import DateTimeField, ExpressionWrapper, F, Q, QuerySet
 from django.db.models.functions import Now
 
-from pipelines.errors import WrongState
-from pipelines.models import ACTIVE, ENDED, Run, RunState, Want
+from pipelines.models import ACTIVE, ENDED, Run, RunState
 from pipelines.worker_labels import Labels, fits
 
 LEGAL: Final[dict[RunState, frozenset[RunState]]] = {
@@ -50,6 +49,9 @@ LEGAL: Final[dict[RunState, frozenset[RunState]]] = {
     RunState.SUCCEEDED: frozenset(),
     RunState.CANCELLED: frozenset(),
 }
+
+# No worker owns the run, and one may later.
+WAITING: Final = (RunState.QUEUED, RunState.PAUSED)
 
 
 def from_now(seconds: float) -> ExpressionWrapper:
@@ -178,17 +180,28 @@ def try_again(run: Run, reason: str, message: str) -> bool:
     return _try_again(run, reason, message, back_off(run.attempt))
 
 
-def _try_again(run: Run, reason: str, message: str, pause: float) -> bool:
+def try_otherwise(run: Run, reason: str, message: str, retry: Mapping[str, Any]) -> bool:
+    """As `try_again`, and the next attempt works as `retry` says (retry.json of its directory)."""
+    return _try_again(run, reason, message, back_off(run.attempt), retry=dict(retry))
+
+
+def _try_again(run: Run, reason: str, message: str, wait: float, **changes: Any) -> bool:
     if run.attempt >= run.max_attempts:
         return move(run, RunState.FAILED, reason=reason, message=message)
-    later = from_now(pause) if pause else None
-    return move(run, RunState.QUEUED, reason=reason, message=message, not_before=later)
+    later = from_now(wait) if wait else None
+    changes |= {"reason": reason, "message": message, "not_before": later}
+    return move(run, RunState.QUEUED, **changes)
 
 
 def put_back(run: Run, reason: str, message: str) -> bool:
     """Back into the queue at once, because it was stopped and did not fail: no try is used up."""
     attempt = max(run.attempt - 1, 0)
     return move(run, RunState.QUEUED, reason=reason, message=message, attempt=attempt)
+
+
+def rest(run: Run) -> bool:
+    """From pausing to paused: its processes are gone, and no try is used up."""
+    return move(run, RunState.PAUSED, reason="paused", attempt=max(run.attempt - 1, 0))
 
 
 # The reaper: any number of copies may run, because each change is conditional.
@@ -220,9 +233,11 @@ def _release(run: Run, **still: Any) -> bool:
             return False
         if run.state == RunState.CANCELLING:
             return move(run, RunState.CANCELLED, reason="cancelled")
-        # Once, a dead worker is hardly the fault of the run: it goes on without a pause.
-        pause = back_off(run.attempt - 1)
-        return _try_again(run, "lost", "Its worker died or lost touch.", pause)
+        if run.state == RunState.PAUSING:
+            return rest(run)
+        # Once, a dead worker is hardly the fault of the run: it goes on without waiting.
+        wait = back_off(run.attempt - 1)
+        return _try_again(run, "lost", "Its worker died or lost touch.", wait)
 
 
 def fail_without_inputs() -> list[int]:
@@ -245,40 +260,13 @@ def fail_without_inputs() -> list[int]:
     return failed + (fail_without_inputs() if failed else [])
 
 
-# The people's side.
+# The people's side is pipelines.wishes; this one is no change of state.
 
 
-def cancel(run: Run, by: str) -> Run:
-    """Cancel what is queued, ask the owner of what runs; WrongState where it is too late."""
-    for _ in range(5):
-        run.refresh_from_db()
-        message = f"Cancelled by {by}."
-        if run.state in (RunState.CANCELLING, RunState.CANCELLED):
-            return run
-        if run.state == RunState.QUEUED:
-            changes = {"reason": "cancelled", "message": message}
-            after = RunState.CANCELLED
-        elif run.state in (RunState.STARTING, RunState.RUNNING):
-            changes = {"want": Want.CANCEL, "message": message}
-            after = RunState.CANCELLING
-        elif run.state == RunState.COMMITTING:
-            raise WrongState(f"run {run.pk} is done and its results are being registered")
-        else:
-            raise WrongState(f"run {run.pk} has ended already: it {run.state}")
-        if move(run, after, **changes):
-            return run
-    raise WrongState(f"run {run.pk} keeps changing its state; try again")
-
-
-def retry(run: Run) -> bool:
-    """Put a failed run back into the queue with all its tries."""
-    return move(
-        run,
-        RunState.QUEUED,
-        want=Want.RUN,
-        attempt=0,
-        not_before=None,
-        reason="",
-        message="",
-        finished_at=None,
-    )
+def put_at(run: Run, priority: int) -> bool:
+    """The place among the waiting: a higher number goes first. False: it does not wait."""
+    waiting = Run.objects.filter(pk=run.pk, state__in=WAITING)
+    if waiting.update(priority=priority) != 1:
+        return False
+    run.priority = priority
+    return True

@@ -21,7 +21,7 @@ from formats.records import (
     PromptRecord,
     ScoreRecord,
 )
-from pipelines import chunking, doorbell, kinds, launching, lifecycle
+from pipelines import chunking, doorbell, kinds, launching, wishes
 from pipelines.errors import InvalidRunConfig, WrongState
 from pipelines.models import Artifact, BaseModel, LoopGroup, Run, RunInput, RunState
 from pipelines.parts import Part
@@ -94,11 +94,16 @@ def cancel_run(run: Run, user: AbstractBaseUser) -> Run:
 
     With a run that gathers chunks or parts goes the work on them, which nobody else waits for.
     """
-    cancelled = lifecycle.cancel(run, user.get_username())
-    for part in [*chunking.chunks_of(run), *_parts_of(run)]:
+    cancelled = wishes.cancel(run, user.get_username())
+    for part in work_of(run):
         if not part.has_ended and part.state != RunState.COMMITTING:
-            lifecycle.cancel(part, user.get_username())
+            wishes.cancel(part, user.get_username())
     return cancelled
+
+
+def work_of(run: Run) -> list[Run]:
+    """The runs that were started for this one alone, when it was: its chunks, or its parts."""
+    return [*chunking.chunks_of(run), *_parts_of(run)]
 
 
 def _parts_of(run: Run) -> list[Run]:
@@ -112,7 +117,7 @@ def _parts_of(run: Run) -> list[Run]:
 def retry_run(run: Run, user: AbstractBaseUser | None = None) -> Run:
     """Put a failed run back into the queue, with those that failed for want of its output."""
     run.refresh_from_db()
-    if run.state != RunState.FAILED or not lifecycle.retry(run):
+    if run.state != RunState.FAILED or not wishes.retry(run):
         raise WrongState(f"run {run.pk} is {run.state}; only a failed run can be tried again")
     for row in run.inputs.filter(artifact=None, producer__state=RunState.FAILED):
         if row.producer is not None:

@@ -12,7 +12,7 @@ import pytest
 
 from annotation.models import Campaign, Vote, VoteState
 from formats.outcome import OutputKind
-from pipelines import lifecycle, registry
+from pipelines import registry, wishes
 from pipelines.models import Artifact, LoopGroup, Run
 from tests.loop.conftest import await_the_end
 
@@ -31,7 +31,7 @@ def first_half(loop: LoopGroup) -> Run:
     reward_model = loop.runs.filter(kind="reward_model").earliest("pk")
     kept = {step.run.pk for step in registry.lineage([reward_model.pk])}
     for run in Run.objects.exclude(pk__in=kept):
-        lifecycle.cancel(run, "test")
+        wishes.cancel(run, "test")
     return reward_model
 
 

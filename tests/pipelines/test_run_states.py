@@ -7,7 +7,7 @@ import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils import timezone
 
-from pipelines import lifecycle, run_guard
+from pipelines import lifecycle, run_guard, wishes
 from pipelines.errors import WrongState
 from pipelines.models import ACTIVE, Run, RunEvent, RunState
 
@@ -152,7 +152,7 @@ def test_a_writer_with_an_old_state_or_an_old_fence_changes_nothing() -> None:
     ],
 )
 def test_cancel_goes_as_far_as_it_can_at_once(state: RunState, after: RunState) -> None:
-    assert lifecycle.cancel(run_in(state), "mia").state == after
+    assert wishes.cancel(run_in(state), "mia").state == after
 
 
 @pytest.mark.django_db
@@ -160,4 +160,4 @@ def test_cancel_goes_as_far_as_it_can_at_once(state: RunState, after: RunState) 
 def test_what_is_done_cannot_be_cancelled(state: RunState) -> None:
     run = run_in(state)
     with pytest.raises(WrongState, match=f"run {run.pk} "):
-        lifecycle.cancel(run, "mia")
+        wishes.cancel(run, "mia")
