@@ -208,6 +208,9 @@ class Artifact(models.Model):
     )  # relative to RUNS_ROOT: a file, or a folder with manifest.json
     sha256 = models.CharField(max_length=64)  # of the file, or of the folder's manifest.json
     meta = models.JSONField(default=dict, blank=True)
+    code = models.CharField(max_length=100, blank=True)  # the commit of the code that made it
+    bytes = models.BigIntegerField(default=0)
+    stored = models.BooleanField(default=False)  # its files are in the store, each a StoredFile
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -334,3 +337,103 @@ class SuitePrompt(models.Model):
 
     def __str__(self) -> str:
         return self.short_text or self.text
+
+
+class Blob(models.Model):
+    """Bytes under their hash in the store. The row is there before the bytes, and goes after them.
+
+    Who wants a blob says so here before it looks into the store; who would delete one claims it
+    here first (`doomed_at`). Both are conditional UPDATEs, so they never pass one another unseen.
+    """
+
+    sha256 = models.CharField(max_length=64, primary_key=True)
+    bytes = models.BigIntegerField()
+    generation = models.PositiveIntegerField(default=0)  # part of the key; see pipelines.store
+    wanted_at = models.DateTimeField()
+    wanted_by = models.ForeignKey(
+        Run, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    doomed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [models.Index(name="blob_age", fields=["wanted_at"])]
+
+    def __str__(self) -> str:
+        return self.sha256[:12]
+
+
+class StoredFile(models.Model):
+    """One file of an artifact, or a file that was given to a run, and the blob that holds it."""
+
+    artifact = models.ForeignKey(
+        Artifact, null=True, blank=True, on_delete=models.CASCADE, related_name="files"
+    )
+    given = models.ForeignKey(
+        RunInput, null=True, blank=True, on_delete=models.CASCADE, related_name="stored_files"
+    )
+    name = models.CharField(max_length=500)  # below the folder of the artifact; of one file its own
+    blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="files")
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(name="stored_file_once", fields=["artifact", "name"]),
+            models.CheckConstraint(
+                name="stored_file_of_one_thing",
+                condition=Q(artifact=None, given__isnull=False)
+                | Q(artifact__isnull=False, given=None),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class NoticeWish(models.Model):
+    """What a person wants to be told of; without a row, the defaults of its fields."""
+
+    class Ends(models.TextChoices):
+        CHAINS = "chains", "failures, and the last run of what I started together"
+        ALL = "all", "every run of mine"
+        FAILURES = "failures", "failures only"
+        NONE = "none", "nothing"
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="notice_wish"
+    )
+    ends = models.CharField(max_length=16, choices=Ends, default=Ends.CHAINS)
+    by_mail = models.BooleanField(default=False)
+
+    def __str__(self) -> str:
+        return f"what {self.user} is told of"
+
+
+class Notice(models.Model):
+    """A run has ended, told to one person: in the pages, and by e-mail where it is wanted."""
+
+    class Mail(models.TextChoices):
+        NOT_WANTED = "not_wanted", "not wanted"
+        WAITING = "waiting", "waiting"
+        SENT = "sent", "sent"
+        FAILED = "failed", "failed"
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="notices"
+    )
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="notices")
+    state = models.CharField(max_length=16, choices=RunState)  # in which the run ended
+    text = models.TextField(blank=True)  # what the run said at its end
+    created_at = models.DateTimeField(default=timezone.now)
+    read_at = models.DateTimeField(null=True, blank=True)
+    mail = models.CharField(max_length=16, choices=Mail, default=Mail.NOT_WANTED)
+    mail_tries = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(name="notice_unread", fields=["user"], condition=Q(read_at=None)),
+            models.Index(name="notice_mail", fields=["id"], condition=Q(mail="waiting")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.run} {self.state}"
