@@ -51,10 +51,9 @@ class Lease:
     @classmethod
     def read(cls, file: Path) -> "Lease | None":
         """None where nobody supervises the run."""
-        try:
-            value = read_json(file, LEASE)
-        except FileNotFoundError:
+        if not file.exists():
             return None
+        value = read_json(file, LEASE)
         deadline = float(value["deadline"])
         known: dict[str, Any] = {"end": deadline, **value}
         return cls(**{name: known[name] for name in cls.__slots__ if name in known})
