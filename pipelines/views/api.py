@@ -97,7 +97,7 @@ class RunsView(Door):
             'id}}, "prompts": {"suite": name}, "preset": name}`; `watch_prompts` are given like '
             "`prompts`, and “split” takes one side of a suite; `needs` are labels of its worker, as "
             '`{"gpu_memory": 40}`. The same nonce twice gives the same '
-            "            "run; entries of the config go before those of a preset."
+            "run; entries of the config go before those of a preset."
         ),
         request=_OBJECT,
         responses=_OBJECT,
