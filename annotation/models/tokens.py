@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from annotation.models.campaigns import Campaign
 from annotation.models.common import USER
 
 
@@ -22,6 +23,15 @@ class ApiToken(models.Model):
     name = models.CharField(max_length=100, help_text="What it is for.")
     sha256 = models.CharField(max_length=64, unique=True, editable=False)
     prefix = models.CharField(max_length=12, editable=False, help_text="To tell it from others.")
+    scopes = models.JSONField(default=list, help_text="What it may be used for.")
+    campaign = models.ForeignKey(
+        Campaign,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="+",
+        help_text="The only one that it is for; none: all that its owner may see.",
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True, help_text="To the minute.")
