@@ -15,6 +15,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from config.production import Deployment, faults
+from formats import logs
 
 django_stubs_ext.monkeypatch()
 
@@ -111,6 +112,7 @@ INSTALLED_APPS = [
     "pipelines",
 ]
 MIDDLEWARE = [
+    "config.requests.RequestMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -125,6 +127,8 @@ MIDDLEWARE = [
     # @login_not_required asks for a log-in.
     "annotation.doorkeeper.PolicyMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    # Behind all that may refuse: what is dangerous goes into the audit log before it is done.
+    "annotation.audit_doors.AuditMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -391,6 +395,8 @@ TIEBREAK_RUN_RENEW_SECONDS = env.float("TIEBREAK_RUN_RENEW_SECONDS", default=10)
 TIEBREAK_RUN_POLL_SECONDS = env.float("TIEBREAK_RUN_POLL_SECONDS", default=1)
 TIEBREAK_RUN_GRACE_SECONDS = env.float("TIEBREAK_RUN_GRACE_SECONDS", default=30)
 TIEBREAK_RUN_HANG_SECONDS = env.float("TIEBREAK_RUN_HANG_SECONDS", default=15 * 60)
+# A run hangs when it makes no step for that long, and for so many times what one usually takes.
+TIEBREAK_RUN_HANG_STEPS = env.float("TIEBREAK_RUN_HANG_STEPS", default=20)
 TIEBREAK_RUN_BACKOFF_SECONDS = env.list(
     "TIEBREAK_RUN_BACKOFF_SECONDS", cast=float, default=[10, 60, 300]
 )
@@ -413,6 +419,7 @@ TIEBREAK_STORE_KEEP_SECONDS = env.float("TIEBREAK_STORE_KEEP_SECONDS", default=4
 TIEBREAK_STORE_DOOM_SECONDS = env.float("TIEBREAK_STORE_DOOM_SECONDS", default=60)
 # The commit of this code, where no repository lies beside it (an image): noted with each artefact.
 TIEBREAK_CODE_COMMIT = given("TIEBREAK_CODE_COMMIT", "")
+CODE_ROOT = BASE_DIR
 # How often a Celery worker looks at the database by itself, and for how long it leaves a run that
 # could start to the message that should have come.
 TIEBREAK_RUN_LOOK_SECONDS = env.float("TIEBREAK_RUN_LOOK_SECONDS", default=5)
@@ -429,6 +436,16 @@ TIEBREAK_LAUNCHER_ENVIRONMENT = env.list(
     "TIEBREAK_LAUNCHER_ENVIRONMENT", default=["SLURM_*", "NCCL_*", "GLOO_*"]
 )
 
+# Alerts (pipelines/alerts.py): how long what is wrong may stand before it is told.
+TIEBREAK_ALERT_VOTES_SECONDS = env.float("TIEBREAK_ALERT_VOTES_SECONDS", default=120)
+TIEBREAK_ALERT_QUEUED_SECONDS = env.float("TIEBREAK_ALERT_QUEUED_SECONDS", default=60)
+TIEBREAK_ALERT_FROZEN_SECONDS = env.float("TIEBREAK_ALERT_FROZEN_SECONDS", default=60)
+TIEBREAK_ALERT_CLOCK_SECONDS = env.float("TIEBREAK_ALERT_CLOCK_SECONDS", default=5)
+TIEBREAK_ALERT_DISK = env.float("TIEBREAK_ALERT_DISK", default=0.9)
+TIEBREAK_ALERT_EVERY_SECONDS = env.float("TIEBREAK_ALERT_EVERY_SECONDS", default=20)
+# Who may read /metrics with a bearer token; without one, this host alone.
+TIEBREAK_METRICS_TOKEN = secret("TIEBREAK_METRICS_TOKEN")
+
 # Celery: early acknowledgement, because the Run row is the queue and the message a doorbell.
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="")
 CELERY_ACCEPT_CONTENT = ["json"]
@@ -444,11 +461,19 @@ CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "pipelines.tasks.sweep", "schedule": 15.0},
 }
 
+# Lines of JSON in production, text for people elsewhere (formats/logs.py); children get the same.
+TIEBREAK_LOG_FORMAT = given(logs.FORMAT, logs.JSON if PRODUCTION else logs.TEXT)
+if TIEBREAK_LOG_FORMAT not in {logs.JSON, logs.TEXT}:
+    raise ImproperlyConfigured(f"{logs.FORMAT} is {TIEBREAK_LOG_FORMAT!r}; expected json or text")
+os.environ[logs.FORMAT] = TIEBREAK_LOG_FORMAT
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "loggers": {"axes": {"level": "WARNING"}},  # it tells of every log-in
+    "formatters": {"lines": {"()": "formats.logs.formatter"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "lines"}},
+    "loggers": {
+        "axes": {"level": "WARNING"},  # it tells of every log-in
+        "tiebreak.requests": {"level": "INFO" if PRODUCTION else "WARNING"},
+    },
     "root": {"handlers": ["console"], "level": given("TIEBREAK_LOG_LEVEL", "INFO")},
 }

@@ -23,3 +23,11 @@ class ArtifactMissing(PipelineError):
 
 class Lost(PipelineError):
     """The run has another owner by now; this one writes nothing more."""
+
+
+class StoreError(PipelineError):
+    """The store of artefacts does not answer, or refuses."""
+
+
+class BlobMissing(StoreError):
+    """The store does not hold what a row says it holds."""

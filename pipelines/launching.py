@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -19,9 +20,10 @@ from django.conf import settings
 from django.db import connection
 
 from formats.leases import TAG
+from formats import logs
 from formats.outcome import ExitCode
 from formats.run_dir import Input, RunDir
-from pipelines import kinds
+from pipelines import kinds, provenance
 from pipelines.errors import ArtifactMissing, InvalidRunConfig
 from pipelines.kinds import KindSpec
 from pipelines.models import Run, RunInput
@@ -50,7 +52,10 @@ def prepare(run: Run) -> RunDir:
     pin_inputs(run)
     inputs = {row.role: resolve(row) for row in _inputs(run)}
     folder.prepare(run.config, inputs, media_root=Path(settings.MEDIA_ROOT).absolute())
+    folder.write_provenance(provenance.of_run(run))
     folder.write_want("run")
+    folder.write_retry(run.retry)
+    folder.beat_file.unlink(missing_ok=True)
     return folder
 
 
@@ -117,6 +122,7 @@ def environment(spec: KindSpec, run: Run, *, slots: int) -> dict[str, str]:
         "OMP_NUM_THREADS": str(max(1, threads(spec, slots=slots) // processes_of(spec, run))),
         "HF_HUB_OFFLINE": "1",
         TAG: f"{run_dir(run).root}#{run.fence}",
+        logs.FORMAT: settings.TIEBREAK_LOG_FORMAT,
     }
     if spec.command is not None:
         # Clips are decoded once, whatever run needs them.
@@ -195,11 +201,12 @@ def signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> No
         os.killpg(process.pid, number)
 
 
-def end(process: subprocess.Popen[bytes], run: Run) -> list[int]:
+def end(process: subprocess.Popen[bytes], run: Run, *, patience: float = 5.0) -> list[int]:
     """End the child and everything that it started; give the processes that would not die."""
     signal_group(process, signal.SIGKILL)
-    process.wait()
-    return kill_leftovers(run)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(patience)  # The kernel may hold it for as long as a disk does not answer.
+    return kill_leftovers(run, patience=patience)
 
 
 def kill_leftovers(run: Run, *, patience: float = 5.0) -> list[int]:
@@ -207,18 +214,29 @@ def kill_leftovers(run: Run, *, patience: float = 5.0) -> list[int]:
     deadline = time.monotonic() + patience
     while (found := leftovers(run)) and time.monotonic() < deadline:
         for pid in found:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
         time.sleep(0.02)
     return found
 
 
 def leftovers(run: Run) -> list[int]:
     """Processes on this host that carry the tag of this run and have not ended."""
-    wanted = f"{TAG}={run_dir(run).root}#".encode()
-    found = []
+    return [each.pid for each in tagged() if each.run_id == run.pk and each.fence <= run.fence]
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """A process on this host that was started for an attempt at a run of this site."""
+
+    pid: int
+    run_id: int
+    fence: int
+
+
+def tagged() -> Iterator[Tagged]:
+    """All of them, but for this process itself."""
+    prefix = f"{TAG}={Path(settings.RUNS_ROOT).absolute()}/".encode()
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit() or int(folder.name) == os.getpid():
             continue
@@ -226,7 +244,8 @@ def leftovers(run: Run) -> list[int]:
             entries = (folder / "environ").read_bytes().split(b"\0")
         except OSError:
             continue  # It has just ended, or it belongs to somebody else.
-        fences = [int(e.removeprefix(wanted)) for e in entries if e.startswith(wanted)]
-        if fences and fences[0] <= run.fence:
-            found.append(int(folder.name))
-    return found
+        for entry in entries:
+            run_id, _, fence = entry.removeprefix(prefix).partition(b"#")
+            if entry.startswith(prefix) and run_id.isdigit() and fence.isdigit():
+                yield Tagged(int(folder.name), int(run_id), int(fence))
+                break

@@ -1,7 +1,7 @@
-"""The media that a run reads, made local before it starts: trainers know files, not services.
+"""What a run reads, made local before it starts: trainers know files, not services.
 
-Where the storage is a folder they are there already. Where it is a bucket, what the run's inputs
-name is fetched into MEDIA_ROOT and checked against its sha256; what is there from before stays.
+Artefacts that another host has made come from the store of artefacts. Media lies in a folder, or
+is fetched from a bucket into MEDIA_ROOT. All is checked against its sha256; what is there stays.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -21,11 +21,12 @@ from formats.records import (
     VideoRef,
 )
 from formats.snapshot import read_snapshot
-from pipelines import launching
+from pipelines import kinds, launching
 from pipelines.errors import ArtifactMissing
 from pipelines.generations import read_generations
 from pipelines.models import Run
 from pipelines.registry import path_of
+from pipelines.store.keeping import fetch, fetch_given
 
 _AT_ONCE: Final = 8
 
@@ -35,8 +36,9 @@ def make_local(run: Run) -> int:
 
     ArtifactMissing if one fails. May take long; the caller keeps the lease.
     """
+    fetch_inputs(run)
     store = media_storage()
-    if isinstance(store, LocalMedia):
+    if isinstance(store, LocalMedia) or not kinds.get(run.kind).opens_media:
         return 0
     wanted = {ref.path: ref for ref in media_of(run)}
     with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -46,6 +48,17 @@ def make_local(run: Run) -> int:
             message = f"a clip of its inputs cannot be fetched: {error.message}"
             raise ArtifactMissing(message) from None
     return len(wanted)
+
+
+def fetch_inputs(run: Run) -> None:
+    """The artefacts and given files that a run reads, where another host has made them."""
+    rows = run.inputs.select_related("artifact", "base_model__artifact")
+    for row in rows:
+        artifact = row.artifact if row.base_model is None else row.base_model.artifact
+        if row.file:
+            fetch_given(row, launching.run_dir(run).root / row.file)
+        elif artifact is not None:
+            fetch(artifact, path_of(artifact))
 
 
 def media_of(run: Run) -> Iterator[VideoRef | ImageRef]:

@@ -17,8 +17,10 @@ from formats.files import sha256_of
 from formats.outcome import Outcome, Output
 from formats.run_dir import RunDir
 from pipelines import doorbell, kinds, launching, lifecycle
-from pipelines.errors import Lost
+from pipelines.errors import Lost, StoreError
 from pipelines.models import Artifact, Run, RunState
+from pipelines.provenance import code_commit
+from pipelines.store.keeping import Kept, keep
 
 logger = logging.getLogger(__name__)
 _KEPT_ASIDE: Final = "refused-{fence}"
@@ -50,7 +52,7 @@ def finished_outcome(folder: RunDir) -> Outcome | None:
 
 
 def commit(run: Run, outcome: Outcome) -> bool:
-    """Verify, then register everything and end the run in one transaction: the rows come last.
+    """Verify, store, then register everything and end the run in one transaction: the rows last.
 
     False: the run was moved on by somebody else before the commit began.
     """
@@ -61,10 +63,15 @@ def commit(run: Run, outcome: Outcome) -> bool:
         with kept_alive(run):
             for output in outcome.outputs:
                 verify(launching.run_dir(run), output)
+            kept = stored(run, outcome)
             if spec.ingest is not None:
                 spec.ingest(run, outcome)
         with transaction.atomic():
-            _end_well(run, outcome, spec)
+            _end_well(run, outcome, spec, kept)
+    except StoreError as error:
+        # Its results lie in the run directory: the next attempt has nothing to do but this.
+        run.state = RunState.COMMITTING
+        return lifecycle.try_again(run, "store", str(error))
     except FormatError as error:
         _set_aside(run)
         return lifecycle.move(run, RunState.FAILED, reason="bad_output", message=str(error))
@@ -93,7 +100,13 @@ def verify(folder: RunDir, output: Output) -> None:
         raise FormatError("the output is damaged: its sha256 differs from the outcome", path=path)
 
 
-def _end_well(run: Run, outcome: Outcome, spec: kinds.KindSpec) -> None:
+def stored(run: Run, outcome: Outcome) -> list[Kept]:
+    """All outputs in the store, in their order; no row speaks of them yet."""
+    root = launching.run_dir(run).root
+    return [keep(root / each.path, each.sha256, run) for each in outcome.outputs]
+
+
+def _end_well(run: Run, outcome: Outcome, spec: kinds.KindSpec, kept: list[Kept]) -> None:
     ended = lifecycle.move(
         run, RunState.SUCCEEDED, summary=outcome.summary, message=outcome.message, reason=""
     )
@@ -107,11 +120,15 @@ def _end_well(run: Run, outcome: Outcome, spec: kinds.KindSpec) -> None:
             path=f"{run.pk}/{Path(each.path).as_posix()}",
             sha256=each.sha256,
             meta=each.meta,
+            code=code_commit(),
+            bytes=files.bytes,
+            stored=True,
         )
-        for each in outcome.outputs
+        for each, files in zip(outcome.outputs, kept, strict=True)
     ]
-    for artifact in artifacts:
+    for artifact, files in zip(artifacts, kept, strict=True):
         artifact.save(force_insert=True)
+        files.refer(artifact)
     if spec.finish is not None:
         spec.finish(run, outcome, artifacts)
     doorbell.ring_on_commit(

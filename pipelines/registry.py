@@ -60,6 +60,15 @@ def source_of(row: RunInput) -> int | None:
     return row.producer_id
 
 
+def hash_of(row: RunInput) -> str:
+    """The sha256 of what plays a role; of a public model, which nobody hashed, its commit."""
+    if row.artifact is not None:
+        return row.artifact.sha256
+    if row.base_model is not None:
+        return row.base_model.sha256 or row.base_model.revision
+    return row.sha256
+
+
 def stands_on(artifact: Artifact) -> set[int]:
     """The ids of all artifacts that this one was made from, itself included."""
     ids = {artifact.pk}

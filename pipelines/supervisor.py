@@ -9,15 +9,16 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
 from formats.errors import FormatError
+from formats.logs import bound
 from formats.outcome import FINAL, ExitCode, Outcome
 from pipelines import kinds, launching, lifecycle, logs, materialising, registering
-from pipelines.errors import ArtifactMissing, Lost, PipelineError
+from pipelines.errors import ArtifactMissing, Lost, PipelineError, StoreError
 from pipelines.models import Run, RunState
 from pipelines.progress import Progress
 
@@ -32,18 +33,21 @@ class Flag(Protocol):
 
 
 # Why the supervisor ended the child; None: it ended by itself.
-CANCEL, LEAVE, HANG = "cancel", "leave", "hang"
+CANCEL, PAUSE, LEAVE, HANG = "cancel", "pause", "leave", "hang"
+# A state that people have asked for while the child works, and what the child is told.
+_WISHES: Final = {RunState.CANCELLING: CANCEL, RunState.PAUSING: PAUSE}
 
 
 def supervise(run: Run, leave: Flag, *, slots: int = 1) -> None:
     """Bring a claimed run to its end, or back into the queue. `leave`: the worker wants to go."""
-    logger.info(
-        "run %s (%s) starts: fence %s, attempt %s", run.pk, run.kind, run.fence, run.attempt
-    )
-    supervisor = _Supervisor(run, leave, slots)
-    with logs.kept_short(supervisor.folder):
-        _bring_to_an_end(supervisor)
-    logger.info("run %s is left as %s", run.pk, run.state)
+    with bound(run=run.pk, fence=run.fence):
+        logger.info(
+            "run %s (%s) starts: fence %s, attempt %s", run.pk, run.kind, run.fence, run.attempt
+        )
+        supervisor = _Supervisor(run, leave, slots)
+        with logs.kept_short(supervisor.folder):
+            _bring_to_an_end(supervisor)
+        logger.info("run %s is left as %s", run.pk, run.state)
 
 
 def _bring_to_an_end(supervisor: "_Supervisor") -> None:
@@ -58,7 +62,8 @@ def _bring_to_an_end(supervisor: "_Supervisor") -> None:
         connection.close()
     except Exception as error:
         logger.exception("run %s: the supervisor failed", run.pk)
-        lifecycle.try_again(run, "supervisor", f"{type(error).__name__}: {error}")
+        reason = "disk_full" if endings.is_disk_full(error) else "supervisor"
+        lifecycle.try_again(run, reason, f"{type(error).__name__}: {error}")
     finally:
         supervisor.end_child()
 
@@ -75,11 +80,14 @@ class _Supervisor:
         self.child: subprocess.Popen[bytes] | None = None
         self.renewed_at = self.moved_at = time.monotonic()
         self.advanced = False
+        self.beat = Beat(0, 0.0)
+        self.oom_kills = endings.oom_kills()
+        self.stuck: list[int] = []  # processes that could not be killed
 
     def work(self) -> None:
         outcome = self._prepared()
-        if self.run.state == RunState.FAILED:
-            return
+        if self.run.state in (RunState.FAILED, RunState.QUEUED):
+            return  # Its inputs cannot be had, for good or for now.
         why = None
         if outcome is None:
             why, outcome = self._attempt()
@@ -97,6 +105,9 @@ class _Supervisor:
             with registering.kept_alive(self.run):
                 materialising.make_local(self.run)
             self._renew()
+        except StoreError as error:
+            lifecycle.try_again(self.run, "store", str(error))
+            return None
         except (PipelineError, FormatError) as error:
             reason = "input_failed" if isinstance(error, ArtifactMissing) else "bad_config"
             lifecycle.move(self.run, RunState.FAILED, reason=reason, message=str(error))
@@ -104,6 +115,7 @@ class _Supervisor:
         done = registering.finished_outcome(self.folder)
         if done is None and not self.leave.is_set():
             self.child = launching.start(spec, self.run, slots=self.slots)
+            self.moved_at = time.monotonic()
         lifecycle.move(self.run, RunState.RUNNING)  # Refused where it was cancelled meanwhile.
         return done
 
@@ -140,11 +152,17 @@ class _Supervisor:
             if self.leave.is_set():
                 return LEAVE
             self._look_if_possible()
-            if self.run.state == RunState.CANCELLING:
-                return CANCEL
-            if time.monotonic() - self.moved_at > settings.TIEBREAK_RUN_HANG_SECONDS:
+            if (wish := _WISHES.get(RunState(self.run.state))) is not None:
+                return wish
+            if time.monotonic() - self.moved_at > self.patience:
                 return HANG
         return None
+
+    @property
+    def patience(self) -> float:
+        """Seconds without a step after which the child hangs: slow steps are waited for."""
+        usual = settings.TIEBREAK_RUN_HANG_STEPS * self.beat.median
+        return max(settings.TIEBREAK_RUN_HANG_SECONDS, usual)
 
     def _look_if_possible(self) -> None:
         try:
@@ -165,7 +183,10 @@ class _Supervisor:
             raise Lost
         if news:
             self.advanced = True
+        beat = self.folder.beat() or self.beat
+        if news or beat.count != self.beat.count:
             self.moved_at = time.monotonic()
+        self.beat = beat
 
     # End.
 
@@ -175,11 +196,10 @@ class _Supervisor:
         if child is None:
             return
         if why == HANG:
-            child.send_signal(signal.SIGUSR1)  # Its stacks go to the log.
-            _ended_within(child, 1.0)
+            stacks.take(self.run, child)
             return
-        if why == CANCEL:
-            self.folder.write_want("cancel")
+        if why != LEAVE:
+            self.folder.write_want(why)
         launching.signal_group(child, signal.SIGTERM)
         until = time.monotonic() + settings.TIEBREAK_RUN_GRACE_SECONDS
         pause = settings.TIEBREAK_RUN_POLL_SECONDS
@@ -190,9 +210,9 @@ class _Supervisor:
         """Leave no process behind, not even one that left the child's session."""
         if self.child is None:
             return
-        stuck = launching.end(self.child, self.run)
-        if stuck:
-            logger.error("run %s: these processes cannot be killed: %s", self.run.pk, stuck)
+        self.stuck = launching.end(self.child, self.run)
+        if self.stuck:
+            logger.error("run %s: these processes cannot be killed: %s", self.run.pk, self.stuck)
 
     def _settle(self, why: str | None, outcome: Outcome | None) -> None:
         """Move the row to what the attempt came to. A wish may come in between: look again."""
@@ -210,11 +230,12 @@ class _Supervisor:
         code = self.child.returncode if self.child is not None else None
         if outcome is not None and outcome.exit_code == 0 and code in (0, None):
             return registering.commit(run, outcome)
-        if why == LEAVE:
+        if run.state == RunState.PAUSING and (code is None or code not in FINAL):
+            return lifecycle.rest(run)
+        if why == LEAVE and run.state != RunState.PAUSING:
             return lifecycle.put_back(run, "worker_left", "Its worker was stopped.")
-        if why == HANG:
-            seconds = settings.TIEBREAK_RUN_HANG_SECONDS
-            message = f"No progress for {seconds:.0f} s; the stacks are in the log."
+        if why == HANG and run.state != RunState.PAUSING:
+            message = endings.hung(self.patience, self.folder, run.fence, self.stuck)
             return lifecycle.try_again(run, "hang", message)
         assert code is not None
         return self._failed(code, outcome)
@@ -224,10 +245,24 @@ class _Supervisor:
         run = self.run
         if code == ExitCode.RUN_ME_AGAIN and self.advanced:
             return lifecycle.put_back(run, "stopped", "It saved its state and stopped.")
-        reason, message = describe(code, outcome, logs.tail(self.folder))
+        reason, message = endings.describe(code, outcome, logs.tail(self.folder))
+        if endings.was_killed_for_memory(code, message, self.oom_kills):
+            reason = "oom"
         if code in FINAL:
             return lifecycle.move(run, RunState.FAILED, reason=reason, message=message)
+        if reason == "oom" and kinds.get(run.kind).splits:
+            return self._out_of_memory(message)
         return lifecycle.try_again(run, reason, message)
+
+    def _out_of_memory(self, message: str) -> bool:
+        """Once with half the micro-batch; a third time would come to the same."""
+        run = self.run
+        if run.retry.get("split", 1) > 1:
+            text = f"Out of memory, with half the micro-batch too.\n{message}"
+            return lifecycle.move(run, RunState.FAILED, reason="oom", message=text)
+        retry = {"split": 2, "reason": "oom", "fence": run.fence, "step": run.step}
+        text = f"Out of memory; the next try halves the micro-batch.\n{message}"
+        return lifecycle.try_otherwise(run, "oom", text, retry)
 
     def _patiently(self, act: Callable[[], None]) -> None:
         """Try again while the database does not answer, as long as the lease may still be ours."""
@@ -248,27 +283,3 @@ def _ended_within(child: subprocess.Popen[bytes], seconds: float) -> bool:
     except subprocess.TimeoutExpired:
         return False
     return True
-
-
-_WORDS = {
-    ExitCode.BAD_CONFIG: "bad_config",
-    ExitCode.BAD_DATA: "bad_data",
-    ExitCode.NON_FINITE: "non_finite",
-    ExitCode.DISK_FULL: "disk_full",
-    ExitCode.RUN_ME_AGAIN: "stopped",
-}
-
-
-def describe(code: int, outcome: Outcome | None, tail: str) -> tuple[str, str]:
-    """A word for machines and a text for people about an exit that was not good."""
-    if outcome is not None and outcome.exit_code == code and outcome.reason:
-        text = outcome.message if code in FINAL else f"{outcome.message}\n{tail}"
-        return outcome.reason, text.strip()
-    if code < 0:
-        name = signal.Signals(-code).name
-        hint = " (often: the machine ran out of memory)" if -code == signal.SIGKILL else ""
-        return "killed", f"The process was ended by {name}{hint}.\n{tail}".strip()
-    if code == 0:
-        return "crash", f"The process ended without an outcome.\n{tail}".strip()
-    known = {int(each): word for each, word in _WORDS.items()}
-    return known.get(code, "crash"), f"The process ended with code {code}.\n{tail}".strip()

@@ -200,6 +200,7 @@ def database_url(db: None) -> str:
 def _own_folders(tmp_path: Path, settings: Any) -> None:
     settings.MEDIA_ROOT = tmp_path / "media"
     settings.RUNS_ROOT = tmp_path / "runs"
+    settings.ARTIFACT_STORE_URL = str(tmp_path / "store")
     settings.TIEBREAK_TOMBSTONES = tmp_path / "tombstones.jsonl"
     settings.STORAGES = {
         **settings.STORAGES,

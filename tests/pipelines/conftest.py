@@ -23,6 +23,8 @@ TIMES: dict[str, float | list[float]] = {
     "TIEBREAK_RUN_GRACE_SECONDS": 1.0,
     "TIEBREAK_RUN_HANG_SECONDS": 20.0,
     "TIEBREAK_RUN_BACKOFF_SECONDS": [0.1, 0.2, 0.3],
+    "TIEBREAK_RUN_LOOK_SECONDS": 0.5,
+    "TIEBREAK_RUN_UNHEARD_SECONDS": 3.0,
 }
 
 
@@ -100,6 +102,7 @@ def child_environment(settings: Any, database_url: str, **more: str) -> dict[str
         "DATABASE_URL": database_url,
         "RUNS_ROOT": str(settings.RUNS_ROOT),
         "MEDIA_ROOT": str(settings.MEDIA_ROOT),
+        "ARTIFACT_STORE_URL": str(settings.ARTIFACT_STORE_URL),
         "PYTHONPATH": str(Path(__file__).parents[2]),
         **more,
     }

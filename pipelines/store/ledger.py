@@ -1,0 +1,142 @@
+"""Which blobs matter: the only writer of the tables Blob and StoredFile.
+
+A commit first says what it wants (`reserve`), then writes into the store, and in the transaction
+that ends the run confirms it and refers to it (`refer`). A collector first dooms a blob that nobody
+refers to and nobody has wanted for long, then deletes it, then forgets its row. The conditions
+stand in the UPDATEs, so whichever comes second sees the first; no file is touched in a transaction.
+
+A collector that was killed leaves a doomed row. After a while whoever wants the blob takes it over
+under its next generation, which is another key: what the sleeper deletes when it wakes is a key
+that nobody will use again.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
+from typing import Final
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models.functions import Now
+
+from pipelines.errors import StoreError
+from pipelines.models import ACTIVE, Artifact, Blob, Run, RunInput, StoredFile
+from pipelines.store.blobs import key_of
+
+_ROWS: Final = 500  # in one SQL statement
+Wanted = Mapping[str, int]  # sha256 -> bytes
+
+
+# The side of those who keep.
+
+
+def reserve(wanted: Wanted, run: Run | None, *, patience: float | None = None) -> dict[str, str]:
+    """Say that these blobs are wanted; give their keys. From now on no collector dooms them.
+
+    Waits for a collector that is at one of them, longer than it may take.
+    """
+    until = time.monotonic() + (patience or 2 * settings.TIEBREAK_STORE_DOOM_SECONDS + 10)
+    keys: dict[str, str] = {}
+    for part in _parts(sorted(wanted)):
+        while missing := set(part) - set(found := _reserved(part, wanted, run)):
+            if time.monotonic() > until:
+                raise StoreError(f"blob {min(missing)[:12]} is being deleted for too long")
+            time.sleep(0.1)
+        keys |= found
+    return keys
+
+
+def _reserved(part: list[str], wanted: Wanted, run: Run | None) -> dict[str, str]:
+    late = Now() - timedelta(seconds=settings.TIEBREAK_STORE_DOOM_SECONDS)
+    with transaction.atomic():
+        rows = Blob.objects.filter(pk__in=part)
+        # In one order, or two commits of the same blobs could wait for one another.
+        known = set(rows.order_by("pk").select_for_update().values_list("pk", flat=True))
+        rows.filter(doomed_at=None).update(wanted_at=Now(), wanted_by=run)
+        rows.filter(doomed_at__lt=late).update(
+            wanted_at=Now(), wanted_by=run, doomed_at=None, generation=F("generation") + 1
+        )
+        Blob.objects.bulk_create(
+            (
+                Blob(sha256=sha, bytes=wanted[sha], wanted_at=Now(), wanted_by=run)
+                for sha in part
+                if sha not in known
+            ),
+            ignore_conflicts=True,
+        )
+    held = Blob.objects.filter(pk__in=part, doomed_at=None)
+    return {
+        sha: key_of(sha, generation) for sha, generation in held.values_list("pk", "generation")
+    }
+
+
+def refer(files: Mapping[str, str], keys: Mapping[str, str], to: Artifact | RunInput) -> None:
+    """In the transaction that makes `to`: its files (name -> sha256) are those blobs.
+
+    StoreError where a collector has been faster, which it is only after `reserve` was long ago.
+    """
+    shas = sorted(set(files.values()))
+    for part in _parts(shas):
+        rows = Blob.objects.filter(pk__in=part, doomed_at=None)
+        list(rows.order_by("pk").select_for_update().values_list("pk"))
+        rows.update(wanted_at=Now())
+        held = {
+            sha: key_of(sha, generation) for sha, generation in rows.values_list("pk", "generation")
+        }
+        for sha in part:
+            if held.get(sha) != keys[sha]:
+                raise StoreError(f"blob {sha[:12]} was deleted before its artefact was registered")
+    owner = {"artifact": to} if isinstance(to, Artifact) else {"given": to}
+    StoredFile.objects.bulk_create(
+        [StoredFile(name=name, blob_id=sha, **owner) for name, sha in sorted(files.items())],
+        batch_size=_ROWS,
+    )
+
+
+# The side of the collector.
+
+
+def unwanted() -> QuerySet[Blob]:
+    """Blobs that nothing refers to, that nobody has wanted for long, of no run at work; and those
+    that a collector has doomed and not come to an end with."""
+    long_ago = Now() - timedelta(seconds=settings.TIEBREAK_STORE_KEEP_SECONDS)
+    late = Now() - timedelta(seconds=settings.TIEBREAK_STORE_DOOM_SECONDS)
+    left = Blob.objects.filter(~Exists(StoredFile.objects.filter(blob=OuterRef("pk"))))
+    left = left.exclude(wanted_by__state__in=ACTIVE)
+    return left.filter(Q(doomed_at=None, wanted_at__lt=long_ago) | Q(doomed_at__lt=late))
+
+
+def doom(sha256: str) -> str | None:
+    """Claim a blob for deletion; its key. None: somebody wants it, or another collector has it."""
+    with transaction.atomic():
+        # The lock first, and then a statement of its own, which sees what was referred to by then.
+        row = Blob.objects.select_for_update(skip_locked=True).filter(pk=sha256).first()
+        if row is None or unwanted().filter(pk=sha256).update(doomed_at=Now()) != 1:
+            return None
+    return key_of(sha256, row.generation)
+
+
+def forget(sha256: str, key: str) -> bool:
+    """The bytes are gone. False: somebody has taken the blob over, under another key."""
+    rows = Blob.objects.filter(pk=sha256, doomed_at__isnull=False)
+    for generation in rows.values_list("generation", flat=True):
+        if key_of(sha256, generation) == key:
+            return bool(rows.filter(generation=generation).delete()[0])
+    return False
+
+
+def known_keys() -> set[str]:
+    """The keys of all rows; there may be objects besides, of a database that is not this one."""
+    return set(_keys(Blob.objects.all()).values())
+
+
+def _keys(rows: QuerySet[Blob]) -> dict[str, str]:
+    found = rows.values_list("pk", "generation").iterator(chunk_size=5000)
+    return {sha: key_of(sha, generation) for sha, generation in found}
+
+
+def _parts(values: Iterable[str]) -> Iterator[list[str]]:
+    listed = list(values)
+    for start in range(0, len(listed), _ROWS):
+        yield listed[start : start + _ROWS]
