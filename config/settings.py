@@ -432,9 +432,11 @@ TIEBREAK_WORKER_LABELS = env.list("TIEBREAK_WORKER_LABELS", default=[])
 TIEBREAK_LAUNCHER = given("TIEBREAK_LAUNCHER", "")
 TIEBREAK_LAUNCHER_PROCESSES = int(given("TIEBREAK_LAUNCHER_PROCESSES", "1"))
 TIEBREAK_LAUNCHER_HOSTS = int(given("TIEBREAK_LAUNCHER_HOSTS", "1"))
-TIEBREAK_LAUNCHER_ENVIRONMENT = env.list(
-    "TIEBREAK_LAUNCHER_ENVIRONMENT", default=["SLURM_*", "NCCL_*", "GLOO_*"]
-)
+TIEBREAK_LAUNCHER_ENVIRONMENT = env.list("TIEBREAK_LAUNCHER_ENVIRONMENT", default=[]) or [
+    "SLURM_*",
+    "NCCL_*",
+    "GLOO_*",
+]
 
 # Alerts (pipelines/alerts.py): how long what is wrong may stand before it is told.
 TIEBREAK_ALERT_VOTES_SECONDS = env.float("TIEBREAK_ALERT_VOTES_SECONDS", default=120)

@@ -26,6 +26,7 @@ from formats.run_dir import Input, RunDir
 from pipelines import kinds, provenance
 from pipelines.errors import ArtifactMissing, InvalidRunConfig
 from pipelines.kinds import KindSpec
+from pipelines.launchers import far_argv, far_environment, goes_there
 from pipelines.models import Run, RunInput
 
 # Where a site keeps its GPUs apart, and its copies of public models.
@@ -100,6 +101,14 @@ def argv(spec: KindSpec, folder: Path, *, processes: int = 1) -> list[str]:
     return [sys.executable, *together, *spec.command, str(folder)]
 
 
+def command_line(spec: KindSpec, run: Run) -> list[str]:
+    """Of this run: on this host, or on those that the launcher of this worker finds."""
+    folder, processes = run_dir(run).root, processes_of(spec, run)
+    if goes_there(spec):
+        return far_argv(sys.executable, spec.command or (), run, processes, folder)
+    return argv(spec, folder, processes=processes)
+
+
 def processes_of(spec: KindSpec, run: Run) -> int:
     """How many processes share the work of this run."""
     return processes_in(spec, run.config)
@@ -128,6 +137,8 @@ def environment(spec: KindSpec, run: Run, *, slots: int) -> dict[str, str]:
         # Clips are decoded once, whatever run needs them.
         given["TIEBREAK_FRAME_CACHE"] = str(settings.TIEBREAK_FRAME_CACHE)
     given |= {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    if goes_there(spec):
+        given |= far_environment()
     return given | (_django_environment() if spec.perform is not None else {})
 
 
@@ -174,7 +185,7 @@ def start(spec: KindSpec, run: Run, *, slots: int) -> subprocess.Popen[bytes]:
     folder = run_dir(run)
     with folder.log_file.open("ab") as log:
         return subprocess.Popen(
-            argv(spec, folder.root, processes=processes_of(spec, run)),
+            command_line(spec, run),
             env=environment(spec, run, slots=slots),
             cwd=folder.root,
             stdin=subprocess.DEVNULL,

@@ -25,7 +25,7 @@ from pipelines import chunking, doorbell, kinds, launching, wishes
 from pipelines.errors import InvalidRunConfig, WrongState
 from pipelines.models import Artifact, BaseModel, LoopGroup, Run, RunInput, RunState
 from pipelines.parts import Part
-from pipelines import worker_labels
+from pipelines.worker_labels import PROCESSES, checked
 
 Source = Artifact | BaseModel | Run
 _LONGEST_ROLE: Final = 60  # of RunInput.role
@@ -62,26 +62,26 @@ def start_run(
     that gathers or compares what others made needs none of it.
     """
     spec = kinds.get(kind)
-    checked = spec.check(config)
-    start = _Start(user, group, worker_labels.checked(needs or {}))
+    values = spec.check(config)
+    start = _Start(user, group, checked(needs or {}))
     given = {role: list(records) for role, records in (files or {}).items()}
     rows = [_input(spec, role, source) for role, source in (inputs or {}).items()]
     _check_roles(spec, {row.role for row in rows}, given)
     _refuse_inner(spec, rows)
     if spec.fits is not None:
-        spec.fits(checked, {**(inputs or {}), **given})
+        spec.fits(values, {**(inputs or {}), **given})
     if (twin := _twin(user, nonce)) is not None:
         return twin
     try:
         with transaction.atomic():
             if spec.parts is not None:
-                asked = spec.parts(checked, {*(inputs or {}), *given}, name)
+                asked = spec.parts(values, {*(inputs or {}), *given}, name)
                 return _write_parts(asked, inputs or {}, given, start, nonce=nonce)
-            if chunking.is_whole(spec, checked):
+            if chunking.is_whole(spec, values):
                 return _write_chunks(
-                    spec, checked, inputs or {}, given, start, name=name, nonce=nonce
+                    spec, values, inputs or {}, given, start, name=name, nonce=nonce
                 )
-            return _write(spec, checked, rows, given, start, name=name, nonce=nonce)
+            return _write(spec, values, rows, given, start, name=name, nonce=nonce)
     except IntegrityError:
         # Two clicks at the same moment: the other one has won.
         if (twin := _twin(user, nonce)) is not None:
@@ -247,7 +247,7 @@ def _write(
 def _needs(spec: kinds.KindSpec, config: Mapping[str, Any], start: _Start) -> dict[str, Any]:
     """What was asked for, and a worker that can start as many processes as the config says."""
     processes = launching.processes_in(spec, config)
-    own = {worker_labels.PROCESSES: processes} if processes > 1 else {}
+    own = {PROCESSES: processes} if processes > 1 else {}
     return {**own, **start.needs}
 
 

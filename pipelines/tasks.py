@@ -8,6 +8,7 @@ import logging
 import multiprocessing
 import os
 import time
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from celery import shared_task
@@ -22,7 +23,7 @@ from django.conf import settings
 
 from pipelines import doorbell, lifecycle, waiting, worker
 from pipelines.lookout import Lookout, busy
-from pipelines.models import QueueName, Run
+from pipelines.models import QueueName, Run, WorkerHeartbeat
 from pipelines.supervisor import Flag, supervise
 from pipelines.worker_labels import of_this_worker
 
@@ -67,11 +68,18 @@ def sweep() -> None:
     alive = waiting.live_workers()
     for queue in QueueName.values:
         places = sum(each.slots for each in alive if queue in each.queues)
-        rung = 0
-        for run in lifecycle.claimable([queue]):
-            rung += any([doorbell.ring(run.pk, where) for where in doorbell.places(run, alive)])
-            if rung >= max(places, 1):
-                break
+        _ring_for(lifecycle.claimable([queue]), alive, max(places, 1))
+
+
+def _ring_for(runs: Iterable[Run], alive: Sequence[WorkerHeartbeat], places: int) -> None:
+    for run in runs:
+        where = doorbell.places(run, alive)
+        for each in where:
+            if not doorbell.ring(run.pk, each):
+                return  # No broker: each run would cost seconds, and the workers look themselves.
+        places -= bool(where)
+        if places == 0:
+            return
 
 
 @worker_init.connect

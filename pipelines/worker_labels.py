@@ -54,7 +54,7 @@ def _number(text: str) -> Value:
 
 
 def checked(values: object) -> dict[str, Value]:
-    """Labels or needs from outside, in the order of their names. InvalidRunConfig says the fault."""
+    """Labels or needs from outside, by name. InvalidRunConfig says the fault."""
     if not isinstance(values, Mapping) or len(values) > _MANY:
         raise InvalidRunConfig(
             f'needs are an object of at most {_MANY} entries, as {{"gpu_memory": 40}}'

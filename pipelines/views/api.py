@@ -95,8 +95,8 @@ class RunsView(Door):
         description=(
             '`{"kind", "config", "name", "nonce", "inputs": {role: {"artifact"|"base_model"|"run": '
             'id}}, "prompts": {"suite": name}, "preset": name}`; `watch_prompts` are given like '
-            "`prompts`, and “split” takes one side of a suite; `needs` are labels of its worker, as "
-            '`{"gpu_memory": 40}`. The same nonce twice gives the same '
+            "`prompts`, and “split” takes one side of a suite; `needs` are what its worker must "
+            'have, as `{"gpu_memory": 40}`. The same nonce twice gives the same '
             "run; entries of the config go before those of a preset."
         ),
         request=_OBJECT,
