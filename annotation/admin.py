@@ -17,6 +17,7 @@ from annotation.extending import extend_votes
 from annotation.forms import CampaignForm, ImportForm
 from annotation.imports import Target, import_given
 from annotation.models import (
+    AuditEntry,
     Campaign,
     Consensus,
     Dimension,
@@ -254,6 +255,14 @@ class PromptAdmin(Record):
 class OutboxAdmin(Record):
     list_display = ["id", "kind", "ref", "created_at"]
     list_filter = ["kind"]
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(Record):
+    list_display = ["at", "person", "act", "target", "via", "address"]
+    list_filter = ["act"]
+    list_select_related = ["person"]
+    show_full_result_count = False
 
 
 @admin.register(Generator)

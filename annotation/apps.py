@@ -13,8 +13,10 @@ class AnnotationConfig(AppConfig):
 
     def ready(self) -> None:
         # Models can only be imported when all apps are loaded.
+        from annotation import audit
         from annotation.languages import check_catalogs, read_profile_at_login
 
+        user_logged_in.connect(audit.note_login)
         post_migrate.connect(_ensure_what_every_site_has, sender=self)
         user_logged_in.connect(read_profile_at_login)
         checks.register(check_catalogs, checks.Tags.translation)

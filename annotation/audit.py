@@ -30,13 +30,30 @@ _LONGEST: Final = 500  # characters of one detail
 PAGE: Final = 100
 
 
-def record(who: Who, act: str, target: object = "", **details: Any) -> AuditEntry:
+def record(who: Who, act: str, target: object = "", /, **details: Any) -> AuditEntry:
     """One entry. `act` is a word with a dot, like run.start; `target` a row or a text."""
     if not _ACT.fullmatch(act):
         raise ValueError(f"an act is two words with a dot, like run.start; got {act!r}")
     if named := _SECRET & set(details):
         raise ValueError(f"the audit log keeps no {sorted(named)[0]}")
-    person, via, address = _origin(who)
+    return _write(_origin(who), act, target, details)
+
+
+def note_login(
+    sender: Any,  # noqa: ARG001  the signature is that of the signal
+    request: HttpRequest,
+    user: User,
+    **_kwargs: Any,
+) -> None:
+    """Log-ins of those who can do more than vote."""
+    if user.is_staff or user.is_superuser:
+        _write((user, "session", client_address(request)), "session.begin", user, {})
+
+
+def _write(
+    origin: tuple[User | None, str, str], act: str, target: object, details: Mapping[str, Any]
+) -> AuditEntry:
+    person, via, address = origin
     return AuditEntry.objects.create(
         person=person,
         via=via,

@@ -1,5 +1,6 @@
 from django.urls import URLPattern, URLResolver, path
 
+from annotation.urls_custody import urlpatterns as of_custody
 from annotation.urls_dashboards import urlpatterns as of_dashboards
 from annotation.urls_lead_api import urlpatterns as of_leads
 from annotation.urls_people import urlpatterns as of_people
@@ -29,6 +30,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/votes", api.VotesView.as_view(), name="api-votes"),
     path("api/votes/mine", api.MyVotesView.as_view(), name="api-my-votes"),
     path("api/votes/<uuid:vote_id>", api.VoteView.as_view(), name="api-vote"),
+    *of_custody,
     *of_dashboards,
     *of_leads,
     *of_people,

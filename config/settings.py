@@ -129,6 +129,8 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     # Behind all that may refuse: what is dangerous goes into the audit log before it is done.
     "annotation.audit_doors.AuditMiddleware",
+    # Behind all that may refuse: what is dangerous goes into the audit log before it is done.
+    "annotation.audit_doors.AuditMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
