@@ -20,7 +20,7 @@ from pipelines.kinds import KindSpec
 from pipelines.models import QueueName, Run
 
 # What goes from one host to another is never a secret, whatever a pattern would let through.
-_NEVER: Final = ("*SECRET*", "*PASSWORD*", "*TOKEN*", "*_JWT", "DATABASE_URL", "*_KEY")
+_NEVER: Final = ("*SECRET*", "*PASSWORD*", "*TOKEN*", "*_JWT", "*_KEY", "*_URL")
 _LAUNCHED: Final = ("-I", "-m", "models_rm.launched")
 _PART: Final = ("-I", "-m", "models_rm.torchrun")
 
@@ -47,7 +47,8 @@ def places_for(processes: int) -> Places:
         raise InvalidRunConfig(f"this site starts at most {most} processes of one run")
     if processes % hosts:
         raise InvalidRunConfig(
-            f"{processes} processes do not fill hosts of {room} evenly; ask for a multiple of {room}"
+            f"{processes} processes do not share hosts of {room} evenly; "
+            f"ask for a multiple of {room}"
         )
     return Places(hosts, processes // hosts)
 
@@ -61,8 +62,10 @@ def words(command: str, places: Places) -> list[str]:
     return found
 
 
-def far_argv(python: str, trainer: Sequence[str], run: Run, processes: int, folder: Path) -> list[str]:
-    """`python -m models_rm.launched LAUNCHER -- python -m models_rm.torchrun 2x8@FENCE … RUN_DIR`"""
+def far_argv(
+    python: str, trainer: Sequence[str], run: Run, processes: int, folder: Path
+) -> list[str]:
+    """`python -m models_rm.launched LAUNCHER -- python -m models_rm.torchrun 2x8@FENCE …`."""
     places = places_for(processes)
     part = [python, *_PART, f"{places.hosts}x{places.each}@{run.fence}", *trainer, str(folder)]
     return [python, *_LAUNCHED, *words(settings.TIEBREAK_LAUNCHER, places), "--", *part]

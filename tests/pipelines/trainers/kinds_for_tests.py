@@ -9,11 +9,13 @@ from formats.outcome import Outcome, OutputKind
 from formats.supervised import Supervised
 from pipelines import kinds
 from pipelines.kinds import KindSpec, Role
+from pipelines.models import QueueName
 from pipelines.trainer_configs import plain
 
 COUNTING = Path(__file__).with_name("counting.py")
 TOGETHER = Path(__file__).with_name("together.py")
 PRINTING = Path(__file__).with_name("printing.py")
+FAR = Path(__file__).with_name("together_torch.py")
 
 
 def perform(run: Supervised) -> Outcome:
@@ -49,6 +51,15 @@ SPECS = (
         "Work together",
         check,
         command=("-I", str(TOGETHER)),
+        processes=lambda config: config.get("processes", 1),
+    ),
+    KindSpec(
+        "far",
+        "Work together on other hosts",
+        check,
+        command=("-I", str(FAR)),
+        output=OutputKind.SCORES,
+        queue=QueueName.GPU,
         processes=lambda config: config.get("processes", 1),
     ),
     KindSpec("performing", "Perform", check, perform=perform, threads=3),
