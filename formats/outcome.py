@@ -12,6 +12,7 @@ class ExitCode(IntEnum):
     BAD_CONFIG = 64
     BAD_DATA = 65
     NON_FINITE = 70
+    OUT_OF_MEMORY = 71
     DISK_FULL = 73
     RUN_ME_AGAIN = 75  # saved, then stopped because it was asked to
 

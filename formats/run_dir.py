@@ -5,6 +5,8 @@ inputs.json     what to do it with, each hashed     written before the start
 provenance.json the run, its fence, the code        written before the start; copied to checkpoints
 lease.json      fence and deadline                  renewed by the supervisor
 want            run | pause | cancel                written by the supervisor
+retry.json      what this attempt does otherwise    written before the start, where there is any
+beat            steps so far, seconds of one        written by the trainer, once a second
 metrics.jsonl   one line per log                    appended by the trainer
 log.txt         what the trainer printed            appended; too long, it loses its middle
 log-1.txt …     the same of the other processes     appended, where torchrun started several
@@ -23,6 +25,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from formats.beats import Beat
 from formats.errors import FormatError
 from formats.files import read_json, sha256_of, write_atomically, write_json
 from formats.leases import Lease
@@ -31,6 +34,7 @@ from formats.outcome import Outcome
 CONFIG: Final = "config/1"
 INPUTS: Final = "inputs/1"
 OUTCOME: Final = "outcome/1"
+RETRY: Final = "retry/1"
 PROVENANCE: Final = "provenance/1"
 
 
@@ -66,6 +70,8 @@ class RunDir:
         self.provenance_file = self.root / "provenance.json"
         self.lease_file = self.root / "lease.json"
         self.want_file = self.root / "want"
+        self.retry_file = self.root / "retry.json"
+        self.beat_file = self.root / "beat"
         self.metrics_file = self.root / "metrics.jsonl"
         self.log_file = self.root / "log.txt"
         self.checkpoints = self.root / "checkpoints"
@@ -110,6 +116,13 @@ class RunDir:
 
     def config(self) -> dict[str, Any]:
         return read_json(self.config_file, CONFIG)
+
+    def split(self) -> int:
+        """Into how many pieces each forward of the config is to be taken apart: 1, or 2 where an
+        earlier attempt ran out of memory. The sums stay the same, the memory halves."""
+        if not self.retry_file.exists():
+            return 1
+        return max(1, int(read_json(self.retry_file, RETRY).get("split", 1)))
 
     def media_root(self) -> Path:
         return Path(read_json(self.inputs_file, INPUTS)["media_root"])
@@ -169,6 +182,16 @@ class RunDir:
         if not self.outcome_file.exists():
             return None
         return Outcome.from_json(read_json(self.outcome_file, OUTCOME))
+
+    def write_retry(self, retry: Mapping[str, Any]) -> None:
+        """What this attempt does otherwise than the config says; nothing, for nothing."""
+        if retry:
+            write_json(self.retry_file, RETRY, retry)
+        else:
+            self.retry_file.unlink(missing_ok=True)
+
+    def beat(self) -> Beat | None:
+        return Beat.read(self.beat_file)
 
     def write_want(self, want: str) -> None:
         write_atomically(self.want_file, [want.encode()])

@@ -23,8 +23,10 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Final
 
+from formats.beats import Heart
 from formats.errors import FormatError
 from formats.leases import LeaseWatch, tagged_fence
+from formats.logs import of_trainer
 from formats.outcome import ExitCode, Outcome
 from formats.run_dir import RunDir
 
@@ -65,6 +67,7 @@ class Supervised:
         self.fence = self._tagged or (lease.fence if lease else 0)
         self._terminated = False
         self._next_look = 0.0
+        self._heart = Heart(run_dir.beat_file)
 
     def check(self, save: Callable[[], None] | None = None) -> None:
         """Call once per step, in every process. Saves and leaves when the run must stop."""
@@ -72,10 +75,17 @@ class Supervised:
         mine = _GO_ON if reason is None else _STOP if self._fenced_off() else _SAVE_AND_STOP
         verdict = self.agree(mine)
         if verdict == _GO_ON:
+            if is_first_process():  # When all have agreed: one that hangs stops the beat of all.
+                self._heart.beat()
             return
         if save is not None and verdict == _SAVE_AND_STOP:
             save()
         raise _StopAskedError(reason or "another process of the run was asked to")
+
+    def tell_split(self, name: str, before: int, after: int) -> None:
+        """A line of the log, so that nobody wonders why the run is not as its config says."""
+        if before != after:
+            print(f"after running out of memory: {name} {after} instead of {before}", flush=True)
 
     def stop_reason(self) -> str | None:
         """Why the run must stop now, or None. Files are looked at most five times a second."""
@@ -130,6 +140,7 @@ def supervise(body: Callable[[Supervised], Outcome], run_dir: RunDir) -> int:
     """Run `body` and turn how it ended into outcome.json and an exit code."""
     _print_apart(run_dir)
     run = Supervised(run_dir)
+    of_trainer(run=_number(run_dir), fence=run.fence, rank=int(os.environ.get("RANK", "0")))
     run.arm()
     try:
         outcome = body(run)
@@ -147,9 +158,19 @@ def supervise(body: Callable[[Supervised], Outcome], run_dir: RunDir) -> int:
     return outcome.exit_code
 
 
+def _number(run_dir: RunDir) -> int | str:
+    """Run directories of ours are called by the number of their run."""
+    name = run_dir.root.resolve().name
+    return int(name) if name.isdigit() else name
+
+
 def in_torchrun() -> bool:
     """Is this one of several processes that torchrun started?"""
     return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def is_first_process() -> bool:
+    return not in_torchrun() or os.environ["RANK"] == "0"
 
 
 def _print_apart(run_dir: RunDir) -> None:
@@ -171,7 +192,7 @@ def _finish(run_dir: RunDir, outcome: Outcome) -> None:
     elif outcome.exit_code != ExitCode.DONE:
         # The others fail too, a moment later, because they lost this one.
         run_dir.finish_unless_finished(outcome)
-    elif os.environ["RANK"] == "0":
+    elif is_first_process():
         run_dir.finish(outcome)
 
 
@@ -185,4 +206,20 @@ def _failure(error: Exception) -> Outcome:
         return Outcome(ExitCode.NON_FINITE, "non_finite", message)
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
         return Outcome(ExitCode.DISK_FULL, "disk_full", message)
+    if is_out_of_memory(error):
+        return Outcome(ExitCode.OUT_OF_MEMORY, "oom", message)
     return Outcome(1, "crash", f"{type(error).__name__}: {message}")
+
+
+# What libraries written in C++ say where Python would raise MemoryError.
+_WORDS_OF_MEMORY: Final = ("t allocate memory", "bad_alloc", "out of memory", "STATUS_ALLOC_FAILED")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether it is memory that was missing, of the host or of a GPU, whichever library says so."""
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        return True
+    # torch.OutOfMemoryError, by its name: this module runs without torch.
+    if any(each.__name__ == "OutOfMemoryError" for each in type(error).__mro__):
+        return True
+    return isinstance(error, RuntimeError) and any(w in str(error) for w in _WORDS_OF_MEMORY)

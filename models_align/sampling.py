@@ -9,6 +9,7 @@ from typing import Final, Self
 import torch
 
 from formats.files import read_json, sha256_of, write_json
+from formats.halving import smaller
 from formats.outcome import ExitCode, Outcome, Output, OutputKind
 from formats.records import GenerationRecord, PromptRecord, VideoRef
 from formats.supervised import BadConfigError, Supervised
@@ -59,13 +60,20 @@ def prepared(
     """The generator with its adapter, the config with its sizes, and prompts it can take."""
     prompts = PromptRecord.read(run.dir.input("prompts"))
     generator = load_generator(run.dir.input("generator"), dtype=config.precision)
-    config = sized(config, generator.native_size)
+    config = _within_memory(run, sized(config, generator.native_size))
     _refuse_what_cannot_be(generator, prompts, config)
     if generator.needs_image:
         _refuse_images_that_changed(prompts, run.dir.media_root())
     if run.dir.has_input("adapter"):
         load_adapter(generator, run.dir.input("adapter"), scale=config.adapter_scale)
     return generator, config, prompts
+
+
+def _within_memory(run: Supervised, config: GenerationConfig) -> GenerationConfig:
+    """Fewer clips at once, after an attempt that ran out of memory."""
+    batch = smaller(config.batch, run.dir.split())
+    run.tell_split("batch", config.batch, batch)
+    return replace(config, batch=batch)
 
 
 @dataclass(slots=True)

@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 
 from formats.checkpoints import verify_folder
 from formats.files import sha256_of
+from formats.halving import smaller
 from formats.outcome import ExitCode, Outcome, Output, OutputKind
 from formats.supervised import Supervised
 from models_align.cards import facts_of
@@ -16,7 +18,7 @@ from models_align.distributed import World, joined
 from models_align.generators.base import Generator
 from models_align.generators.families import load_generator
 from models_align.latents import TensorCache
-from models_align.reference import ReferenceTable
+from models_align.reference import ReferenceTable, forward_size
 from models_align.trainer import Trainer
 from models_align.watching.watch import Watch
 from models_align.watching.wishes import refuse_what_cannot_be
@@ -24,7 +26,7 @@ from models_align.watching.wishes import refuse_what_cannot_be
 
 def train(run: Supervised) -> Outcome:
     """Encode, compute the reference where it is wanted once, train, leave an adapter."""
-    config = AlignmentConfig.from_json(run.dir.config())
+    config = _within_memory(run, AlignmentConfig.from_json(run.dir.config()))
     refuse_what_cannot_be(run, config)
     torch.set_num_threads(config.threads)
     torch.use_deterministic_algorithms(mode=True, warn_only=True)
@@ -37,6 +39,16 @@ def train(run: Supervised) -> Outcome:
         watch = Watch.of(run, trainer.generator, config, world=world, step=trainer.step)
         values = trained(trainer, watch)
         return leave(trainer, watch, values, time.monotonic() - started)
+
+
+def _within_memory(run: Supervised, config: AlignmentConfig) -> AlignmentConfig:
+    """Fewer pairs in a forward, after an attempt that ran out of memory."""
+    split = run.dir.split()
+    if split == 1:
+        return config
+    pairs = forward_size(config.pairs_per_step, config.micro_pairs, config.processes)
+    run.tell_split("micro_pairs", pairs, smaller(pairs, split))
+    return replace(config, micro_pairs=smaller(pairs, split))
 
 
 def prepared(run: Supervised, config: AlignmentConfig, world: World) -> Trainer:

@@ -8,6 +8,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -18,6 +19,7 @@ from formats.checkpoints import verify_folder
 from formats.chunks import chunk_of
 from formats.errors import FormatError
 from formats.files import sha256_of
+from formats.halving import smaller
 from formats.outcome import ExitCode, Outcome, Output, OutputKind
 from formats.records import GenerationRecord, ScoreRecord
 from formats.supervised import BadConfigError, NonFiniteError, Supervised
@@ -34,7 +36,7 @@ _PACE_SECONDS: Final = 60.0
 
 def score(run: Supervised) -> Outcome:
     """Score what this run has to score and is not safe yet; then write all of it."""
-    config = config_of(run, ScoringConfig.from_json)
+    config = _within_memory(run, config_of(run, ScoringConfig.from_json))
     model = loaded(run, config)
     folder, records = generations_of(run)
     wanted = _of_chunk(records, config)
@@ -55,6 +57,14 @@ def score(run: Supervised) -> Outcome:
     }
     output = Output(OutputKind.SCORES, "outputs/scores.jsonl", sha256, meta)
     return Outcome(ExitCode.DONE, "done", f"scored {summary['scored']} clips", (output,), summary)
+
+
+def _within_memory(run: Supervised, config: ScoringConfig) -> ScoringConfig:
+    """Fewer clips in a forward, after an attempt that ran out of memory."""
+    split = run.dir.split()
+    size, tokens = smaller(config.batch_size, split), smaller(config.batch_tokens, split)
+    run.tell_split("batch_size", config.batch_size, size)
+    return replace(config, batch_size=size, batch_tokens=tokens)
 
 
 def parts_of(run: Supervised, config: Any) -> Parts:

@@ -1,10 +1,12 @@
 """The training run of a reward model, top to bottom: `python -m models_rm train RUN_DIR`."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from formats.errors import FormatError
+from formats.halving import more_parts
 from formats.outcome import Outcome
 from formats.supervised import BadConfigError, Supervised
 from models_rm import materials
@@ -74,7 +76,12 @@ def refuse_without_judge(trainer: Trainer) -> bool:
 
 
 def read_config(run: Supervised) -> RewardModelConfig:
+    """The config of the run; after one that ran out of memory, with more and smaller parts."""
     try:
-        return RewardModelConfig.from_json(run.dir.config())
+        config = RewardModelConfig.from_json(run.dir.config())
     except (ConfigError, TypeError) as error:
         raise BadConfigError(str(error)) from error
+    split, mine = run.dir.split(), config.pairs_per_step // config.processes
+    parts = more_parts(mine, config.accumulation, split)
+    run.tell_split("accumulation", config.accumulation, parts)
+    return replace(config, accumulation=parts)

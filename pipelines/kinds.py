@@ -105,6 +105,8 @@ class KindSpec:
     presets: tuple[trainer_configs.NamedConfig, ...] = ()
     upload: str = ""  # entry of the config that an uploaded file fills
     for_leads: bool = False  # leads may start it too, not ML engineers alone
+    splits: bool = False  # its trainer halves its micro-batch where retry.json says so
+    opens_media: bool = True  # the clips that its inputs name are made local before it starts
     gathered_by: str = ""
     gathered_with: tuple[str, ...] = ()
     parts: Parts | None = None
@@ -184,6 +186,7 @@ register(
         roles=(Role("snapshot", (OutputKind.SNAPSHOT,)), _VLM),
         output=OutputKind.REWARD_MODEL,
         queue=QueueName.GPU,
+        splits=True,
         processes=_as_the_config_says,
         presets=trainer_configs.REWARD_PRESETS,
     )
@@ -215,6 +218,7 @@ register(
         ),
         output=OutputKind.SCORES,
         queue=QueueName.GPU,
+        splits=True,
         gathered_by="scores_gathered",
     )
 )
@@ -297,6 +301,7 @@ register(
         ),
         output=OutputKind.GENERATIONS,
         queue=QueueName.GPU,
+        splits=True,
         ingest=generations.ingest,
     )
 )
@@ -321,6 +326,7 @@ register(
         output=OutputKind.ADAPTER,
         beside=(OutputKind.GENERATIONS,),
         queue=QueueName.GPU,
+        splits=True,
         processes=_as_the_config_says,
         presets=trainer_configs.ALIGNMENT_PRESETS,
     )
@@ -355,6 +361,7 @@ register(
         ),
         output=OutputKind.LATENT_REWARD_MODEL,
         queue=QueueName.GPU,
+        splits=True,
     )
 )
 register(

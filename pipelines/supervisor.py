@@ -14,10 +14,20 @@ from typing import Final, Protocol
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
+from formats.beats import Beat
 from formats.errors import FormatError
 from formats.logs import bound
 from formats.outcome import FINAL, ExitCode, Outcome
-from pipelines import kinds, launching, lifecycle, logs, materialising, registering
+from pipelines import (
+    endings,
+    kinds,
+    launching,
+    lifecycle,
+    logs,
+    materialising,
+    registering,
+    stacks,
+)
 from pipelines.errors import ArtifactMissing, Lost, PipelineError, StoreError
 from pipelines.models import Run, RunState
 from pipelines.progress import Progress

@@ -1,9 +1,12 @@
 """The latent reward run, top to bottom: train, examine over t, leave a model folder."""
 
+from dataclasses import replace
+
 import torch
 
 from formats.checkpoints import commit_folder
 from formats.files import sha256_of
+from formats.halving import more_parts
 from formats.outcome import ExitCode, Outcome, Output, OutputKind
 from formats.supervised import BadConfigError, Supervised
 from models_align.checked import ConfigError
@@ -29,6 +32,9 @@ def train_latent_reward(run: Supervised) -> Outcome:
         config = LatentRewardConfig.from_json(run.dir.config())
     except ConfigError as error:
         raise BadConfigError(str(error)) from error
+    parts = more_parts(config.pairs_per_step, config.accumulation, run.dir.split())
+    run.tell_split("accumulation", config.accumulation, parts)
+    config = replace(config, accumulation=parts)
     torch.set_num_threads(config.threads)
     torch.use_deterministic_algorithms(mode=True, warn_only=True)
     # Filling memory that is about to be written helps to find faults only, and costs a twentieth.

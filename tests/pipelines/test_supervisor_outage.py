@@ -9,8 +9,8 @@ from django.db import OperationalError
 
 from formats.outcome import Outcome
 from pipelines import launching, lifecycle
+from pipelines.endings import describe
 from pipelines.models import RunState
-from pipelines.supervisor import describe
 from tests.pipelines.conftest import steps_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
