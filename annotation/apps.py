@@ -3,7 +3,7 @@ from typing import Any
 from django.apps import AppConfig
 from django.contrib.auth.signals import user_logged_in
 from django.core import checks
-from django.db.models.signals import post_migrate
+from django.db.models.signals import post_migrate, post_save
 
 
 class AnnotationConfig(AppConfig):
@@ -13,12 +13,19 @@ class AnnotationConfig(AppConfig):
 
     def ready(self) -> None:
         # Models can only be imported when all apps are loaded.
-        from annotation import audit
+        from django.contrib.auth.models import User
+
+        from annotation import audit, fresh_login, policies, policy_table, second_factor, sessions
         from annotation.languages import check_catalogs, read_profile_at_login
 
         user_logged_in.connect(audit.note_login)
         post_migrate.connect(_ensure_what_every_site_has, sender=self)
         user_logged_in.connect(read_profile_at_login)
+        user_logged_in.connect(fresh_login.note_login)
+        user_logged_in.connect(sessions.begin)
+        post_save.connect(sessions.end_where_disabled, sender=User)
+        second_factor.connect_signals()
+        policies.declare(policy_table.ALL)
         checks.register(check_catalogs, checks.Tags.translation)
 
 

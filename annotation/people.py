@@ -14,7 +14,7 @@ from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 from django.utils.translation import gettext as _
 
-from annotation import assigning
+from annotation import assigning, sessions
 from annotation.errors import BadAccount, NotAllowed, NotFound
 from annotation.models import Campaign, ProbeLease, ProbeLeaseState, Slot, SlotState
 from annotation.permissions import ANNOTATOR, LEAD, is_lead

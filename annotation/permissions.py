@@ -84,3 +84,10 @@ def votable_by(user: User) -> CampaignQuerySet:
 
 def _is_operator(user: Person) -> bool:
     return bool(user.is_active and user.is_superuser)
+
+
+def is_staff_person(user: Person) -> bool:
+    """Whoever can do more than annotate: their sessions are shorter, their log-ins stronger."""
+    if user.is_staff or user.is_superuser:
+        return True
+    return bool(roles_of(user) & {LEAD, ML_ENGINEER})

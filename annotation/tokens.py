@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, Final
 
@@ -12,7 +13,8 @@ from rest_framework import exceptions
 from rest_framework.authentication import TokenAuthentication
 
 from annotation.errors import AnnotationError, NotFound
-from annotation.models import ApiToken
+from annotation.models import ApiToken, Campaign
+from annotation.scopes import SCOPES, known_scopes
 
 _PREFIX: Final = "tb_"  # so that a leaked one is found by who searches for them
 _SHOWN: Final = 8
@@ -28,8 +30,19 @@ class TokenRefused(AnnotationError):
     code = "bad_token"
 
 
-def make_token(user: User, name: str, *, days: int = 90) -> tuple[ApiToken, str]:
-    """A new token and its secret, which nobody can read again."""
+def make_token(
+    user: User,
+    name: str,
+    *,
+    days: int = 90,
+    scopes: Iterable[str] = SCOPES,
+    campaign: Campaign | None = None,
+) -> tuple[ApiToken, str]:
+    """A new token and its secret, which nobody can read again.
+
+    It opens what its owner's role opens, of that only its scopes, and of these only one campaign,
+    where one is named. The doors to people, roles and tokens open to no token.
+    """
     if not name.strip() or len(name) > 100:
         raise TokenRefused("A token needs a name of 1 to 100 characters that says what it is for.")
     if not 1 <= days <= MAX_DAYS:
@@ -37,14 +50,29 @@ def make_token(user: User, name: str, *, days: int = 90) -> tuple[ApiToken, str]
     if ApiToken.objects.live().filter(user=user).count() >= MOST:
         raise TokenRefused(f"You have {MOST} live tokens; revoke one first.")
     secret = _PREFIX + secrets.token_urlsafe(32)
+    wanted = _scopes(scopes)
     token = ApiToken.objects.create(
         user=user,
         name=name,
         sha256=_digest(secret),
         prefix=secret[:_SHOWN],
+        scopes=wanted,
+        campaign=campaign,
         expires_at=timezone.now() + timedelta(days=days),
     )
     return token, secret
+
+
+def _scopes(wanted: Iterable[str]) -> list[str]:
+    try:
+        known = known_scopes(wanted)
+    except ValueError as error:
+        raise TokenRefused(
+            f"There is no scope {str(error)!r}; there are {', '.join(SCOPES)}."
+        ) from None
+    if not known:
+        raise TokenRefused(f"A token needs at least one scope of {', '.join(SCOPES)}.")
+    return known
 
 
 def revoke_token(user: User, token_id: int) -> ApiToken:

@@ -129,8 +129,6 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     # Behind all that may refuse: what is dangerous goes into the audit log before it is done.
     "annotation.audit_doors.AuditMiddleware",
-    # Behind all that may refuse: what is dangerous goes into the audit log before it is done.
-    "annotation.audit_doors.AuditMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -177,6 +175,8 @@ else:
         # Of the statements that annotation/statements.py reads with; all others are as ever.
         "prepare_threshold": 1,
     }
+# Where pg_dump and pg_restore lie, of the server's version or newer; empty: on PATH.
+TIEBREAK_PG_BIN = given("TIEBREAK_PG_BIN", "")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Files.
@@ -285,6 +285,9 @@ PASSWORD_RESET_TIMEOUT = 3 * 24 * 60 * 60  # seconds; also of the links that lea
 EMAIL_URL = given("EMAIL_URL", "dummymail://" if PRODUCTION else "consolemail://")
 vars().update(environ.Env.email_url_config(EMAIL_URL))
 DEFAULT_FROM_EMAIL = given("DEFAULT_FROM_EMAIL", "tiebreak@localhost")
+# Where people find the site, for links in the e-mails that workers send: https://tiebreak.example
+TIEBREAK_SITE_URL = given("TIEBREAK_SITE_URL", "").rstrip("/")
+EMAIL_TIMEOUT = 10  # seconds; a worker that sends one has other duties too
 TIEBREAK_SENDS_MAIL = not EMAIL_URL.startswith("dummymail:")
 SESSION_ENGINE = "annotation.sessions"
 SESSION_COOKIE_HTTPONLY = True
@@ -405,7 +408,7 @@ TIEBREAK_RUN_BACKOFF_SECONDS = env.list(
 # What a run may print: more loses its middle. And how often its logs are looked at.
 TIEBREAK_RUN_LOG_MB = env.float("TIEBREAK_RUN_LOG_MB", default=50)
 TIEBREAK_RUN_LOG_SECONDS = env.float("TIEBREAK_RUN_LOG_SECONDS", default=0.5)
-# Artefacts by content (pipelines/store). Empty: a folder under VAR. s3://bucket/prefix: that bucket,
+# Artifacts by content (pipelines/store). Empty: a folder under VAR. s3://bucket/prefix: that bucket,
 # at the service that MEDIA_S3_* names; an absolute path: that folder.
 ARTIFACT_STORE_URL = given("ARTIFACT_STORE_URL", "") or str((VAR / "store").absolute())
 if not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]+(/.*)?|/.+", ARTIFACT_STORE_URL):
@@ -419,7 +422,7 @@ ARTIFACT_STORE_S3 = {
 # What nothing refers to is kept for so long; what is being deleted is given up after the second.
 TIEBREAK_STORE_KEEP_SECONDS = env.float("TIEBREAK_STORE_KEEP_SECONDS", default=48 * 3600)
 TIEBREAK_STORE_DOOM_SECONDS = env.float("TIEBREAK_STORE_DOOM_SECONDS", default=60)
-# The commit of this code, where no repository lies beside it (an image): noted with each artefact.
+# The commit of this code, where no repository lies beside it (an image): noted with each artifact.
 TIEBREAK_CODE_COMMIT = given("TIEBREAK_CODE_COMMIT", "")
 CODE_ROOT = BASE_DIR
 # How often a Celery worker looks at the database by itself, and for how long it leaves a run that

@@ -8,6 +8,8 @@ class PipelinesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from pipelines import checks, run_guard  # noqa: F401 - importing registers the checks
+        from annotation import policies
+        from pipelines import checks, policy_table, run_guard  # noqa: F401 - checks register
 
         post_migrate.connect(run_guard.after_migrate, sender=self)
+        policies.declare(policy_table.ALL)

@@ -12,6 +12,7 @@ from annotation.models import (
     Showing,
     TripletState,
 )
+from annotation.scopes import Scope
 from annotation.strategies import Strategy
 from annotation.tables import Labels
 
@@ -366,11 +367,21 @@ class OverlapAnswer(Serializer):
 class NewToken(Serializer):
     name = serializers.CharField(max_length=100)
     days = serializers.IntegerField(default=90)
+    scopes = serializers.ListField(
+        child=serializers.ChoiceField(Scope.choices),
+        allow_empty=False,
+        help_text="What it may be used for, of what your role allows.",
+    )
+    campaign = serializers.IntegerField(
+        allow_null=True, default=None, help_text="The only campaign that it is for."
+    )
 
 
 class TokenRow(Serializer):
     id = serializers.IntegerField()
     name = serializers.CharField()
+    scopes = serializers.ListField(child=serializers.CharField())
+    campaign = serializers.IntegerField(allow_null=True)
     prefix = serializers.CharField()
     created_at = serializers.DateTimeField()
     expires_at = serializers.DateTimeField(allow_null=True)

@@ -14,16 +14,22 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from annotation import audit
 from annotation.errors import AnnotationError
 from annotation.models import ApiToken
+from annotation.scopes import Scope
 from annotation.tokens import MAX_DAYS, TokenRefused, make_token, revoke_token
 from annotation.views import schemas
 from annotation.views.door import Door, person
 from annotation.views.lead_door import read_body, read_query
+from annotation.views.people_api import seen_campaign
 
 
 class TokenForm(forms.Form):
     name = forms.CharField(max_length=100, label=_("What it is for"))
+    scopes = forms.MultipleChoiceField(
+        choices=Scope.choices, widget=forms.CheckboxSelectMultiple, label=_("It may")
+    )
     days = forms.IntegerField(min_value=1, max_value=MAX_DAYS, initial=90, label=_("Days"))
 
 
@@ -41,9 +47,8 @@ def tokens(request: HttpRequest) -> HttpResponse:
     secret = ""
     if request.method == "POST" and form.is_valid():
         try:
-            _token, secret = make_token(
-                user, form.cleaned_data["name"], days=form.cleaned_data["days"]
-            )
+            token, secret = make_token(user, **form.cleaned_data)
+            audit.record(request, "token.make", token, scopes=token.scopes)
             form = TokenForm()
         except TokenRefused as error:
             form.add_error(None, error.message)
@@ -56,7 +61,8 @@ def tokens(request: HttpRequest) -> HttpResponse:
 @require_POST
 def revoke(request: HttpRequest, token_id: int) -> HttpResponse:
     try:
-        revoke_token(_user(request), token_id)
+        token = revoke_token(_user(request), token_id)
+        audit.record(request, "token.revoke", token)
     except AnnotationError as error:
         return HttpResponse(error.message, status=error.status, content_type="text/plain")
     return redirect("annotation:tokens")
@@ -77,7 +83,10 @@ class TokensView(Door):
     )
     def post(self, request: Request) -> Response:
         body = read_body(schemas.NewToken, request)
-        token, secret = make_token(person(request), body["name"], days=body["days"])
+        user, named = person(request), body.pop("campaign")
+        campaign = seen_campaign(request, named) if named is not None else None
+        token, secret = make_token(user, campaign=campaign, **body)
+        audit.record(request, "token.make", token, scopes=token.scopes)
         return Response({**_json(token), "token": secret}, status=status.HTTP_201_CREATED)
 
 
@@ -88,13 +97,16 @@ class TokenView(Door):
         responses=schemas.TokenRow,
     )
     def delete(self, request: Request, token_id: int) -> Response:
-        return Response(_json(revoke_token(person(request), token_id)))
+        token = revoke_token(person(request), token_id)
+        audit.record(request, "token.revoke", token)
+        return Response(_json(token))
 
 
 def _json(token: ApiToken) -> dict[str, Any]:
-    plain = ("id", "name", "prefix", "revoked")
+    plain = ("id", "name", "prefix", "revoked", "scopes")
     times = ("created_at", "expires_at", "last_used_at")
     return {
         **{name: getattr(token, name) for name in plain},
+        "campaign": token.campaign_id,
         **{name: (at := getattr(token, name)) and at.isoformat() for name in times},
     }

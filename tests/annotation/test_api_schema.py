@@ -76,7 +76,7 @@ def test_what_the_doors_of_leads_answer_is_what_the_schema_says(lee, make_campai
         ("get", "/api/videos", 200, None),
         ("get", "/api/dimension-sets", 200, None),
         ("get", "/api/tokens", 200, None),
-        ("post", "/api/tokens", 201, {"name": "t"}),
+        ("post", "/api/tokens", 201, {"name": "t", "scopes": ["export"]}),
     ]
     for method, path, code, body in calls:
         target = copy.pk if path.endswith("/pairs") else campaign.pk

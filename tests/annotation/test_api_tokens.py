@@ -62,7 +62,9 @@ def test_a_token_needs_a_name_and_an_end(alice, name, days):
 
 def test_tokens_are_made_and_revoked_on_their_page(alice, client):
     client.force_login(alice)
-    page = client.post("/tokens/", {"name": "for the loop", "days": 7})
+    page = client.post(
+        "/tokens/", {"name": "for the loop", "days": 7, "scopes": ["vote", "read:campaigns"]}
+    )
     secret = page.context["secret"]
     assert secret in page.content.decode()
     assert secret not in client.get("/tokens/").content.decode()
@@ -76,7 +78,11 @@ def test_tokens_are_made_and_revoked_on_their_page(alice, client):
 
 def test_a_token_is_made_through_rest_and_by_command(lee, client, capsys):
     client.force_login(lee)
-    made = client.post("/api/tokens", {"name": "x"}, content_type="application/json").json()
+    made = client.post(
+        "/api/tokens",
+        {"name": "x", "scopes": ["read:campaigns"]},
+        content_type="application/json",
+    ).json()
     assert asked(made["token"]).status_code == 200
     assert "token" not in client.get("/api/tokens").json()["tokens"][0]
     call_command("make_token", "lee", name="nightly", days=3)

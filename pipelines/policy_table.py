@@ -1,0 +1,96 @@
+"""Who may do what at the addresses of runs and of what they leave (RELIABILITY 3c)."""
+
+from typing import Final
+
+from annotation.policies import (
+    ANYONE,
+    ENGINEERS,
+    LEADS,
+    VIEWERS,
+    Policy,
+    Rule,
+    Table,
+    button,
+    door,
+    form,
+    page,
+)
+from annotation.scopes import Scope
+
+_SEEN: Final = Rule(VIEWERS, Scope.RUNS)
+_START: Final = Rule(ENGINEERS, Scope.RUNS, fresh=True)  # of a person; a token has its scope
+_STEER: Final = Rule(ENGINEERS, Scope.RUNS)
+_FILES: Final = Scope.READ_ARTEFACT
+
+PAGES: Final[Table] = {
+    # Asked by programs without a log-in; /metrics asks for a token of its own.
+    "pipelines:alive": page(ANYONE),
+    "pipelines:ready": page(ANYONE),
+    "pipelines:metrics": page(ANYONE),
+    "pipelines:alerts": page(VIEWERS),
+    "pipelines:runs": page(VIEWERS, "state", "kind", "page"),
+    "pipelines:live": page(VIEWERS, "id", scope=Scope.RUNS),
+    "pipelines:run": page(VIEWERS, "beside"),
+    "pipelines:run-live": page(VIEWERS, "since", "log", "rank", scope=Scope.RUNS),
+    "pipelines:alignment-live": page(VIEWERS, "mark", scope=Scope.RUNS),
+    "pipelines:watched-clip": page(VIEWERS, scope=Scope.READ_MEDIA),
+    "pipelines:cancel": button(ENGINEERS),
+    "pipelines:retry": button(ENGINEERS),
+    "pipelines:pause": button(ENGINEERS),
+    "pipelines:resume": button(ENGINEERS),
+    "pipelines:priority": button(ENGINEERS),
+    "pipelines:steer-group": button(ENGINEERS),
+    "pipelines:stacks": page(VIEWERS, scope=Scope.RUNS),
+    "pipelines:loop": page(VIEWERS),
+    "pipelines:loop-group": page(VIEWERS),
+    "pipelines:start-anime": button(ENGINEERS, fresh=True),
+    "pipelines:comparisons": page(VIEWERS),
+    "pipelines:side-by-side": page(VIEWERS, "run"),
+    "pipelines:comparison": page(VIEWERS),
+    "pipelines:comparison-table": page(VIEWERS),
+    "pipelines:comparison-json": page(VIEWERS, scope=_FILES),
+    "pipelines:pair-sets": page(VIEWERS, "page"),
+    "pipelines:pair-preview": page(VIEWERS, "part", "order", "refused", "page"),
+    "pipelines:report": page(VIEWERS),
+    "pipelines:report-json": page(VIEWERS, scope=_FILES),
+    "pipelines:artifact": page(VIEWERS),
+    "pipelines:card-json": page(VIEWERS, scope=_FILES),
+    "pipelines:card-md": page(VIEWERS, scope=_FILES),
+    "pipelines:grid-json": page(VIEWERS, scope=_FILES),
+    # Weights: not for leads, who read about them.
+    "pipelines:adapter-zip": page(ENGINEERS, scope=_FILES),
+    "pipelines:ingest-json": page(VIEWERS, scope=_FILES),
+    "pipelines:export-zip": page(VIEWERS, scope=_FILES),
+    "pipelines:export-file": page(VIEWERS, scope=_FILES),
+    "pipelines:log-text": page(VIEWERS, scope=Scope.RUNS),
+    "pipelines:log-of-process": page(VIEWERS, scope=Scope.RUNS),
+    "pipelines:metrics-csv": page(VIEWERS, scope=Scope.RUNS),
+    "pipelines:metrics-jsonl": page(VIEWERS, scope=Scope.RUNS),
+    "pipelines:chain": page(VIEWERS),
+    "pipelines:forecast": button(VIEWERS),
+    "pipelines:notices": page(VIEWERS, "page", "state", "kind"),
+    "pipelines:notices-read": button(VIEWERS),
+    "pipelines:notices-choose": button(VIEWERS),
+    "pipelines:doubtful-pairs": form(LEADS, "campaign", "budget", "seed"),
+}
+DOORS: Final[Table] = {
+    "pipelines:api-doubtful-pairs": door(act=Rule(LEADS, Scope.WRITE_CAMPAIGNS)),
+    "pipelines:api-comparisons": door(act=_START),
+    "pipelines:api-comparison": door(_SEEN),
+    "pipelines:api-pairs": door(Rule(VIEWERS, _FILES)),
+    "pipelines:api-runs": door(_SEEN, _START),
+    "pipelines:api-run": door(_SEEN),
+    "pipelines:api-forecast": door(act=_SEEN),
+    "pipelines:api-cancel": door(act=_STEER),
+    "pipelines:api-retry": door(act=_STEER),
+    "pipelines:api-pause": door(act=_STEER),
+    "pipelines:api-resume": door(act=_STEER),
+    "pipelines:api-priority": door(act=_STEER),
+    "pipelines:api-steer-group": door(act=_STEER),
+}
+# The forms that start runs ask before they are filled in.
+STARTS: Final[Table] = {
+    name: Policy(Rule(VIEWERS, fresh=True), Rule(VIEWERS, fresh=True), None)
+    for name in ("admin:pipelines_run_add", "admin:pipelines_loopgroup_add")
+}
+ALL: Final[Table] = {**PAGES, **DOORS, **STARTS}
