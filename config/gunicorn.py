@@ -6,7 +6,9 @@ that died is back at once, and its first request is as quick as any.
 
 import gc
 import os
-from typing import Any
+import shutil
+import tempfile
+from typing import Any, Final
 
 workers = int(os.environ.get("WEB_CONCURRENCY", "4"))
 threads = 2
@@ -14,6 +16,21 @@ preload_app = True
 # As behind a proxy, which keeps its connections open: 2 s would cut off slow voters.
 keepalive = 30
 timeout = 60
+
+# What the processes of this site count together. Named before the site is loaded, because
+# prometheus_client decides when it is imported how it counts.
+_COUNTS: Final = tempfile.mkdtemp(prefix="tiebreak-metrics-")
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = _COUNTS
+
+
+def on_exit(_server: Any) -> None:
+    shutil.rmtree(_COUNTS, ignore_errors=True)
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    from prometheus_client.multiprocess import mark_process_dead
+
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
 
 
 def when_ready(_server: Any) -> None:

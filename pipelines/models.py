@@ -437,3 +437,26 @@ class Notice(models.Model):
 
     def __str__(self) -> str:
         return f"{self.run} {self.state}"
+
+
+class Alert(models.Model):
+    """Something that an operator should see to, from the first look that saw it to the first that
+    did not. Written by pipelines.alerts alone."""
+
+    key = models.CharField(max_length=40)  # the rule
+    about = models.CharField(max_length=200)  # what it is about: a queue, a run, a host
+    message = models.TextField()
+    advice = models.TextField()
+    since = models.DateTimeField(default=timezone.now)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-since", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                name="alert_stands_once", fields=["key", "about"], condition=Q(ended_at=None)
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.about}"

@@ -1,6 +1,7 @@
 from django.urls import URLPattern, URLResolver, include, path
 
 from pipelines.views import (
+    alerts,
     alignment,
     api,
     artifacts,
@@ -8,7 +9,10 @@ from pipelines.views import (
     comparisons_api,
     doubts,
     doubts_api,
+    exports,
+    health,
     loops,
+    notices,
     reports,
     run_files,
     runs,
@@ -16,6 +20,10 @@ from pipelines.views import (
 
 app_name = "pipelines"
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("alerts/", alerts.alert_list, name="alerts"),
+    path("metrics", alerts.prometheus, name="metrics"),
+    path("healthz", health.alive, name="alive"),
+    path("readyz", health.ready, name="ready"),
     path("runs/", runs.run_list, name="runs"),
     path("runs/live", runs.live_cards, name="live"),
     path("runs/<int:run_id>/", runs.run_page, name="run"),
@@ -32,6 +40,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("runs/<int:run_id>/metrics.jsonl", run_files.metrics_jsonl, name="metrics-jsonl"),
     path("runs/<int:run_id>/cancel", runs.cancel, name="cancel"),
     path("runs/<int:run_id>/retry", runs.retry, name="retry"),
+    path("", include("pipelines.urls_steering")),
+    path("notices/", notices.inbox, name="notices"),
+    path("notices/read", notices.read, name="notices-read"),
+    path("notices/choose", notices.choose, name="notices-choose"),
     path("loop/", loops.newest_loop, name="loop"),
     path("loop/<int:group_id>/", loops.loop_page, name="loop-group"),
     path("loop/anime", loops.start_anime, name="start-anime"),
@@ -57,6 +69,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("artifacts/<int:artifact_id>/grid.json", artifacts.grid_json, name="grid-json"),
     path("artifacts/<int:artifact_id>/adapter.zip", artifacts.adapter_zip, name="adapter-zip"),
     path("artifacts/<int:artifact_id>/ingest.json", artifacts.ingest_json, name="ingest-json"),
+    path("artifacts/<int:artifact_id>/export.zip", exports.export_zip, name="export-zip"),
+    path(
+        "artifacts/<int:artifact_id>/export/<path:name>", exports.export_file, name="export-file"
+    ),
     path("artifacts/<int:artifact_id>/pairs/", doubts.doubtful_pairs, name="doubtful-pairs"),
     path(
         "api/scores/<int:artifact_id>/pairs",

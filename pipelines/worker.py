@@ -20,7 +20,7 @@ from django.db.models.functions import Now
 
 from annotation.assigning import reopen_expired
 from annotation.models import Campaign, CampaignState
-from pipelines import lifecycle
+from pipelines import alerts, lifecycle, notices
 from pipelines.models import ACTIVE, Run, RunState, WorkerHeartbeat
 from pipelines.supervisor import supervise
 from pipelines.worker_labels import Labels, in_words, of_this_worker
@@ -71,15 +71,18 @@ def is_dead(owner: str) -> bool:
 
 
 def tidy() -> None:
-    """Take runs from dead owners, fail the runs that wait for nothing, put back forgotten pairs."""
+    """Take runs from dead owners, fail those that wait for nothing, put back forgotten pairs, write
+    to those who want to know what has ended."""
     for owner in lifecycle.active_owners():
         if is_dead(owner):
             _report(lifecycle.reap_owner(owner))
     _report(lifecycle.reap())
+    alerts.watch_if_due()
     for run_id in lifecycle.fail_without_inputs():
         logger.warning("run %s failed: what it waits for will not come", run_id)
     for campaign in Campaign.objects.filter(state=CampaignState.OPEN):
         reopen_expired(campaign)
+    notices.send_one()
 
 
 def _report(run_ids: list[int]) -> None:
