@@ -4,8 +4,10 @@
 
 Config: steps, pause (seconds per step), save_every, and `fault` with the step in `at`:
 one of FAULTS, or at the end no_outcome, bad_hash, killed_before_outcome.
+`untied` lets it outlive its parent.
 """
 
+import ctypes
 import json
 import os
 import signal
@@ -20,11 +22,15 @@ from formats.outcome import Outcome, Output, OutputKind
 from formats.run_dir import RunDir
 from formats.supervised import BadConfigError, Supervised, supervise
 
+_PR_SET_PDEATHSIG = 1
+
 
 def count(run: Supervised) -> Outcome:
     config = run.dir.config()
     value, start = resume(run)
     note(run, "start", start)
+    if config.get("fault") == "untied":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, 0)
     for step in range(start + 1, config["steps"] + 1):
         run.check(lambda: save(run, step - 1, value))  # noqa: B023 - called at once
         misbehave(config, step, run)

@@ -1,6 +1,6 @@
 """One of several processes that claim or reap at the same moment.
 
-    python racers.py {claim|naive_claim|reap|naive_reap} FOLDER
+    python racers.py {claim|naive_claim|reap|naive_reap|sweep} FOLDER [TICKS]
 
 Says in FOLDER that it is ready, begins when `go` appears there, and prints the ids of the runs that
 it got. The naive ones show that the test can fail.
@@ -22,7 +22,7 @@ django.setup()
 from django.db.models import F  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
-from pipelines import lifecycle  # noqa: E402
+from pipelines import lifecycle, tasks  # noqa: E402
 from pipelines.models import Run  # noqa: E402
 
 
@@ -55,7 +55,16 @@ def naive_reap() -> list[int]:
     return [run.pk for run in expired]
 
 
+def sweep() -> list[int]:
+    """What the schedule of a Celery beat does, as often as asked."""
+    for _ in range(int(sys.argv[3])):
+        tasks.sweep()
+        time.sleep(0.05)
+    return []
+
+
 RACES = {
+    "sweep": sweep,
     "claim": claim,
     "naive_claim": naive_claim,
     "reap": lifecycle.reap,
