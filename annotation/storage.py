@@ -33,6 +33,9 @@ class MediaStorage(Protocol):
     def local(self, key: str, sha256: str) -> Path:
         """The file on this machine, fetched and checked if it is not there yet."""
 
+    def listing(self, folder: str) -> Iterator[tuple[str, int]]:
+        """Keys below a folder of the storage, and how long the files are."""
+
     def behind_nginx(self, key: str) -> str:
         """Where nginx finds it: an address inside (X-Accel-Redirect), docker/nginx/site.inc."""
 
@@ -67,6 +70,13 @@ class LocalMedia(FileSystemStorage):
 
     def local(self, key: str, sha256: str) -> Path:  # noqa: ARG002  its own key says it
         return Path(self.path(key))
+
+    def listing(self, folder: str) -> Iterator[tuple[str, int]]:
+        root = Path(self.path(""))
+        for path in sorted(Path(self.path(folder)).rglob("*")):
+            # A dot: still being written.
+            if path.is_file() and not path.name.startswith("."):
+                yield path.relative_to(root).as_posix(), path.stat().st_size
 
     def behind_nginx(self, key: str) -> str:
         return f"/_media/{key}"

@@ -57,6 +57,12 @@ class S3Media(S3Storage):
             temporary.unlink(missing_ok=True)
         return target
 
+    def listing(self, folder: str) -> Iterator[tuple[str, int]]:
+        start = self._at("")
+        with _told(folder):
+            for each in self.bucket.objects.filter(Prefix=f"{self._at(folder)}/"):
+                yield each.key.removeprefix(start).lstrip("/"), each.size
+
     def behind_nginx(self, key: str) -> str:
         """Signed for nginx alone, which holds no key of the service; people never see it."""
         wanted = {"Bucket": self.bucket.name, "Key": self._at(key)}

@@ -430,7 +430,7 @@ CODE_ROOT = BASE_DIR
 TIEBREAK_RUN_LOOK_SECONDS = env.float("TIEBREAK_RUN_LOOK_SECONDS", default=5)
 TIEBREAK_RUN_UNHEARD_SECONDS = env.float("TIEBREAK_RUN_UNHEARD_SECONDS", default=20)
 TIEBREAK_TRAINER_THREADS = env.int("TIEBREAK_TRAINER_THREADS", default=0)  # 0: share the cores
-# What this worker has beside what it finds by itself (pipelines/worker_labels.py): zone=a, disk=2000
+# What this worker has beside what it finds by itself (pipelines/worker_labels.py), as zone=a,disk=2
 TIEBREAK_WORKER_LABELS = env.list("TIEBREAK_WORKER_LABELS", default=[])
 # What starts one command on each of several hosts, e.g. srun (docs/distribution.md). Of processes
 # per host and hosts it starts at most so many for a run; names of the environment it may see.
