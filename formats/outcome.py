@@ -39,6 +39,7 @@ class OutputKind(StrEnum):
     LEARNING_CURVE = "learning_curve"  # accuracy over amounts of votes
     REWARD_EVALUATION = "reward_evaluation"  # a reward model against the votes of a snapshot
     BENCHMARK = "benchmark"  # a reward model against the votes of a published benchmark
+    EXPORT = "export"  # a snapshot in the format of another tool
     INGEST = "ingest"  # what became of each file of a media import
 
 

@@ -54,13 +54,18 @@ def find_snapshot(named: str) -> Artifact:
     return rows[0]
 
 
-def export(artifact: Artifact, format_name: str, target: Path) -> Export:
-    """Write a snapshot as `format_name`; an existing target is never overwritten."""
+def export(
+    artifact: Artifact, format_name: str, target: Path, *, source: Path | None = None
+) -> Export:
+    """Write a snapshot as `format_name`; an existing target is never overwritten.
+
+    `source` is where it lies, if not where its run left it.
+    """
     if format_name not in FORMATS:
         raise FormatError(f"unknown format {format_name!r}; there are: {', '.join(FORMATS)}")
     if target.exists():
         raise FormatError("the file is there already and is never overwritten", path=target)
-    return FORMATS[format_name](artifact, read_snapshot(path_of(artifact)), target)
+    return FORMATS[format_name](artifact, read_snapshot(source or path_of(artifact)), target)
 
 
 # VideoAlign

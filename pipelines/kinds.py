@@ -19,6 +19,7 @@ from pipelines import (
     conversions,
     demo_runs,
     evaluation,
+    export_runs,
     generations,
     guidance_grids,
     guidance_tables,
@@ -424,6 +425,19 @@ register(
         perform=snapshots.perform,
         roles=(Role("votes", (OutputKind.VOTES,), required=False),),
         output=OutputKind.SNAPSHOT,
+    )
+)
+register(
+    KindSpec(
+        export_runs.KIND,
+        "Export a snapshot for another tool",
+        partial(trainer_configs.checked, export_runs.ExportConfig.from_json),
+        perform=export_runs.perform,
+        roles=(Role("snapshot", (OutputKind.SNAPSHOT,)),),
+        output=OutputKind.EXPORT,
+        queue=QueueName.IO,
+        for_leads=True,
+        opens_media=False,
     )
 )
 register(

@@ -6,6 +6,7 @@ database (pipelines.run_guard) refuses what LEGAL does not list, and writes the 
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from django.db import transaction
 from django.db.models import DateTimeField, ExpressionWrapper, F, Q, QuerySet
 from django.db.models.functions import Now
 
+from pipelines import notices
 from pipelines.models import ACTIVE, ENDED, Run, RunState
 from pipelines.worker_labels import Labels, fits
 
@@ -69,9 +71,13 @@ def move(run: Run, after: RunState, **changes: Any) -> bool:
         values |= {"lease_until": None, "owner": ""}
     if after in ENDED:
         values.setdefault("finished_at", Now())
-    rows = Run.objects.filter(pk=run.pk, state=run.state, fence=run.fence).update(**values)
-    if rows != 1:
-        return False
+    # Whoever is to be told of an end is told of it if and only if it comes to be.
+    with transaction.atomic() if after in ENDED else nullcontext():
+        rows = Run.objects.filter(pk=run.pk, state=run.state, fence=run.fence).update(**values)
+        if rows != 1:
+            return False
+        if after in ENDED:
+            notices.tell(run.pk)
     run.state = after
     return True
 

@@ -121,7 +121,7 @@ def _card(
         kind=run.kind,
         title=kind_title(run.kind),
         state=run.state,
-        badge=_BADGES.get(RunState(run.state), "badge-active"),
+        badge=badge_of(run.state),
         words=waiting or run.message,
         step=pace.done if pace else run.step,
         total=pace.total if pace else run.total,
@@ -146,6 +146,11 @@ def _left(run: Run, pace: Throughput | None, now: datetime) -> str:
         return "" if pace.left is None else duration(pace.left)
     if run.state not in ACTIVE or run.started_at is None or not 0 < run.step < run.total:
         return ""
+def badge_of(state: str) -> str:
+    """The look of a state; empty for the plain one."""
+    return _BADGES.get(RunState(state), "badge-active")
+
+
     return duration((now - run.started_at) * (run.total - run.step) / run.step)
 
 

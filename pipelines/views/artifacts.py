@@ -15,6 +15,7 @@ from formats.outcome import OutputKind
 from pipelines import (
     adapter_cards,
     adapter_page,
+    export_files,
     guidance_page,
     registry,
     reward_context,
@@ -127,6 +128,7 @@ def artifact_page(request: HttpRequest, artifact_id: int) -> HttpResponse:
         "card_urls": reward_context.card_urls(artifact),
         "adapter": adapter_page.page_of(artifact),
         "grid": guidance_page.page_of([artifact], person(request)),
+        "exported": export_files.shown(artifact),
         "clips": run_pages.clips_of(artifact, person(request), limit=24) if is_clips else [],
     }
     return render(request, "pipelines/artifact.html", context)

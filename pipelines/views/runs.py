@@ -16,6 +16,7 @@ from pipelines import (
     kinds,
     launching,
     logs,
+    notices,
     reward_context,
     run_pages,
 )
@@ -61,7 +62,9 @@ def live_cards(request: HttpRequest) -> JsonResponse:
     """The cards of the runs that a page shows: /runs/live?id=1&id=2."""
     wanted = [int(each) for each in request.GET.getlist("id")[:_MANY] if each.isdecimal()]
     runs = Run.objects.filter(pk__in=wanted)
-    return JsonResponse({"runs": [card.to_json() for card in cards(runs, person(request))]})
+    user = person(request)
+    found = [card.to_json() for card in cards(runs, user)]
+    return JsonResponse({"runs": found, "unread": notices.unread(user)})
 
 
 @require_GET
@@ -70,6 +73,7 @@ def run_page(request: HttpRequest, run_id: int) -> HttpResponse:
     """One run, live."""
     run = get_object_or_404(Run.objects.select_related("group", "created_by"), pk=run_id)
     user = person(request)
+    notices.mark_read_of(user, run)
     outputs = list(run.artifacts.all())
     reward = reward_context.of_run(run, outputs, beside=_number(request, "beside"))
     figures = run_pages.most_telling(run_pages.figures(alignment_page.figures_of(run)))
@@ -109,6 +113,7 @@ def run_live(request: HttpRequest, run_id: int) -> JsonResponse:
             "run": cards([run], person(request))[0].to_json(),
             "chunks": [card.to_json() for card in cards(chunks_of(run), person(request))],
             "fence": run.fence,
+            "unread": notices.unread(person(request)),
             "metrics": points,
             "since": cursor,
             "log": asdict(log),

@@ -1,6 +1,6 @@
 // Lists of runs (all runs, one loop): their rows stay up to date, in one request for all of them.
 
-import { getJSON, keepAsking, showCard, showLost } from "./lib/live.js";
+import { getJSON, keepAsking, showCard, showLost, showUnread } from "./lib/live.js";
 
 const list = document.querySelector("[data-live]");
 const rows = [...document.querySelectorAll("[data-run]")];
@@ -17,7 +17,8 @@ async function ask() {
   const open = rows.filter((row) => !row.dataset.ended);
   if (!open.length) return false;
   const query = open.map((row) => `id=${row.dataset.run}`).join("&");
-  const { runs } = await getJSON(`${list.dataset.live}?${query}`);
+  const { runs, unread } = await getJSON(`${list.dataset.live}?${query}`);
+  showUnread(unread);
   for (const run of runs) showCard(open.find((row) => row.dataset.run === String(run.id)), run);
   showTotal();
   // The last run of a loop leaves a report: its link is on the fresh page.

@@ -1,7 +1,7 @@
 // One run, live: state and progress, curves that grow, a log that follows.
 
 import { Curve, Series, brief } from "./lib/curves.js";
-import { getJSON, keepAsking, showCard, showLost } from "./lib/live.js";
+import { getJSON, keepAsking, showCard, showLost, showUnread } from "./lib/live.js";
 import "./clips.js";
 
 const page = document.querySelector("[data-run]");
@@ -132,6 +132,7 @@ async function ask() {
   if (rank !== ranks.value) return true; // another process was chosen meanwhile
   showLog(answer.log);
   showCard(page, answer.run);
+  showUnread(answer.unread);
   for (const chunk of answer.chunks) {
     const row = page.querySelector(`[data-run="${chunk.id}"]`);
     if (row) showCard(row, chunk);

@@ -30,6 +30,8 @@ WRITERS = {
     "Artifact": {"pipelines.registering"},
     "BaseModel": {"pipelines.registry"},
     "WorkerHeartbeat": {"pipelines.worker"},
+    "Notice": {"pipelines.notices"},
+    "NoticeWish": {"pipelines.notices"},
     "LoopGroup": {"pipelines.loop", "pipelines.comparing"},
     "Suite": {"pipelines.suites"},
     "SuitePrompt": {"pipelines.suites"},

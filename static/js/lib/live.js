@@ -7,6 +7,8 @@ const BADGES = {
   failed: "badge-bad",
   cancelled: "badge-warn",
   cancelling: "badge-warn",
+  pausing: "badge-warn",
+  paused: "badge-warn",
 };
 
 /**
@@ -38,6 +40,14 @@ export async function getJSON(url) {
   const answer = await fetch(url, { headers: { Accept: "application/json" } });
   if (!answer.ok || answer.redirected) throw new Error(`${url}: ${answer.status}`);
   return answer.json();
+}
+
+/** How many notices are new, in the frame of the site. */
+export function showUnread(count) {
+  const place = document.querySelector("[data-unread]");
+  if (!place || count === undefined) return;
+  place.textContent = String(count);
+  place.hidden = !count;
 }
 
 /** Whether the notice that the site does not answer is shown. */
