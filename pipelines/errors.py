@@ -26,7 +26,7 @@ class Lost(PipelineError):
 
 
 class StoreError(PipelineError):
-    """The store of artefacts does not answer, or refuses."""
+    """The store of artifacts does not answer, or refuses."""
 
 
 class BlobMissing(StoreError):

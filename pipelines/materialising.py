@@ -1,6 +1,6 @@
 """What a run reads, made local before it starts: trainers know files, not services.
 
-Artefacts that another host has made come from the store of artefacts. Media lies in a folder, or
+Artifacts that another host has made come from the store of artifacts. Media lies in a folder, or
 is fetched from a bucket into MEDIA_ROOT. All is checked against its sha256; what is there stays.
 """
 
@@ -51,7 +51,7 @@ def make_local(run: Run) -> int:
 
 
 def fetch_inputs(run: Run) -> None:
-    """The artefacts and given files that a run reads, where another host has made them."""
+    """The artifacts and given files that a run reads, where another host has made them."""
     rows = run.inputs.select_related("artifact", "base_model__artifact")
     for row in rows:
         artifact = row.artifact if row.base_model is None else row.base_model.artifact

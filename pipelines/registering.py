@@ -91,13 +91,24 @@ def verify(folder: RunDir, output: Output) -> None:
     path = (folder.root / output.path).resolve()
     if not path.is_relative_to(folder.root.resolve()) or path == folder.root.resolve():
         raise FormatError(f"the output {output.path!r} lies outside the run directory")
+    refuse_other_bytes(path, output.sha256)
+
+
+def refuse_other_bytes(path: Path, sha256: str) -> None:
+    """FormatError where a file, or a folder by its manifest, is not what a hash says."""
     if path.is_dir():
         verify_folder(path)
         path = path / "manifest.json"
     if not path.is_file():
         raise FormatError("the output is missing", path=path)
-    if sha256_of(path) != output.sha256:
+    if sha256_of(path) != sha256:
         raise FormatError("the output is damaged: its sha256 differs from the outcome", path=path)
+
+
+def note_stored(artifact: Artifact, size: int) -> bool:
+    """An artifact of before the store is in it now."""
+    rows = Artifact.objects.filter(pk=artifact.pk, stored=False)
+    return rows.update(stored=True, bytes=size) == 1
 
 
 def stored(run: Run, outcome: Outcome) -> list[Kept]:

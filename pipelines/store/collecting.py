@@ -87,7 +87,7 @@ def _leftovers(older_than: float) -> Iterator[Path]:
 
 
 def _old_checkpoints(older_than: float) -> Iterator[Path]:
-    """A run that has succeeded needs its states no more; what it came to is an artefact."""
+    """A run that has succeeded needs its states no more; what it came to is an artifact."""
     for run in Run.objects.filter(state="succeeded").only("pk"):
         path = Path(settings.RUNS_ROOT) / str(run.pk) / "checkpoints"
         if path.is_dir() and _age(path) > older_than:

@@ -1,6 +1,6 @@
 """The files of a finished run go into the store before a row speaks of them, and come back from it.
 
-What an artefact is made of stands in its manifest; so of a folder that is every file of it and the
+What an artifact is made of stands in its manifest; so of a folder that is every file of it and the
 manifest itself, of a single file that file.
 """
 
@@ -24,7 +24,7 @@ _MANIFEST: Final = "manifest.json"
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """The files of one artefact that are in the store: name -> sha256, sha256 -> key."""
+    """The files of one artifact that are in the store: name -> sha256, sha256 -> key."""
 
     files: dict[str, str]
     keys: dict[str, str] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class Kept:
 
 
 def files_of(path: Path, sha256: str) -> dict[str, str]:
-    """Name -> sha256 of what an artefact consists of, as its manifest says."""
+    """Name -> sha256 of what an artifact consists of, as its manifest says."""
     if not path.is_dir():
         return {path.name: sha256}
     rows = read_json(path / _MANIFEST, MANIFEST)["files"]
@@ -66,7 +66,7 @@ def _put(place: Path, key: str, sha256: str) -> None:
 
 
 def fetch(artifact: Artifact, target: Path) -> None:
-    """Bring an artefact to where its row says it lies; what is there already stays as it is.
+    """Bring an artifact to where its row says it lies; what is there already stays as it is.
 
     It appears whole or not at all, each file after its hash was checked.
     """

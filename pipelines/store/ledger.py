@@ -86,7 +86,7 @@ def refer(files: Mapping[str, str], keys: Mapping[str, str], to: Artifact | RunI
         }
         for sha in part:
             if held.get(sha) != keys[sha]:
-                raise StoreError(f"blob {sha[:12]} was deleted before its artefact was registered")
+                raise StoreError(f"blob {sha[:12]} was deleted before its artifact was registered")
     owner = {"artifact": to} if isinstance(to, Artifact) else {"given": to}
     StoredFile.objects.bulk_create(
         [StoredFile(name=name, blob_id=sha, **owner) for name, sha in sorted(files.items())],

@@ -11,13 +11,16 @@ from pathlib import Path
 import pytest
 
 from formats.checkpoints import (
+    best,
     checkpoints,
     commit_checkpoint,
     commit_folder,
     newest_verified,
+    prune,
     verify_folder,
 )
 from formats.errors import FormatError
+from tests.promises import Figures, counts
 
 # Writes checkpoints for ever; with "naive" it overwrites one file, as many trainers do.
 WRITER = """
@@ -66,16 +69,23 @@ def newest_loads(folder: Path) -> bool:
 
 
 @pytest.mark.faults
-def test_the_newest_checkpoint_loads_after_a_kill_at_any_moment(tmp_path: Path) -> None:
-    chance = random.Random(1)
-    for attempt in range(8):
+@pytest.mark.promise("A1")
+def test_the_newest_checkpoint_loads_after_a_kill_at_any_moment(
+    tmp_path: Path, figures: Figures
+) -> None:
+    chance, kills = random.Random(1), counts(8, 30, 100)
+    loaded = 0
+    for attempt in range(kills):
         folder = tmp_path / str(attempt)
         folder.mkdir()
         killed_while_writing(folder, "atomic", chance)
-        assert newest_loads(folder)
+        loaded += newest_loads(folder)
+    figures("A1", kills=kills, loaded=loaded)
+    assert loaded == kills
 
 
 @pytest.mark.faults
+@pytest.mark.mutant("A1")
 def test_the_kill_test_can_fail_because_overwriting_in_place_loses_checkpoints(
     tmp_path: Path,
 ) -> None:
@@ -95,6 +105,7 @@ def fill(folder: Path) -> None:
     (folder / "sub" / "b.json").write_text("{}")
 
 
+@pytest.mark.promise("A3")
 def test_the_two_newest_are_kept(tmp_path: Path) -> None:
     for step in (1, 2, 3):
         commit_checkpoint(tmp_path, step, 7, fill)
@@ -106,6 +117,39 @@ def test_a_protected_checkpoint_outlives_the_rotation(tmp_path: Path) -> None:
     for step in (2, 3, 4):
         commit_checkpoint(tmp_path, step, 7, fill, protect=[best])
     assert [each.step for each in checkpoints(tmp_path)] == [4, 3, 1]
+
+
+@pytest.mark.promise("A3")
+def test_the_best_by_validation_outlives_the_rotation_until_there_is_a_better_one(
+    tmp_path: Path,
+) -> None:
+    for step, metric in ((1, 3.0), (2, 1.0), (3, 2.0), (4, None), (5, 2.5)):
+        commit_checkpoint(tmp_path, step, 7, fill, metric=metric)
+    assert [each.step for each in checkpoints(tmp_path)] == [5, 4, 2]
+    commit_checkpoint(tmp_path, 6, 7, fill, metric=0.5)
+    assert [each.step for each in checkpoints(tmp_path)] == [6, 5]
+    found = best(tmp_path)
+    assert found is not None
+    assert found.step == 6
+
+
+@pytest.mark.promise("A3")
+def test_a_damaged_checkpoint_does_not_count_as_one_of_the_two(tmp_path: Path) -> None:
+    for step in (1, 2):
+        commit_checkpoint(tmp_path, step, 7, fill)
+    (tmp_path / "ckpt-00000002-7" / "a.bin").write_bytes(b"weights" * 99 + b"WEIGHTS")
+    commit_checkpoint(tmp_path, 3, 7, fill)
+    assert [each.step for each in checkpoints(tmp_path)] == [3, 1]
+
+
+@pytest.mark.promise("A3")
+def test_nothing_goes_where_nothing_verifies(tmp_path: Path) -> None:
+    for step in (1, 2):
+        commit_checkpoint(tmp_path, step, 7, fill)
+    for each in checkpoints(tmp_path):
+        (each.path / "a.bin").unlink()
+    assert prune(tmp_path, keep=1) == []
+    assert len(checkpoints(tmp_path)) == 2
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "missing", "extra"])
@@ -129,6 +173,56 @@ def test_damage_is_named_and_the_previous_good_one_is_used(tmp_path: Path, damag
     assert good.step == 1
     assert len(reports) == 1
     assert "ckpt-00000002-7" in reports[0]
+
+
+def damaged(victim: Path, damage: str, chance: random.Random) -> str:
+    """Spoil a checkpoint; the name of the file that a person should be told."""
+    files = sorted(p for p in victim.rglob("*") if p.is_file() and p.name != "manifest.json")
+    file = chance.choice(files)
+    if damage == "extra":
+        file = victim / f"extra-{chance.randrange(100)}"
+        file.write_bytes(b"")
+    elif damage == "missing":
+        file.unlink()
+    elif damage == "truncate":
+        os.truncate(file, chance.randrange(file.stat().st_size))
+    else:
+        block = bytearray(file.read_bytes())
+        block[chance.randrange(len(block))] ^= 1 << chance.randrange(8)
+        file.write_bytes(block)
+    return file.name
+
+
+@pytest.mark.promise("A5")
+def test_thirty_damaged_checkpoints_are_refused_by_the_name_of_the_file(
+    tmp_path: Path, figures: Figures
+) -> None:
+    chance, refused = random.Random(3), 0
+    words = ["flip"] * 10 + ["truncate"] * 10 + ["missing", "extra"] * 5
+    for number, damage in enumerate(words):
+        folder = tmp_path / str(number)
+        commit_checkpoint(folder, 1, 7, fill)
+        name = damaged(commit_checkpoint(folder, 2, 7, fill).path, damage, chance)
+        reports: list[str] = []
+        good = newest_verified(folder, reports.append)
+        assert good is not None
+        assert good.step == 1
+        (report,) = reports
+        assert f"ckpt-00000002-7/{name}" in report or f"/sub/{name}" in report
+        refused += 1
+    figures("A5", damaged=len(words), refused=refused)
+    assert refused == 30
+
+
+@pytest.mark.promise("A5")
+def test_a_link_is_no_file_of_a_checkpoint(tmp_path: Path) -> None:
+    folder = commit_checkpoint(tmp_path, 1, 7, fill).path
+    content = (folder / "a.bin").read_bytes()
+    (tmp_path / "elsewhere").write_bytes(content)
+    (folder / "a.bin").unlink()
+    (folder / "a.bin").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(FormatError, match=r"a\.bin: a link, where a file was expected"):
+        verify_folder(folder)
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
