@@ -44,10 +44,10 @@ def _what(figures: Figures) -> str:
         f" {figures['clips']} clips of {figures['prompts']} prompts that no vote and no pair has"
         " seen, on the same seeds as the base. Judged is the true quality, the mean of the three"
         " dimensions; win rates and changes (on the demo's scale from 0 to 1) with the 95 %"
-        " interval by a bootstrap over prompts. Settings were chosen on validation prompts and"
-        " other seeds. SFT and Flow-RWR train on the campaign's clips put in order by the reward"
-        " model, as in VideoAlign, the others on the best against the worst of four clips of the"
-        " generator's own."
+        " interval by a bootstrap over prompts. Settings were chosen on validation prompts, and on"
+        " training prompts of other seeds that were in no pair. SFT and Flow-RWR train on the"
+        " campaign's clips put in order by the reward model, as in VideoAlign, the others on the"
+        " best against the worst of four clips of the generator's own."
     )
 
 
@@ -106,19 +106,34 @@ def _winners(figures: Figures, table: Callable[..., str]) -> str:
 
 
 def _agreement(figures: Figures) -> str:
-    """Who hacks the reward: the judge's word less the truth, where each curve ends."""
-    said = []
-    for name in ("flow_dpo", "schedule"):
-        last = figures["curves"][name][-1]
-        truth, judge = last["truth"]["mean"], last["judge"]["mean"]
-        said.append(f"{NAMES[name][0]} {judge:.2f} by the judge and {truth:.2f} in truth")
-    ends = [figures["curves"][name][-1] for name in ("flow_dpo", "schedule")]
-    constant, schedule = (each["truth"]["mean"] for each in ends)
-    agrees = "agrees" if constant > schedule else "does not agree"
+    """Who hacks the reward: the judge's word beside the truth, where the preset ends, and later."""
+    steps = figures["rows"]["flow_dpo"]["steps"]
+    shown = [
+        {name: _at(figures, name, step) for name in ("flow_dpo", "schedule")}
+        for step in (steps, figures["curves"]["flow_dpo"][-1]["step"])
+    ]
+    said = [
+        f"after {row['flow_dpo']['step']} steps "
+        + ", ".join(
+            f"{NAMES[name][0]} {each['judge']['mean']:.2f} by the judge and"
+            f" {each['truth']['mean']:.2f} in truth"
+            for name, each in row.items()
+        )
+        for row in shown
+    ]
+    first = shown[0]
+    hacks = first["schedule"]["judge"]["mean"] - first["schedule"]["truth"]["mean"]
+    wins = first["flow_dpo"]["truth"]["mean"] - first["schedule"]["truth"]["mean"]
+    agrees = "agrees" if wins > 0 and hacks > 0 else "does not agree"
+    text = "; ".join(said)
     return (
-        f"After {ends[0]['step']} steps: {'; '.join(said)}. That {agrees} with the paper, where the"
-        " constant beta wins and the schedule hacks the reward; docs/alignment.md says why."
+        f"{text[0].upper()}{text[1:]}. That {agrees} with the paper, where the constant beta wins"
+        " and the schedule hacks the reward; docs/alignment.md says why."
     )
+
+
+def _at(figures: Figures, name: str, step: int) -> Figures:
+    return next(row for row in figures["curves"][name] if row["step"] == step)
 
 
 def _race(figures: Figures) -> str:
