@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from annotation.permissions import is_lead, is_ml_engineer
 from pipelines import (
+    alerts,
     alignment_page,
     guidance_page,
     ingest_pages,
@@ -50,6 +51,7 @@ def run_list(request: HttpRequest) -> HttpResponse:
         "kinds": [(name, kind_title(name)) for name in kinds.names()],
         "state": state,
         "kind": kind,
+        "alerts": alerts.standing(),
         "may_start": is_ml_engineer(person(request)),
         "may_ingest": is_lead(person(request)) or is_ml_engineer(person(request)),
     }

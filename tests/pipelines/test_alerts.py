@@ -208,4 +208,5 @@ def test_leads_see_the_page_and_it_looks_anew(client: Any) -> None:
     client.force_login(User.objects.create_superuser("op"))
     assert "Nothing is wrong" in client.get("/alerts/").content.decode()
     queued(queue="gpu")
-    assert "no worker that may take them" in client.get("/alerts/").content.decode()
+    for address in ("/alerts/", "/runs/"):
+        assert "no worker that may take them" in client.get(address).content.decode()
