@@ -1,4 +1,4 @@
-"""python -m models_align {train,sample,grid,latent_reward} RUN_DIR"""
+"""python -m models_align {train,sample,gather,grid,latent_reward} RUN_DIR"""
 
 import os
 import sys
@@ -29,6 +29,7 @@ class Command:
 COMMANDS: Final = {
     "train": Command("models_align.config:AlignmentConfig", "models_align.training:train"),
     "sample": Command("models_align.config:GenerationConfig", "models_align.sampling:sample"),
+    "gather": Command("models_align.config:GatheringConfig", "models_align.gathering:gather"),
     "grid": Command("models_align.grid_config:GridConfig", "models_align.grid:sample_grid"),
     "latent_reward": Command(
         "models_align.latent_reward.config:LatentRewardConfig",

@@ -55,6 +55,8 @@ def _read(key: str, wanted: Any, value: Any) -> Any:
         options = typing.get_args(wanted)
         require(value in options, key, f"one of {', '.join(options)}", value)
         return value
+    if wanted == int | None:
+        return None if value is None else _read_scalar(key, int, value)
     if isinstance(wanted, types.UnionType) and set(wanted.__args__) == {float, dict[str, float]}:
         wanted = dict[str, float] if isinstance(value, Mapping) else float
     if typing.get_origin(wanted) is tuple:

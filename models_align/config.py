@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Literal, Self
 
+from formats.chunks import chunk_fault
 from models_align.checked import Checked, require
 from models_align.checked import ConfigError as ConfigError
 from models_align.watching.settings import ALARMS, AlarmSettings, WatchSettings
@@ -279,10 +280,16 @@ class GenerationConfig(Checked):
     precision: Literal["float32", "bfloat16"] = "float32"  # of networks and text encoders
     reward_guidance: GuidanceSettings = field(default_factory=GuidanceSettings)
     threads: int = 1
+    # Above 1 the clips are shared out among so many runs, and one more gathers what they leave;
+    # each of them has its number in `chunk`.
+    chunks: int = 1
+    chunk: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "threads"):
             require(getattr(self, name) >= 1, name, "1 or more", getattr(self, name))
+        if fault := chunk_fault(self.chunks, self.chunk):
+            raise ConfigError(fault)
         for name in ("height", "width", "num_frames", "fps"):
             require(getattr(self, name) >= 0, name, "0 (native) or more", getattr(self, name))
         clips = self.clips_per_prompt
@@ -303,3 +310,20 @@ class GenerationConfig(Checked):
     def scale_at(self, t: float, boundary: float) -> float:
         """Of guidance by text, for a generator whose second network predicts below `boundary`."""
         return self.guidance_scale_2 or self.guidance_scale if t < boundary else self.guidance_scale
+
+
+@dataclass(frozen=True, slots=True)
+class GatheringConfig(Checked):
+    """A run of kind `generations_gathered`: how many chunks, and which clips there must be."""
+
+    KIND: ClassVar[str] = "generations_gathered"
+
+    chunks: int = 1
+    seed: int = 0
+    clips_per_prompt: int = 1
+
+    def __post_init__(self) -> None:
+        if fault := chunk_fault(self.chunks, None):
+            raise ConfigError(fault)
+        require(self.seed >= 0, "seed", "0 or more", self.seed)
+        require(self.clips_per_prompt >= 1, "clips_per_prompt", "1 or more", self.clips_per_prompt)

@@ -45,6 +45,7 @@ class GridConfig(Checked):
         _refuse_twins("weights", [tuple(sorted(each.items())) for each in self.weights])
         for table in self.weights:
             require(any(table.values()), "each table of weights", "above 0 somewhere", table)
+        require(self.generation.chunks == 1, "chunks", "1: a grid is one run", "more")
         settings = self.generation.reward_guidance
         if settings.weight or settings.dimensions or settings.untrained:
             raise ConfigError(

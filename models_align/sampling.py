@@ -1,13 +1,15 @@
 """The generation run: prompts -> clips. One that was interrupted goes on with what is missing."""
 
+import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Self
 
 import torch
 
+from formats.chunks import chunk_of
 from formats.files import read_json, sha256_of, write_json
 from formats.halving import smaller
 from formats.outcome import ExitCode, Outcome, Output, OutputKind
@@ -90,6 +92,8 @@ class Clips:
     starts: StartStates | None
     total: int
     made: int = 0
+    pace: float = 0.0  # clips per second of the last batches
+    told: float = field(default_factory=time.monotonic)
 
     @classmethod
     def of(
@@ -103,6 +107,8 @@ class Clips:
     ) -> Self:
         seeds = range(config.seed, config.seed + config.clips_per_prompt)
         tasks = [Task(prompt, seed) for prompt in prompts for seed in seeds]
+        if config.chunk is not None:
+            tasks = [each for each in tasks if _chunk_of(each, config.chunks) == config.chunk]
         images = generator.needs_image
         starts = StartStates(generator, run.dir.media_root(), config) if images else None
         text = TextStates(generator, config.negative_prompt)
@@ -125,8 +131,20 @@ class Clips:
             for task, frames in zip(batch, clips, strict=True):
                 _keep(folder, task, frames, config)
             self.made += len(batch)
-            self.run.dir.log_metrics(self.made, self.total, {"clips": self.made}, stage="sampling")
+            self._tell(len(batch))
         return [_record(folder, task, config) for task in self.tasks]
+
+    def _tell(self, clips: int) -> None:
+        now = time.monotonic()
+        latest = clips / max(now - self.told, 1e-6)
+        self.pace = latest if not self.pace else 0.8 * self.pace + 0.2 * latest
+        self.told = now
+        figures = {"clips": float(self.made), "clips_per_second": self.pace}
+        self.run.dir.log_metrics(self.made, self.total, figures, stage="sampling")
+
+
+def _chunk_of(task: Task, chunks: int) -> int:
+    return chunk_of(f"{task.prompt.id}/{task.seed}", task.prompt.text, chunks)
 
 
 def sized(config: GenerationConfig, native: NativeSize) -> GenerationConfig:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Final, Self
 
+from formats.chunks import chunk_fault
+
 LOSSES: Final = ("btt", "bt", "margin", "constant_margin", "regression")
 FROM_SCORES: Final = ("margin", "regression")  # losses that want 1-5 scores
 LABELS: Final = ("consensus", "posterior", "votes")
@@ -31,7 +33,6 @@ START_IMAGES: Final = ("ignore", "prepend")
 SHARDINGS: Final = ("ddp", "fsdp")
 KEEPS: Final = ("last", "best")
 MOST_PROCESSES: Final = 1024
-MOST_CHUNKS: Final = 256
 BENCHMARKS: Final = ("auto", "videogen_rewardbench", "genai_bench")
 
 
@@ -317,13 +318,8 @@ class ScoringConfig(_Config):
         _positive(self, "part_seconds")
         _flags(self, "accept_other_libraries")
         _one_of("dtype", self.dtype, DTYPES)
-        if self.chunks > MOST_CHUNKS:
-            raise ConfigError(f"chunks must be at most {MOST_CHUNKS}, got {self.chunks}")
-        if self.chunk is not None and self.chunk >= self.chunks:
-            raise ConfigError(
-                f"chunk must be below chunks, got chunk {self.chunk} of {self.chunks}; "
-                "they are counted from 0"
-            )
+        if fault := chunk_fault(self.chunks, self.chunk):
+            raise ConfigError(fault)
 
 
 @dataclass(frozen=True, slots=True)
