@@ -34,6 +34,7 @@ from pipelines.models import (
 from pipelines.run_cards import kind_title
 from pipelines.run_pages import pretty
 from pipelines.starting import cancel_run, retry_run, start_run
+from pipelines.steering import pause_run, put_run_at, resume_run
 from pipelines.step_configs import StepConfigError
 from pipelines.views.access import person
 
@@ -95,19 +96,32 @@ class EventInline(RecordInline):
 
 @admin.register(Run)
 class RunAdmin(RecordAdmin):
-    list_display = ["id", "what", "state", "progress", "queue", "group", "created_by", "created_at"]
+    list_display = [
+        "id",
+        "what",
+        "state",
+        "priority",
+        "progress",
+        "queue",
+        "group",
+        "created_by",
+        "created_at",
+    ]
     list_display_links = ["id", "what"]
     list_filter = ["state", "kind", "queue"]
     list_select_related = ["group", "created_by"]
     search_fields = ["name", "kind"]
     list_per_page = 50
-    actions = ["compare_runs", "cancel_runs", "retry_runs"]
+    actions = [
+        "compare_runs", "cancel_runs", "retry_runs", "pause_runs", "resume_runs", "put_first",
+        "put_last",
+    ]  # fmt: skip
     inlines = [InputInline, ArtifactInline, EventInline]
     fields = [
-        "live", "kind", "name", "state", "want", "progress", "stage", "reason", "message",
-        "pretty_config", "config_sha", "pretty_summary", "queue", "needs", "group", "attempt",
-        "max_attempts", "fence", "owner", "lease_until", "heartbeat_at", "created_by",
-        "created_at", "started_at", "finished_at",
+        "live", "kind", "name", "state", "want", "priority", "progress", "stage", "reason",
+        "message", "pretty_config", "config_sha", "pretty_summary", "queue", "needs", "group",
+        "attempt", "max_attempts", "retry", "fence", "owner", "lease_until", "heartbeat_at",
+        "created_by", "created_at", "started_at", "finished_at",
     ]  # fmt: skip
     readonly_fields = ["live", "progress", "pretty_config", "pretty_summary"]
 
@@ -152,6 +166,26 @@ class RunAdmin(RecordAdmin):
     def retry_runs(self, request: HttpRequest, runs: QuerySet[Run]) -> None:
         for run in runs:
             _do(self, request, f"{run} is in the queue again.", retry_run, run, request.user)
+
+    @admin.action(description="Pause the selected runs", permissions=["steer"])
+    def pause_runs(self, request: HttpRequest, runs: QuerySet[Run]) -> None:
+        for run in runs:
+            _do(self, request, f"{run} is being paused.", pause_run, run, request.user)
+
+    @admin.action(description="Resume the selected paused runs", permissions=["steer"])
+    def resume_runs(self, request: HttpRequest, runs: QuerySet[Run]) -> None:
+        for run in runs:
+            _do(self, request, f"{run} is in the queue again.", resume_run, run)
+
+    @admin.action(description="Put the selected runs first (priority 50)", permissions=["steer"])
+    def put_first(self, request: HttpRequest, runs: QuerySet[Run]) -> None:
+        for run in runs:
+            _do(self, request, f"{run} goes before others.", put_run_at, run, 50)
+
+    @admin.action(description="Put the selected runs last (priority -50)", permissions=["steer"])
+    def put_last(self, request: HttpRequest, runs: QuerySet[Run]) -> None:
+        for run in runs:
+            _do(self, request, f"{run} lets others go first.", put_run_at, run, -50)
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: Any = None

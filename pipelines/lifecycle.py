@@ -54,6 +54,9 @@ LEGAL: Final[dict[RunState, frozenset[RunState]]] = {
 
 # No worker owns the run, and one may later.
 WAITING: Final = (RunState.QUEUED, RunState.PAUSED)
+# What people may still do (pipelines.wishes refuses the rest).
+MAY_PAUSE: Final = (RunState.QUEUED, RunState.STARTING, RunState.RUNNING)
+MAY_CANCEL: Final = (*MAY_PAUSE, RunState.PAUSING, RunState.PAUSED)
 
 
 def from_now(seconds: float) -> ExpressionWrapper:

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from annotation.permissions import Person, is_ml_engineer
 from pipelines import kinds
+from pipelines.lifecycle import MAY_CANCEL, MAY_PAUSE, WAITING
 from pipelines.models import ACTIVE, ENDED, Run, RunInput, RunState, WorkerHeartbeat
 from pipelines.throughput import Throughput, throughputs
 from pipelines.waiting import fitting, live_workers
@@ -22,6 +23,8 @@ _BADGES: Final = {
     RunState.FAILED: "badge-bad",
     RunState.CANCELLED: "badge-warn",
     RunState.CANCELLING: "badge-warn",
+    RunState.PAUSING: "badge-warn",
+    RunState.PAUSED: "badge-warn",
 }
 
 
@@ -44,8 +47,12 @@ class RunCard:
     rate: str  # clips per second, in words
     took: str
     ended: bool
+    priority: int
     can_cancel: bool
     can_retry: bool
+    can_pause: bool
+    can_resume: bool
+    can_prioritise: bool
 
     @property
     def percent(self) -> int:
@@ -130,9 +137,12 @@ def _card(
         rate=pace.words if pace else "",
         took=_took(run, now),
         ended=run.state in ENDED,
-        can_cancel=may_steer
-        and run.state in (RunState.QUEUED, RunState.STARTING, RunState.RUNNING),
+        priority=run.priority,
+        can_cancel=may_steer and run.state in MAY_CANCEL,
         can_retry=may_steer and run.state == RunState.FAILED,
+        can_pause=may_steer and run.state in MAY_PAUSE,
+        can_resume=may_steer and run.state == RunState.PAUSED,
+        can_prioritise=may_steer and run.state in WAITING,
     )
 
 

@@ -12,18 +12,15 @@ from django.contrib.auth.models import AbstractBaseUser
 
 from pipelines import doorbell, wishes
 from pipelines.errors import WrongState
-from pipelines.lifecycle import WAITING
-from pipelines.models import LoopGroup, Run, RunState
+from pipelines.lifecycle import MAY_CANCEL, MAY_PAUSE, WAITING
+from pipelines.models import HIGHEST_PRIORITY, LOWEST_PRIORITY, LoopGroup, Run, RunState
 from pipelines.starting import cancel_run, retry_run, work_of
-
-_MAY_PAUSE: Final = (RunState.QUEUED, RunState.STARTING, RunState.RUNNING)
-_MAY_CANCEL: Final = (*_MAY_PAUSE, RunState.PAUSING, RunState.PAUSED)
 
 
 def pause_run(run: Run, user: AbstractBaseUser) -> Run:
     """Pause a run and the work that was started for it. What runs saves its state first."""
     paused = wishes.pause(run, user.get_username())
-    for part in _in(work_of(run), _MAY_PAUSE):
+    for part in _in(work_of(run), MAY_PAUSE):
         wishes.pause(part, user.get_username())
     return paused
 
@@ -51,12 +48,12 @@ def put_run_at(run: Run, priority: int) -> Run:
 
 def cancel_group(group: LoopGroup, user: AbstractBaseUser) -> list[Run]:
     """Cancel every run of a chain that has not ended, the last ones first."""
-    return _each(group, _MAY_CANCEL, lambda run: cancel_run(run, user), "cancelled")
+    return _each(group, MAY_CANCEL, lambda run: cancel_run(run, user), "cancelled")
 
 
 def pause_group(group: LoopGroup, user: AbstractBaseUser) -> list[Run]:
     """Pause every run of a chain that could go on by itself, the last ones first."""
-    return _each(group, _MAY_PAUSE, lambda run: pause_run(run, user), "paused")
+    return _each(group, MAY_PAUSE, lambda run: pause_run(run, user), "paused")
 
 
 def resume_group(group: LoopGroup) -> list[Run]:
@@ -70,6 +67,61 @@ def retry_group(group: LoopGroup, user: AbstractBaseUser) -> list[Run]:
 
 def put_group_at(group: LoopGroup, priority: int) -> list[Run]:
     return _each(group, WAITING, lambda run: put_run_at(run, priority), "moved in the queue")
+
+
+GROUP_ACTS: Final = {
+    "cancel": "cancelled",
+    "pause": "paused",
+    "resume": "resumed",
+    "retry": "tried again",
+    "priority": "moved in the queue",
+}
+
+
+def steer_group(
+    group: LoopGroup, act: str, user: AbstractBaseUser, priority: object = None
+) -> list[Run]:
+    """Do one of GROUP_ACTS; WrongState for another word, and where nothing could be done."""
+    if act == "cancel":
+        return cancel_group(group, user)
+    if act == "pause":
+        return pause_group(group, user)
+    if act == "resume":
+        return resume_group(group)
+    if act == "retry":
+        return retry_group(group, user)
+    if act == "priority":
+        return put_group_at(group, priority_of(priority))
+    raise WrongState(f"a chain can be asked to {', '.join(GROUP_ACTS)}; got {act[:40]!r}")
+
+
+def steerable(group: LoopGroup) -> dict[str, bool]:
+    """Which acts would find a run of this chain now."""
+    states = set(group.runs.values_list("state", flat=True))
+    wanted = {
+        "cancel": MAY_CANCEL,
+        "pause": MAY_PAUSE,
+        "resume": (RunState.PAUSED,),
+        "retry": (RunState.FAILED,),
+    }
+    found = {act: bool(states & set(of)) for act, of in wanted.items()}
+    return found if any(found.values()) else {}
+
+
+def in_words(act: str, runs: list[Run]) -> str:
+    count = "1 run is" if len(runs) == 1 else f"{len(runs)} runs are"
+    return f"{count} {GROUP_ACTS[act]}."
+
+
+def priority_of(given: object) -> int:
+    """A priority as a form or a body gives it; WrongState for what is no whole number."""
+    text = str(given).strip()
+    digits = text.removeprefix("-")
+    if isinstance(given, bool) or not (digits.isascii() and digits.isdecimal() and len(text) < 8):
+        raise WrongState(
+            f"a priority is a whole number from {LOWEST_PRIORITY} to {HIGHEST_PRIORITY}"
+        )
+    return int(text)
 
 
 def _each(

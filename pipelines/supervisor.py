@@ -171,8 +171,9 @@ class _Supervisor:
     @property
     def patience(self) -> float:
         """Seconds without a step after which the child hangs: slow steps are waited for."""
-        usual = settings.TIEBREAK_RUN_HANG_STEPS * self.beat.median
-        return max(settings.TIEBREAK_RUN_HANG_SECONDS, usual)
+        usual: float = settings.TIEBREAK_RUN_HANG_STEPS * self.beat.median
+        least: float = settings.TIEBREAK_RUN_HANG_SECONDS
+        return max(least, usual)
 
     def _look_if_possible(self) -> None:
         try:
