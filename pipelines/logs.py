@@ -19,6 +19,7 @@ from typing import BinaryIO, Final
 
 from django.conf import settings
 
+from formats.logs import readable as of_json
 from formats.run_dir import RunDir
 
 logger = logging.getLogger(__name__)
@@ -61,11 +62,12 @@ class Log:
 def readable(text: str) -> str:
     """What a program printed, as plain text: no escape sequences, no control characters.
 
-    Of a line that was drawn over itself (a progress bar) the last state is left.
+    Of a line that was drawn over itself (a progress bar) the last state is left; of a line of JSON
+    (formats/logs.py) its time and message.
     """
     plain = _ESCAPES.sub("", text).replace("\r\n", "\n")
     lines = (line.rstrip("\r").rpartition("\r")[2] for line in plain.split("\n"))
-    return _CONTROLS.sub("", "\n".join(lines))
+    return _CONTROLS.sub("", "\n".join(map(of_json, lines)))
 
 
 def read_from(file: Path, offset: int | None) -> Log:

@@ -172,6 +172,10 @@ def test_any_other_fault_of_the_disk_is_told(
         ("a\0b\x08c\x7f\n", "abc\n"),
         ("user \u202egnp.exe\n", "user gnp.exe\n"),
         ("tab\tstays, grün und 漢字 too\n", "tab\tstays, grün und 漢字 too\n"),
+        (
+            '{"at": "2026-11-22T10:11:12.000Z", "message": "step 3", "run": 7}\n',
+            "10:11:12 step 3\n",
+        ),
     ],
 )
 def test_what_is_printed_becomes_plain_text(printed: str, shown: str) -> None:
