@@ -43,3 +43,12 @@ def _hold_rest(request: Request, policy: Policy, rule: Rule, token: ApiToken | N
         raise exceptions.PermissionDenied(error.message, error.code) from error
     except AnnotationError as error:
         raise exceptions.NotFound(error.message, error.code) from error
+
+
+def need_scope(request: Request, scope: str) -> None:
+    """For a door behind which some answers need more than the policy asks for."""
+    if isinstance(request.auth, ApiToken) and scope not in request.auth.scopes:
+        raise exceptions.PermissionDenied(
+            f"This token may not do this: it was made without the scope {str(scope)!r}.",
+            "scope_missing",
+        )

@@ -90,7 +90,7 @@ if PRODUCTION:
         raise ImproperlyConfigured("Unsafe configuration for production: " + "; ".join(unsafe))
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "annotation.strict_admin.StrictAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -6,7 +6,7 @@ The legal changes of `Run.state` and a fence that never falls are kept by a trig
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 
@@ -249,6 +249,67 @@ class BaseModel(models.Model):
         """What a trainer loads: the folder, or the public id at its pinned commit."""
         public = self.revision and not self.source.startswith("/")
         return f"{self.source}@{self.revision}" if public else self.source
+
+
+class ProposalState(models.TextChoices):
+    PROPOSED = "proposed"
+    APPROVED = "approved"
+    REFUSED = "refused"
+
+
+class BaseModelProposal(models.Model):
+    """A public model that an ML engineer would like to use. A second person, an operator, decides.
+
+    The web names public ids with their commit and nothing else: folders are registered by whoever
+    has a shell on the host (`manage.py register_base_model`).
+    """
+
+    State = ProposalState
+
+    name = models.CharField(max_length=200)
+    role = models.CharField(max_length=16, choices=BaseModel.Role)
+    source = models.CharField(max_length=200)
+    revision = models.CharField(max_length=40)
+    why = models.TextField()
+    state = models.CharField(max_length=8, choices=ProposalState, default=ProposalState.PROPOSED)
+    proposed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
+    proposed_at = models.DateTimeField(default=timezone.now)
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    decided_at = models.DateTimeField(null=True, blank=True)
+    note = models.TextField(blank=True)
+    base_model = models.OneToOneField(
+        BaseModel, null=True, blank=True, on_delete=models.PROTECT, related_name="proposal"
+    )
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state__in=ProposalState.values), name="proposal_state_is_known"
+            ),
+            # Nobody decides alone, whatever door they come through.
+            models.CheckConstraint(
+                condition=Q(state=ProposalState.PROPOSED, decided_by=None)
+                | Q(decided_by__isnull=False) & ~Q(state=ProposalState.PROPOSED),
+                name="proposal_decided_by_somebody",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state=ProposalState.APPROVED, decided_by=F("proposed_by")),
+                name="proposal_approved_by_a_second_person",
+            ),
+            models.UniqueConstraint(
+                fields=["name"],
+                condition=Q(state=ProposalState.PROPOSED),
+                name="proposal_open_once",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.source})"
 
 
 class RunInput(models.Model):

@@ -6,6 +6,7 @@ from annotation.policies import (
     ANYONE,
     ENGINEERS,
     LEADS,
+    OPERATORS,
     VIEWERS,
     Policy,
     Rule,
@@ -71,6 +72,9 @@ PAGES: Final[Table] = {
     "pipelines:notices": page(VIEWERS, "page", "state", "kind"),
     "pipelines:notices-read": button(VIEWERS),
     "pipelines:notices-choose": button(VIEWERS),
+    "pipelines:base-models": form(VIEWERS, act=ENGINEERS),
+    # Two people: who proposed does not approve (pipelines.proposals, and a constraint).
+    "pipelines:base-model-decide": button(OPERATORS, fresh=True),
     "pipelines:doubtful-pairs": form(LEADS, "campaign", "budget", "seed"),
 }
 DOORS: Final[Table] = {
@@ -78,6 +82,8 @@ DOORS: Final[Table] = {
     "pipelines:api-comparisons": door(act=_START),
     "pipelines:api-comparison": door(_SEEN),
     "pipelines:api-pairs": door(Rule(VIEWERS, _FILES)),
+    "pipelines:api-base-models": door(_SEEN, Rule(ENGINEERS)),
+    "pipelines:api-base-model-decide": door(act=Rule(OPERATORS, fresh=True)),
     "pipelines:api-runs": door(_SEEN, _START),
     "pipelines:api-run": door(_SEEN),
     "pipelines:api-forecast": door(act=_SEEN),

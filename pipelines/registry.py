@@ -89,13 +89,19 @@ def add_base_model(name: str, role: str, source: str, revision: str = "") -> Bas
             raise PipelineError(f"there is no folder {source}")
         manifest = Path(source) / "manifest.json"
         sha256 = sha256_of(manifest) if manifest.is_file() else ""
-    elif not _HUB_ID.fullmatch(source):
-        raise PipelineError(f"expected owner/name or an absolute folder, got {source!r}")
-    elif not _COMMIT.fullmatch(revision):
-        raise PipelineError(f"a public id needs the commit (40 hex digits), got {revision!r}")
+    else:
+        check_public(source, revision)
     return BaseModel.objects.create(
         name=name, role=role, source=source, revision=revision, sha256=sha256
     )
+
+
+def check_public(source: str, revision: str) -> None:
+    """A public id, pinned: what it names tomorrow is what somebody looked at today."""
+    if not _HUB_ID.fullmatch(source) or ".." in source:
+        raise PipelineError(f"expected owner/name or an absolute folder, got {source[:200]!r}")
+    if not _COMMIT.fullmatch(revision):
+        raise PipelineError(f"a public id needs the commit (40 hex digits), got {revision[:200]!r}")
 
 
 def register_base_model(run: Run, _outcome: Outcome, artifacts: list[Artifact]) -> None:

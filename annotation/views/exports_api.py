@@ -10,10 +10,12 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.request import Request
 
+from annotation.declared import need_scope
 from annotation.errors import Unreadable
 from annotation.exporting import write_videoalign
 from annotation.models import Campaign
 from annotation.raw_votes import json_lines, write_parquet
+from annotation.scopes import Scope
 from annotation.views.lead_door import CostlyDoor, campaign_of, read_query, viewer
 
 
@@ -42,6 +44,8 @@ class ExportView(CostlyDoor):
         campaign = campaign_of(campaign_id)
         if wanted not in _FORMATS:
             raise Unreadable(f"what must be one of {', '.join(_FORMATS)}.")
+        if wanted != "videoalign":
+            need_scope(request, Scope.READ_VOTES)
         return _FORMATS[wanted](campaign)
 
 
