@@ -16,6 +16,7 @@ class AnnotationConfig(AppConfig):
         from django.contrib.auth.models import User
 
         from annotation import audit, fresh_login, policies, policy_table, second_factor, sessions
+        from annotation.bounded import check_kernel
         from annotation.languages import check_catalogs, read_profile_at_login
 
         user_logged_in.connect(audit.note_login)
@@ -27,6 +28,7 @@ class AnnotationConfig(AppConfig):
         second_factor.connect_signals()
         policies.declare(policy_table.ALL)
         checks.register(check_catalogs, checks.Tags.translation)
+        checks.register(check_kernel, checks.Tags.security, deploy=True)
 
 
 def _ensure_what_every_site_has(**_kwargs: Any) -> None:

@@ -1,8 +1,9 @@
 """The process in which files of strangers are opened: `python -I -m annotation.bounded_child`.
 
-It holds no secret, no database and no web server. It reads one request per line, forks a child for
-it with limits on processor time, memory, output and wall clock, and answers in one line whatever
-that child did: gave a result, refused, ran over a limit, crashed. `annotation.bounded` starts it.
+It holds no secret, no database, no web server and no network. It reads one request per line, forks
+a child for it with limits on processor time, memory, output, wall clock and what it can open
+(`cage`), and answers in one line whatever that child did: gave a result, refused, ran over a limit,
+crashed. `annotation.bounded` starts it.
 """
 
 import contextlib
@@ -19,6 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
+from annotation import cage
 from annotation.errors import MediaError
 from annotation.images import Picture, read_picture
 from annotation.overlays import overlays_of
@@ -94,7 +96,8 @@ TASKS: Final[dict[str, Callable[..., Result]]] = {
 
 def serve() -> None:
     """Answer requests until nobody asks any more."""
-    _die_with(os.getppid())
+    cage.leave_the_network()
+    _die_with(os.getppid())  # after it: the kernel forgets this where a process changes its rights
     for line in sys.stdin:
         sys.stdout.write(json.dumps(_answered(json.loads(line))) + "\n")
         sys.stdout.flush()
@@ -168,6 +171,7 @@ def _work(request: dict[str, Any], writer: int, server: int) -> None:
     os.dup2(2, 1)
     _limit(request)
     try:
+        _shut(request["given"])
         answer: dict[str, Any] = {"result": TASKS[request["task"]](*request["given"])}
     except MediaError as error:
         answer = {"refused": error.message}
@@ -177,6 +181,12 @@ def _work(request: dict[str, Any], writer: int, server: int) -> None:
         answer = {"refused": f"cannot be read: {type(error).__name__}: {error}"}
     os.write(writer, json.dumps(answer).encode())
     os._exit(0)
+
+
+def _shut(given: list[Any]) -> None:
+    """The first path of a task is the file, the others are what is written."""
+    paths = [Path(each).absolute() for each in given if isinstance(each, str) and os.sep in each]
+    cage.shut(paths[:1], [path.parent for path in paths[1:]])
 
 
 _writer = -1  # the child's line to the server

@@ -2,6 +2,7 @@
 
 import http.server
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -11,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from landlockpy import abi_version
 
-from annotation import bounded
+from annotation import bounded, cage
 from annotation.bounded import Bounded, Limits
 from annotation.errors import MediaError
 from annotation.media import (
@@ -28,6 +30,7 @@ from annotation.probing import Clip
 from annotation.renditions import transcode_argv
 from annotation.storage import media_storage
 from tests.annotation import hostile_media as hostile
+from tests.conftest import unavailable
 
 pytestmark = pytest.mark.one_engine
 SECRET = "canary-3f9c1d"
@@ -52,6 +55,7 @@ def listener() -> Iterator[tuple[int, list[str]]]:
         server.shutdown()
 
 
+@pytest.mark.promise("M1")
 def test_no_file_makes_us_open_another_one(
     db: None, listener: tuple[int, list[str]], tmp_path: Path, settings: Any
 ) -> None:
@@ -88,6 +92,7 @@ def encodes(path: Path, target: Path) -> bool:
         return False
 
 
+@pytest.mark.promise("M2")
 @pytest.mark.parametrize("name", hostile.BOMBS)
 def test_a_bomb_is_refused_in_time_and_the_next_clip_is_taken(
     db: None, name: str, tmp_path: Path
@@ -123,6 +128,7 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 """
 
 
+@pytest.mark.promise("M2")
 def test_no_bomb_took_more_memory_than_it_may(tmp_path: Path) -> None:
     paths = []
     for name, make in hostile.BOMBS.items():
@@ -134,7 +140,7 @@ def test_no_bomb_took_more_memory_than_it_may(tmp_path: Path) -> None:
 
 
 MISBEHAVING = """
-import os, signal, sys, time
+import os, signal, socket, sys, time
 from annotation import bounded_child
 
 def misbehave(how):
@@ -142,30 +148,42 @@ def misbehave(how):
         while True: pass
     if how == "sleep": time.sleep(3600)
     if how == "eat": return {"eaten": sum(len(bytearray(64 << 20)) for _ in [0] * 64 if KEPT.append(bytearray(64 << 20)) is None)}
-    if how == "write":
-        with open(sys.argv[1], "wb") as file:
-            file.truncate(2 << 30); file.seek((1 << 30) + 5); file.write(b"x")
     if how == "environment": return {"environment": dict(os.environ), "group": os.getpgid(0) == os.getpid()}
     if how == "raise": raise RuntimeError("odd file")
     if how == "segfault": os.kill(os.getpid(), signal.SIGSEGV)
-    if how == "server": os.kill(os.getppid(), signal.SIGKILL); time.sleep(60)
+    if how == "read": return {"read": open(sys.argv[1]).read()}
+    if how == "write": open(sys.argv[1], "w")
+    if how == "run": os.execv("/bin/cat", ["cat", sys.argv[1]])
+    if how == "signal": os.kill(os.getppid(), 0)
+    if how == "connect": socket.create_connection(("127.0.0.1", int(sys.argv[2])), 2)
+    if how == "name": return {"address": socket.gethostbyname("example.org")}
+    if how == "udp": socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("192.0.2.1", 53))
     if how == "child": os.fork() or time.sleep(3600); return {}
     return {}
 
 KEPT = []
+if "--no-cage" in sys.argv:
+    bounded_child.cage.shut = lambda readable, writable: None
+    bounded_child.cage.leave_the_network = lambda: False
 bounded_child.TASKS["misbehave"] = misbehave
 bounded_child.serve()
 """  # noqa: E501  a script, not our code
 
 
+def misbehaves(folder: Path, port: int = 0, *more: str) -> Bounded:
+    script, secret = folder / "misbehaving.py", folder / "secret.txt"
+    script.write_text(MISBEHAVING)
+    secret.write_text(SECRET)
+    return Bounded([sys.executable, "-I", str(script), str(secret), str(port), *more])
+
+
 @pytest.fixture
 def misbehaving(tmp_path: Path) -> Iterator[Bounded]:
-    script = tmp_path / "misbehaving.py"
-    script.write_text(MISBEHAVING)
-    with Bounded([sys.executable, "-I", str(script), str(tmp_path / "large")]) as own:
+    with misbehaves(tmp_path) as own:
         yield own
 
 
+@pytest.mark.promise("M2")
 @pytest.mark.parametrize(
     ("how", "limit", "words"),
     [
@@ -173,7 +191,6 @@ def misbehaving(tmp_path: Path) -> Iterator[Bounded]:
         ("sleep", "wall", "took longer than 2 s"),
         ("eat", "memory", "needs more memory than we give"),
         ("segfault", "crash", "brought its decoder down (SIGSEGV)"),
-        ("server", "crash", "brought down the process that reads it"),
         ("raise", None, "cannot be read: RuntimeError: odd file"),
     ],
 )
@@ -205,6 +222,66 @@ def test_what_decodes_sees_no_secret_and_leaves_no_process(
     assert Path(f"/proc/{server}/task/{server}/children").read_text() == ""
 
 
+@pytest.fixture
+def own_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+REACHING = ("read", "write", "run", "connect", *(["signal"] if abi_version() >= 6 else []))
+
+
+def reached(own: Bounded, secret: Path) -> list[str]:
+    """What a decoder that somebody has taken over can still do."""
+    limits = Limits(cpu_seconds=5, wall_seconds=20, memory_bytes=256 << 20)
+    answers = {how: own.ask("misbehave", how, limits=limits) for how in REACHING}
+    done = [how for how, answer in answers.items() if "result" in answer]
+    return [*done, *(["write"] if secret.read_text() != SECRET else [])]
+
+
+def needs_landlock() -> None:
+    if not cage.is_supported():
+        unavailable("this kernel has no Landlock (Linux 5.13 or later has)")
+
+
+@pytest.mark.promise("M1")
+@pytest.mark.promise("M2")
+def test_a_decoder_that_was_taken_over_reaches_nothing(tmp_path: Path, own_port: int) -> None:
+    needs_landlock()
+    with misbehaves(tmp_path, own_port) as own:
+        assert reached(own, tmp_path / "secret.txt") == []
+        limits = Limits(cpu_seconds=5, wall_seconds=20, memory_bytes=256 << 20)
+        for how in ("name", "udp"):
+            answer = own.ask("misbehave", how, limits=limits)
+            # Without the right to make a network of its own, datagrams are the container's to stop.
+            assert "refused" in answer or how == "udp"
+        # What it may do, it still does, behind the same walls.
+        assert own.probe(hostile.clip(tmp_path / "good.mp4")).num_frames == 6
+
+
+@pytest.mark.mutant("M1")
+def test_without_its_cage_it_reads_writes_and_calls_home(tmp_path: Path, own_port: int) -> None:
+    with misbehaves(tmp_path, own_port, "--no-cage") as own:
+        assert set(reached(own, tmp_path / "secret.txt")) >= {"read", "connect", "write"}
+
+
+def test_a_server_that_dies_in_the_middle_is_an_answer(misbehaving: Bounded) -> None:
+    limits = Limits(cpu_seconds=5, wall_seconds=60, memory_bytes=256 << 20)
+    misbehaving.ask("misbehave", "nothing", limits=limits)
+    threading.Timer(0.5, misbehaving.kill).start()
+    answer = misbehaving.ask("misbehave", "sleep", limits=limits)
+    assert answer == {"limit": "crash", "refused": "brought down the process that reads it"}
+    assert "result" in misbehaving.ask("misbehave", "nothing", limits=limits)
+
+
+def test_a_kernel_without_landlock_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cage, "is_supported", lambda: True)
+    assert bounded.check_kernel() == []
+    monkeypatch.setattr(cage, "is_supported", lambda: False)
+    (warning,) = bounded.check_kernel()
+    assert warning.id == "annotation.W001"
+
+
 def test_a_forked_process_does_not_speak_on_its_parents_line() -> None:
     ours = bounded.shared()
     reader, writer = os.pipe()
@@ -215,6 +292,7 @@ def test_a_forked_process_does_not_speak_on_its_parents_line() -> None:
     assert os.read(reader, 1) == b"1"
 
 
+@pytest.mark.promise("M3")
 @pytest.mark.parametrize("name", hostile.NAMES)
 def test_no_name_reaches_a_command(db: None, name: str, tmp_path: Path, settings: Any) -> None:
     path = tmp_path / "in" / name
@@ -251,6 +329,7 @@ def test_a_name_that_no_file_can_have_is_refused(db: None, name: str, tmp_path: 
     assert not Video.objects.exists()
 
 
+@pytest.mark.promise("M4")
 @pytest.mark.parametrize("encoded", [False, True], ids=["re-muxed", "encoded"])
 @pytest.mark.parametrize("name", hostile.POLYGLOTS)
 def test_what_hides_in_a_clip_stays_behind(
