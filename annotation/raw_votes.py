@@ -1,7 +1,8 @@
 """Every vote of a campaign as it was given, for who computes their own figures.
 
 People appear under pseudonyms: the same inside a campaign, another one in each campaign, so that
-two exports cannot be joined (RELIABILITY D1). Rows are read and written some thousand at a time.
+two exports cannot be joined (RELIABILITY D1); what they typed loses names and addresses. Rows are
+read and written some thousand at a time.
 """
 
 import json
@@ -17,6 +18,7 @@ from django.utils.crypto import salted_hmac
 
 from annotation.exporting import pair_id
 from annotation.haste import StraightLines, signs_of
+from annotation.masking import Mask
 from annotation.models import Campaign, Judgement, Video, Vote
 from formats.files import fsync_folder, write_atomically
 from formats.labels import Label
@@ -52,9 +54,10 @@ def json_lines(campaign: Campaign) -> Iterator[bytes]:
 
 
 def rows(campaign: Campaign) -> Iterator[dict[str, Any]]:
-    lines = StraightLines()
+    lines, mask = StraightLines(), Mask.of(campaign)
     for vote in _votes(campaign).iterator(chunk_size=_CHUNK):
-        yield _row(campaign, vote, lines)
+        row = _row(campaign, vote, lines)
+        yield {**row, "remark": mask.text(vote.remark), "timing": mask.inside(vote.timing)}
 
 
 def _votes(campaign: Campaign) -> QuerySet[Vote]:
@@ -93,13 +96,13 @@ def _row(campaign: Campaign, vote: Vote, lines: StraightLines) -> dict[str, Any]
         **_clip("b", triplet.video_b),
         "swap": vote.swap,
         "guideline": vote.guideline.version if vote.guideline else None,
-        "remark": vote.remark,
+        "remark": "",  # in its place here, filled where names are known
         "active_ms": vote.active_ms,
         "signs": signs,
         "judgements": {
             each.dimension.key: {name: getattr(each, name) for name in _SAID} for each in judgements
         },
-        "timing": vote.timing,
+        "timing": {},
     }
 
 

@@ -82,17 +82,23 @@ def attach(
 def pseudonyms(said: Iterable[tuple[int, str, str, Label]]) -> dict[int, str]:
     """Annotator -> name, from (annotator, pair, dimension, label) of everybody.
 
-    People are ordered by a hash of what they said and of what all said: one vote more, anywhere,
-    deals the names anew. Who said the very same cannot be told apart, under any name.
+    A name is a hash of what the person said and of what all said: one vote more, anywhere, deals
+    new names, and none of them is in another snapshot (RELIABILITY D1). Who said the very same
+    cannot be told apart, under any name.
     """
     of: dict[int, list[str]] = defaultdict(list)
     for annotator, pair, key, label in said:
         of[annotator].append(f"{pair} {key} {label.value}")
     texts = {annotator: "\n".join(sorted(lines)) for annotator, lines in of.items()}
     everything = "\n\n".join(sorted(texts.values()))
-    order = sorted(texts, key=lambda each: _hash(everything, texts[each]))
-    width = len(str(len(order)))
-    return {annotator: f"annotator-{n:0{width}}" for n, annotator in enumerate(order, start=1)}
+    alike: dict[str, int] = defaultdict(int)
+    names = {}
+    for annotator, text in texts.items():
+        digest = _hash(everything, text)[:12]
+        alike[digest] += 1
+        again = f"-{alike[digest]}" if alike[digest] > 1 else ""
+        names[annotator] = f"annotator-{digest}{again}"
+    return names
 
 
 def _hash(*texts: str) -> str:

@@ -37,6 +37,43 @@ def test_fifty_people_are_told_apart_and_named_by_nobody(make_campaign, people, 
     assert pseudonym(one, users[0].pk) in found[0]
 
 
+SIGNED = [
+    "ask {first} {last}", "it is me, {username}", "mail {email} please", "seen from 192.0.2.{n}",
+    "from 2001:db8::{n}:7", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36",
+]  # fmt: skip
+
+
+@pytest.mark.promise("D1")
+def test_what_people_typed_loses_who_they_are(make_campaign, people, annotator, figures):
+    users = people(50)
+    one, other = (make_campaign(1, votes_wanted=50) for _ in range(2))
+    for n, user in enumerate(users):
+        user.username, user.first_name, user.last_name = f"ü.ser-{n}x", f"Fritz{n}", f"Nachname{n}"
+        user.email = f"fritz.{n}@post.example"
+        user.save()
+        said = SIGNED[n % len(SIGNED)].format(
+            first=user.first_name,
+            last=user.last_name,
+            username=user.username,
+            email=user.email,
+            n=n,
+        )
+        for campaign in (one, other):
+            browser = annotator(user)
+            body = browser.ballot(browser.next(campaign))
+            body |= {"remark": f"nice; {said}", "timing": {"active_ms": 9, "by": [said]}}
+            assert browser.send(body).status_code == 200
+    texts = [b"".join(json_lines(campaign)).decode() for campaign in (one, other)]
+    personal = r"@|192\.0|2001:|Mozilla|ü\.ser|Fritz|Nachname"
+    hits = [found for text in texts for found in re.findall(personal, text)]
+    assert hits == []
+    assert all(text.count("nice; ") == 50 for text in texts)
+    names = [{row["annotator"] for row in lines(campaign)} for campaign in (one, other)]
+    assert [len(each) for each in names] == [50, 50]
+    assert not names[0] & names[1]
+    figures("D1", people=50, hits=len(hits), joined=len(names[0] & names[1]), inside=50)
+
+
 def test_a_vote_keeps_its_history_its_words_and_its_time(make_campaign, alice, annotator, side_of):
     campaign = make_campaign(1)
     browser = annotator(alice)
