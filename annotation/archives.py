@@ -10,7 +10,7 @@ import stat
 import struct
 import unicodedata
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
@@ -52,16 +52,23 @@ class Limits:
 DEFAULT: Final = Limits()
 
 
-def unpack(archive: Path, folder: Path, *, limits: Limits = DEFAULT) -> dict[str, Path]:
+def unpack(
+    archive: Path,
+    folder: Path,
+    *,
+    limits: Limits = DEFAULT,
+    only: Callable[[str], bool] | None = None,
+) -> dict[str, Path]:
     """Write the members below `folder`; give {name in the archive: file}, or raise ImportRefused.
 
-    A refused archive leaves nothing behind.
+    With `only` the others are named, and checked as far as can be without unpacking, but not
+    written. A refused archive leaves nothing behind.
     """
     members = _checked(archive, limits)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with zipfile.ZipFile(archive) as opened:
-            return _written(archive, opened, members, folder, limits)
+            return _written(archive, opened, members, folder, limits, only or (lambda _name: True))
     except (zipfile.BadZipFile, EOFError, ValueError) as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise _refused(archive, f"it is damaged: {error}") from None
@@ -214,16 +221,18 @@ def _written(
     members: Sequence[zipfile.ZipInfo],
     folder: Path,
     limits: Limits,
+    only: Callable[[str], bool],
 ) -> dict[str, Path]:
     files, total = {}, 0
     for number, member in enumerate(members):
-        target = folder / str(number)
+        target = files[member.filename] = folder / str(number)
+        if not only(member.filename):
+            continue
         allowed = min(limits.member_bytes, limits.total_bytes - total)
         with opened.open(member) as source, target.open("wb") as copy:
             for chunk in _counted(archive, member, source, allowed, limits):
                 copy.write(chunk)
                 total += len(chunk)
-        files[member.filename] = target
     return files
 
 

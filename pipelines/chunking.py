@@ -1,20 +1,28 @@
 """One request as several runs on whatever workers there are, and one that gathers what they leave.
 
-Every chunk is a run like any other: claimed, resumed, tried again, cancelled by itself. Which clip
-belongs to which chunk is decided by a hash (`formats.chunks`), so the runs never talk.
+Every chunk is a run like any other: claimed, resumed, tried again, cancelled by itself. What belongs
+to which chunk is decided by a hash (`formats.chunks`), so the runs never talk.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from formats.errors import FormatError
 from formats.outcome import Outcome
-from pipelines.models import Run
+from pipelines.models import Run, RunInput
 
 if TYPE_CHECKING:
     from pipelines.kinds import KindSpec
+
+
+# What gathers chunks, and the role of each chunk in it without its number.
+GATHERS: Final = {
+    "scores_gathered": "scores:",
+    "generations_gathered": "generations:",
+    "ingests_gathered": "ingest:",
+}
 
 
 def is_whole(spec: KindSpec, config: Mapping[str, Any]) -> bool:
@@ -32,17 +40,23 @@ def parts(
 
 
 def chunks_of(run: Run) -> list[Run]:
-    """The runs whose scores a run gathers, in the order of their chunks; none for any other."""
-    if run.kind != "scores_gathered":
+    """The runs whose work a run gathers, in the order of their chunks; none for any other."""
+    if run.kind not in GATHERS:
         return []
-    rows = run.inputs.filter(role__startswith="scores:", producer__isnull=False)
+    rows = run.inputs.filter(role__startswith=GATHERS[run.kind], producer__isnull=False)
     found = [row.producer for row in rows.select_related("producer") if row.producer is not None]
     return sorted(found, key=lambda chunk: chunk.config.get("chunk") or 0)
 
 
+def is_chunk(row: RunInput) -> bool:
+    """Whether what plays this role is a chunk that its run gathers."""
+    return row.role.startswith(GATHERS.get(row.run.kind, "\0"))
+
+
 def gathering_of(chunk: Run) -> Run | None:
     """The run that gathers what this one leaves."""
-    return Run.objects.filter(kind="scores_gathered", inputs__producer=chunk).first()
+    rows = RunInput.objects.filter(producer=chunk, run__kind__in=GATHERS).select_related("run")
+    return next((row.run for row in rows if is_chunk(row)), None)
 
 
 def refuse_other_judges(run: Run, _outcome: Outcome) -> None:

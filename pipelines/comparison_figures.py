@@ -74,6 +74,9 @@ def judgements_of(run: Run) -> list[Judged]:
 def _evaluations_of(runs: Iterable[Run]) -> dict[int, list[Run]]:
     """By alignment run, the finished evaluations of clips that its adapter made."""
     made_with = _consumers({run.pk for run in runs}, "adapter", "generation")
+    # Clips that were made in chunks are judged as the set that was gathered of them.
+    gathered = _consumers(set(made_with), "generations:0", "generations_gathered")
+    made_with |= {pk: made_with[chunk] for pk, chunk in gathered.items()}
     judged = _consumers(set(made_with), "candidate", "evaluation")
     found: dict[int, list[Run]] = defaultdict(list)
     for run in Run.objects.filter(pk__in=judged, state=RunState.SUCCEEDED):

@@ -31,6 +31,7 @@ from annotation.media import (
 from annotation.models import Generator, Prompt, Video
 from annotation.taking import Taken, Taker
 from annotation.twins import Seen, look_alike, same_bytes
+from formats.chunks import chunk_fault, chunk_of
 from formats.errors import FormatError
 from formats.files import write_json
 from formats.outcome import ExitCode, Outcome, Output, OutputKind
@@ -41,6 +42,7 @@ from pipelines.step_configs import StepConfig, StepConfigError, require, whole
 
 INGEST: Final = "ingest/1"
 FILE: Final = "outputs/ingest.json"
+UNPACKED: Final = "unpacked"
 _LOG_SECONDS: Final = 2.0
 
 
@@ -54,6 +56,10 @@ class IngestConfig(StepConfig):
     prompt: str = ""  # of every clip, where there is no manifest
     generator: str = ""  # of every clip whose row names none
     processes: int = 0  # files at a time; 0: one per core
+    # Above 1 the files are shared out among so many runs, and one more gathers their reports; each
+    # of them has its number in `chunk`.
+    chunks: int = 1
+    chunk: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("folder", "archive", "manifest", "prompt", "generator"):
@@ -66,10 +72,19 @@ class IngestConfig(StepConfig):
             raise StepConfigError("give either a manifest or one prompt for all clips")
         whole("processes", self.processes, low=0)
         require(self.processes <= 64, "processes", "at most 64", self.processes)
+        whole("chunks", self.chunks, low=1)
+        if self.chunk is not None:
+            whole("chunk", self.chunk, low=0)
+        if fault := chunk_fault(self.chunks, self.chunk):
+            raise StepConfigError(fault)
 
     @property
     def children(self) -> int:
         return self.processes or len(os.sched_getaffinity(0))
+
+    def takes(self, name: str) -> bool:
+        """Whether a file is of this run's chunk: by a hash, so that no run asks another."""
+        return self.chunk is None or chunk_of(name, "", self.chunks) == self.chunk
 
 
 def check(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,16 +169,21 @@ def perform(run: Supervised) -> Outcome:
     config = IngestConfig.from_json(run.dir.config())
     sweep_quarantine()
     files = list(_planned(run, config))
-    if not files:
+    if not files and config.chunk is None:
         raise FormatError("there is no file to take")
     journal = Journal(run_journal(run.dir.root))
     _settle(run, config, files, journal)
     run.dir.log_metrics(len(files), len(files), stage="comparing")
-    report = _report([journal.settled[each.name] for each in files])
+    # What was unpacked is in the store by now.
+    shutil.rmtree(run.dir.root / UNPACKED, ignore_errors=True)
+    return reported(run, [journal.settled[each.name] for each in files])
+
+
+def reported(run: Supervised, files: Sequence[Settled]) -> Outcome:
+    """The report of what became of these files, as a file and as the end of the run."""
+    report = _report(files)
     sha256 = write_json(run.dir.root / FILE, INGEST, report)
     counts = report["counts"]
-    # What was unpacked is in the store by now.
-    shutil.rmtree(run.dir.root / "unpacked", ignore_errors=True)
     output = Output(OutputKind.INGEST, FILE, sha256, {"counts": counts})
     message = f"{counts['taken']} of {counts['files']} files taken, {counts['refused']} refused."
     return Outcome(
@@ -177,7 +197,7 @@ def _planned(run: Supervised, config: IngestConfig) -> Iterator[Listed]:
         files = _found(run, config)
         rows = _rows(config.manifest, files) if config.manifest else None
         files.pop(config.manifest, None)
-        yield from listed(files, rows)
+        yield from (each for each in listed(files, rows) if config.takes(each.name))
     except AnnotationError as error:
         raise FormatError(error.message) from None
 
@@ -186,11 +206,24 @@ def _found(run: Supervised, config: IngestConfig) -> dict[str, Path]:
     given = below_incoming(config.folder or config.archive)
     if config.archive:
         run.dir.log_metrics(0, 1, stage="unpacking")
-        return dict(unpack(given, run.dir.root / "unpacked"))
+        return dict(_unpacked(given, run.dir.root / UNPACKED, config))
     files = files_below(given)
     if config.manifest:
         files[config.manifest] = _inside(given, config.manifest)
     return files
+
+
+def _unpacked(archive: Path, folder: Path, config: IngestConfig) -> Mapping[str, Path]:
+    """All names; the files of this chunk, and the pictures and the manifest that they need."""
+    if config.chunk is None:
+        return unpack(archive, folder)
+    images: set[str] = set()
+    if config.manifest:
+        first = unpack(archive, folder, only=lambda name: name == config.manifest)
+        rows = _rows(config.manifest, first)
+        images = {row.image for name, row in rows.items() if row.image and config.takes(name)}
+    needed = {*images, config.manifest}
+    return unpack(archive, folder, only=lambda name: name in needed or config.takes(name))
 
 
 def _rows(name: str, files: Mapping[str, Path]) -> dict[str, Any]:

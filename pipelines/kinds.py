@@ -24,6 +24,7 @@ from pipelines import (
     guidance_grids,
     guidance_tables,
     ingesting,
+    ingests_gathered,
     judged_clips,
     pair_rules,
     pairing,
@@ -304,6 +305,22 @@ register(
         queue=QueueName.GPU,
         splits=True,
         ingest=generations.ingest,
+        gathered_by="generations_gathered",
+        gathered_with=("seed", "clips_per_prompt"),
+    )
+)
+register(
+    KindSpec(
+        "generations_gathered",
+        "Gather the clips of all chunks",
+        trainer_configs.gathered_generations,
+        command=trainer("models_align", "gather"),
+        roles=(
+            Role("prompts", given=True),
+            Role("generations", (OutputKind.GENERATIONS,), many=True),
+        ),
+        output=OutputKind.GENERATIONS,
+        queue=QueueName.IO,
     )
 )
 register(
@@ -413,8 +430,21 @@ register(
         ingesting.check,
         perform=ingesting.perform,
         output=OutputKind.INGEST,
+        queue=QueueName.IO,
         upload="archive",
         for_leads=True,
+        gathered_by="ingests_gathered",
+    )
+)
+register(
+    KindSpec(
+        "ingests_gathered",
+        "Gather the reports of all chunks of an import",
+        ingests_gathered.check,
+        perform=ingests_gathered.perform,
+        roles=(Role("ingest", (OutputKind.INGEST,), many=True),),
+        output=OutputKind.INGEST,
+        queue=QueueName.IO,
     )
 )
 register(

@@ -23,8 +23,9 @@ def config_of(group: LoopGroup) -> dict[str, Any]:
     """What a loop was started with, read back from its runs; votes are not given again."""
     runs = list(group.runs.order_by("pk"))
     by_name = {run.name: run for run in runs}
-    for_map = by_name.get(f"Clips for {MAP}")
-    clips = [run for run in runs if run.kind == "generation" and run != for_map]
+    made = [run for run in runs if run.kind == "generation" and not run.config["chunk"]]
+    for_map = next((run for run in made if run.name.startswith(f"Clips for {MAP}")), None)
+    clips = [run for run in made if run != for_map]
     config = {
         "name": group.name,
         "snapshot": {"split": _one(runs, "snapshot").config["split"]},
@@ -33,12 +34,12 @@ def config_of(group: LoopGroup) -> dict[str, Any]:
         "reward_model": _one(runs, "reward_model").config,
         "prompts_pairs": _prompts_of(clips[0]),
         "prompts_eval": _prompts_of(clips[1]),
-        "generation_pairs": clips[0].config,
-        "scoring_pairs": _one(runs, "scoring").config,
+        "generation_pairs": _asked(clips[0]),
+        "scoring_pairs": _asked(_one(runs, "scoring")),
         "pairing": _one(runs, "pairing").config,
         "alignments": {run.name: run.config for run in runs if run.kind == "alignment"},
-        "generation_eval": clips[1].config,
-        "scoring_eval": _one(runs, "scoring").config,
+        "generation_eval": _asked(clips[1]),
+        "scoring_eval": _asked(_one(runs, "scoring")),
         "evaluation": {**_one(runs, "evaluation").config, "candidate": ""},
         "report": _one(runs, "report").config,
     }
@@ -52,6 +53,12 @@ def config_of(group: LoopGroup) -> dict[str, Any]:
         config["watch"] = {"prompts": _prompts_of(aligned, "watch_prompts")}
     truth = next((run for run in runs if run.kind == "truth"), None)
     return config if truth is None else {**config, "truth_eval": truth.config}
+
+
+def _asked(run: Run) -> dict[str, Any]:
+    """What was asked for: all chunks, where this run made one of them."""
+    config: dict[str, Any] = run.config
+    return {**config, "chunk": None} if "chunk" in config else config
 
 
 def _one(runs: list[Run], kind: str) -> Run:

@@ -8,6 +8,7 @@ from typing import Final
 
 from django.db.models import OuterRef, Subquery
 
+from pipelines.chunking import GATHERS, is_chunk
 from pipelines.models import ACTIVE, Metric, Run, RunInput, RunState
 
 RATE: Final = "clips_per_second"
@@ -58,7 +59,7 @@ def together(chunks: Sequence[Run], rates: Mapping[int, float]) -> Throughput:
 
 
 def _gathers(run: Run) -> bool:
-    return run.kind == "scores_gathered" and run.state == RunState.QUEUED
+    return run.kind in GATHERS and run.state == RunState.QUEUED
 
 
 def _of(run: Run, rates: Mapping[int, float]) -> Throughput:
@@ -69,10 +70,10 @@ def _chunks(gathering: Sequence[Run]) -> dict[int, list[Run]]:
     found: dict[int, list[Run]] = defaultdict(list)
     if gathering:
         rows = RunInput.objects.filter(
-            run__in=gathering, role__startswith="scores:", producer__isnull=False
-        ).select_related("producer")
+            run__in=gathering, producer__isnull=False
+        ).select_related("producer", "run")
         for row in rows:
-            if row.producer is not None:
+            if row.producer is not None and is_chunk(row):
                 found[row.run_id].append(row.producer)
     return found
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from models_align.config import SETTINGS, AlignmentConfig, GenerationConfig
+from models_align.config import GatheringConfig as GatheredConfig
 from models_align.grid_config import GridConfig
 from models_align.latent_reward.config import LatentRewardConfig
 from models_align.presets import PRESETS as ALIGNMENTS
@@ -73,6 +74,10 @@ def alignment(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def generation(values: Mapping[str, Any]) -> dict[str, Any]:
     return checked(GenerationConfig.from_json, values)
+
+
+def gathered_generations(values: Mapping[str, Any]) -> dict[str, Any]:
+    return checked(GatheredConfig.from_json, values)
 
 
 def guidance_cells(values: Mapping[str, Any]) -> dict[str, Any]:
