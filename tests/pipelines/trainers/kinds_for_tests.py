@@ -14,6 +14,7 @@ from pipelines.trainer_configs import plain
 
 COUNTING = Path(__file__).with_name("counting.py")
 TOGETHER = Path(__file__).with_name("together.py")
+LEAVING = Path(__file__).with_name("leaving.py")
 PRINTING = Path(__file__).with_name("printing.py")
 FAR = Path(__file__).with_name("together_torch.py")
 
@@ -61,6 +62,9 @@ SPECS = (
         output=OutputKind.SCORES,
         queue=QueueName.GPU,
         processes=lambda config: config.get("processes", 1),
+    ),
+    KindSpec(
+        "leaving", "Leave a folder", check, command=("-I", str(LEAVING)), output=OutputKind.SCORES
     ),
     KindSpec("performing", "Perform", check, perform=perform, threads=3),
     KindSpec("printing", "Print", check, command=("-I", str(PRINTING))),

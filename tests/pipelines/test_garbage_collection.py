@@ -1,0 +1,209 @@
+"""Collectors and commits at the same time: no blob that a row refers to is ever gone (A10)."""
+
+import json
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
+
+from formats.files import sha256_of
+from pipelines.models import Artifact, Blob, Run, RunState, StoredFile
+from pipelines.store import collecting, ledger
+from pipelines.store.blobs import blob_store, key_of
+from pipelines.store.collecting import collect
+from pipelines.store.keeping import Kept, keep
+from tests.pipelines.conftest import child_environment
+from tests.promises import Figures, counts
+
+RACER = Path(__file__).parent / "trainers" / "racing_store.py"
+
+
+def race(
+    folder: Path, settings: Any, database_url: str, *, rounds: int, how: str
+) -> list[dict[str, int]]:
+    """Two that commit and two that collect; what the first two have seen."""
+    environment = child_environment(
+        settings, database_url, TIEBREAK_STORE_KEEP_SECONDS="0", TIEBREAK_STORE_DOOM_SECONDS="5"
+    )
+
+    def start(*words: str) -> subprocess.Popen[str]:
+        command = [sys.executable, str(RACER), *words]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+
+    for seed in (1, 2):
+        Run.objects.create(kind="counting", name=f"racer {seed}", config={}, config_sha="0" * 64)
+    collectors = [start("collect", str(folder), how) for _ in range(2)]
+    commits = [start("commit", str(folder), str(rounds // 2), str(seed)) for seed in (1, 2)]
+    try:
+        told = [each.communicate(timeout=240)[0] for each in commits]
+        (folder / "stop").touch()
+        assert [each.wait(60) for each in (*commits, *collectors)] == [0, 0, 0, 0]
+    finally:
+        for each in (*commits, *collectors):
+            each.kill()
+            each.wait()
+            if each.stdout is not None:
+                each.stdout.close()
+    return [json.loads(text) for text in told]
+
+
+@pytest.mark.faults
+@pytest.mark.promise("A10")
+@pytest.mark.django_db(transaction=True)
+def test_no_blob_that_a_row_refers_to_is_collected(
+    short_times: Any, database_url: str, tmp_path: Path, figures: Figures
+) -> None:
+    rounds = counts(40, 100, 200)
+    found = race(tmp_path, short_times, database_url, rounds=rounds, how="good")
+    assert sum(each["rounds"] for each in found) == rounds
+    assert [each["lost"] for each in found] == [0, 0]
+    again = sum(each["again"] for each in found)
+    figures("A10", rounds=rounds, lost=0, commits_begun_again=again)
+
+
+@pytest.mark.faults
+@pytest.mark.mutant("A10")
+@pytest.mark.django_db(transaction=True)
+def test_asking_and_then_deleting_loses_blobs(
+    short_times: Any, database_url: str, tmp_path: Path
+) -> None:
+    found = race(tmp_path, short_times, database_url, rounds=80, how="naive")
+    assert sum(each["lost"] for each in found) > 0
+
+
+# One step at a time.
+
+
+@pytest.fixture
+def kept(db: None, tmp_path: Path, settings: Any) -> tuple[str, Kept]:
+    """A blob that nothing refers to."""
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"weights")
+    sha = sha256_of(path)
+    return sha, keep(path, sha, None)
+
+
+def make_old(sha: str) -> None:
+    Blob.objects.filter(pk=sha).update(wanted_at=timezone.now() - timedelta(hours=49))
+
+
+@pytest.mark.promise("A10")
+def test_only_what_nobody_has_wanted_for_two_days_goes(kept: tuple[str, Kept]) -> None:
+    sha, _ = kept
+    assert collect().blobs == 0
+    make_old(sha)
+    assert collect().blobs == 1
+
+
+@pytest.mark.promise("A10")
+@pytest.mark.parametrize("state", [RunState.RUNNING, RunState.COMMITTING])
+def test_nothing_of_a_run_at_work_goes_however_old(kept: tuple[str, Kept], state: str) -> None:
+    sha, _ = kept
+    run = Run.objects.create(
+        kind="counting", config={}, config_sha="0" * 64, state=state, lease_until=timezone.now()
+    )
+    Blob.objects.filter(pk=sha).update(wanted_by=run)
+    make_old(sha)
+    assert collect().blobs == 0
+    assert blob_store().size(key_of(sha)) == 7
+
+
+@pytest.mark.promise("A10")
+def test_whoever_wants_a_blob_again_makes_it_young(kept: tuple[str, Kept], tmp_path: Path) -> None:
+    sha, _ = kept
+    make_old(sha)
+    keep(tmp_path / "a.bin", sha, None)
+    assert collect().blobs == 0
+
+
+@pytest.mark.promise("A10")
+def test_a_blob_that_a_dead_collector_had_claimed_is_taken_over_under_another_key(
+    kept: tuple[str, Kept], tmp_path: Path, settings: Any
+) -> None:
+    sha, _ = kept
+    make_old(sha)
+    sleeping = ledger.doom(sha)
+    assert sleeping == key_of(sha)
+    settings.TIEBREAK_STORE_DOOM_SECONDS = 0.2
+    started = time.monotonic()
+    again = keep(tmp_path / "a.bin", sha, None)  # waits for the collector, and no longer
+    assert 0.1 < time.monotonic() - started < 5
+    assert again.keys[sha] == key_of(sha, 1)
+    # The sleeper wakes and does what it was about to do.
+    blob_store().delete(sleeping)
+    assert not ledger.forget(sha, sleeping)
+    assert blob_store().size(again.keys[sha]) == 7
+
+
+@pytest.mark.promise("A10")
+def test_what_a_dead_collector_had_begun_another_one_ends(
+    kept: tuple[str, Kept], settings: Any
+) -> None:
+    sha, _ = kept
+    make_old(sha)
+    assert ledger.doom(sha) is not None
+    assert ledger.doom(sha) is None  # it is claimed
+    assert collect().blobs == 0
+    settings.TIEBREAK_STORE_DOOM_SECONDS = 0
+    time.sleep(0.01)
+    assert collecting._collect_one(blob_store(), sha) is False  # no time at all: it lets go
+    settings.TIEBREAK_STORE_DOOM_SECONDS = 0.2
+    time.sleep(0.3)
+    assert collect().blobs == 1
+    assert list(blob_store().listing()) == []
+
+
+def test_what_no_row_knows_is_counted_and_stays(
+    kept: tuple[str, Kept], settings: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Blob.objects.all().delete()  # the database of another day was put back
+    settings.TIEBREAK_STORE_KEEP_SECONDS = -1
+    assert collect().strangers == 1
+    assert len(list(blob_store().listing())) == 1
+    call_command("collect_garbage", "--dry-run")
+    assert "1 objects are unknown to this database and stay" in capsys.readouterr().out
+
+
+def test_leftovers_and_old_states_of_ended_runs_go_and_those_of_others_stay(
+    db: None, settings: Any
+) -> None:
+    settings.TIEBREAK_STORE_KEEP_SECONDS = -1
+    folders = []
+    for state in ("succeeded", "queued"):
+        run = Run.objects.create(kind="counting", config={}, config_sha="0" * 64)
+        if state == "succeeded":
+            for after in ("starting", "running", "committing", "succeeded"):
+                until = None if after == "succeeded" else timezone.now()
+                Run.objects.filter(pk=run.pk).update(state=after, lease_until=until)
+        folder = Path(settings.RUNS_ROOT) / str(run.pk)
+        for name in ("outputs/.tmp-1", "checkpoints/.old-2", "checkpoints/ckpt-1", "refused-1"):
+            (folder / name).mkdir(parents=True)
+        folders.append(folder)
+    assert collect(dry_run=True).leftovers == 3
+    assert collect().leftovers == 3
+    ended, waiting = folders
+    assert sorted(p.name for p in ended.iterdir()) == ["checkpoints", "outputs"]
+    assert (ended / "checkpoints" / "ckpt-1").is_dir()
+    assert (waiting / "outputs" / ".tmp-1").is_dir()
+    assert collect(checkpoints_after_days=1).checkpoints == 0
+    assert collect(checkpoints_after_days=-1).checkpoints == 1
+    assert not (ended / "checkpoints").exists()
+    assert (waiting / "checkpoints" / "ckpt-1").is_dir()
+
+
+def test_the_database_itself_keeps_a_blob_that_a_file_refers_to(kept: tuple[str, Kept]) -> None:
+    from django.db.models import ProtectedError
+
+    sha, found = kept
+    run = Run.objects.create(kind="counting", config={}, config_sha="0" * 64)
+    artifact = Artifact.objects.create(kind="scores", run=run, path="x", sha256=sha)
+    found.refer(artifact)
+    assert StoredFile.objects.count() == 1
+    with pytest.raises(ProtectedError):
+        Blob.objects.all().delete()
