@@ -15,6 +15,7 @@ threads = 2
 preload_app = True
 # As behind a proxy, which keeps its connections open: 2 s would cut off slow voters.
 keepalive = 30
+control_socket_disable = True  # nobody asks it, and a read-only root has no place for it
 timeout = 60
 
 # What the processes of this site count together. Named before the site is loaded, because

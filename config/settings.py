@@ -429,6 +429,8 @@ CODE_ROOT = BASE_DIR
 # could start to the message that should have come.
 TIEBREAK_RUN_LOOK_SECONDS = env.float("TIEBREAK_RUN_LOOK_SECONDS", default=5)
 TIEBREAK_RUN_UNHEARD_SECONDS = env.float("TIEBREAK_RUN_UNHEARD_SECONDS", default=20)
+# Address space of a trainer on the CPU, so that it fails by itself and takes nobody along; 0: none.
+TIEBREAK_TRAINER_MEMORY_MB = env.int("TIEBREAK_TRAINER_MEMORY_MB", default=0)
 TIEBREAK_TRAINER_THREADS = env.int("TIEBREAK_TRAINER_THREADS", default=0)  # 0: share the cores
 # What this worker has beside what it finds by itself (pipelines/worker_labels.py), as zone=a,disk=2
 TIEBREAK_WORKER_LABELS = env.list("TIEBREAK_WORKER_LABELS", default=[])
@@ -449,6 +451,7 @@ TIEBREAK_ALERT_QUEUED_SECONDS = env.float("TIEBREAK_ALERT_QUEUED_SECONDS", defau
 TIEBREAK_ALERT_FROZEN_SECONDS = env.float("TIEBREAK_ALERT_FROZEN_SECONDS", default=60)
 TIEBREAK_ALERT_CLOCK_SECONDS = env.float("TIEBREAK_ALERT_CLOCK_SECONDS", default=5)
 TIEBREAK_ALERT_DISK = env.float("TIEBREAK_ALERT_DISK", default=0.9)
+TIEBREAK_ALERT_BACKUP_DAYS = env.float("TIEBREAK_ALERT_BACKUP_DAYS", default=7)
 TIEBREAK_ALERT_EVERY_SECONDS = env.float("TIEBREAK_ALERT_EVERY_SECONDS", default=20)
 # Who may read /metrics with a bearer token; without one, this host alone.
 TIEBREAK_METRICS_TOKEN = secret("TIEBREAK_METRICS_TOKEN")

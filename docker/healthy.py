@@ -21,7 +21,7 @@ def web() -> str:
     headers = {"Host": host, "X-Forwarded-Proto": "https"}
     connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=8)
     try:
-        connection.request("GET", "/accounts/login/", headers=headers)
+        connection.request("GET", "/healthz", headers=headers)
         status = connection.getresponse().status
     except OSError as error:
         return f"the site does not answer: {error}"

@@ -10,4 +10,6 @@ RUN pip install -r requirements/web.txt -r requirements/ml.txt
 COPY . .
 # The trainers run isolated (python -I): they find our packages because they are installed.
 RUN python -m tools.messages compile && pip install --no-deps --no-build-isolation -e .
+ARG TIEBREAK_CODE_COMMIT=
+ENV TIEBREAK_CODE_COMMIT=$TIEBREAK_CODE_COMMIT
 USER 10001:10001

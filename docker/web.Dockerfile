@@ -13,6 +13,8 @@ COPY requirements/web.txt requirements/web.txt
 RUN pip install -r requirements/web.txt
 COPY . .
 RUN python -m tools.messages compile && python -m compileall -q annotation pipelines formats config
+ARG TIEBREAK_CODE_COMMIT=
+ENV TIEBREAK_CODE_COMMIT=$TIEBREAK_CODE_COMMIT
 USER 10001:10001
 EXPOSE 8000
 HEALTHCHECK --interval=15s --timeout=10s --start-period=60s CMD ["python", "docker/healthy.py", "web"]

@@ -26,6 +26,7 @@ from django.utils import timezone
 
 from annotation.models import CampaignState, Lease, Slot, SlotState, Vote
 from pipelines import lifecycle, waiting
+from pipelines.backups import records
 from pipelines.models import Alert, QueueName, Run, RunState
 
 logger = logging.getLogger(__name__)
@@ -176,12 +177,27 @@ def wrong_clock() -> Iterator[Finding]:
         )
 
 
+def unproven_backup() -> Iterator[Finding]:
+    """Nobody has seen a backup restored for a week: then there may be none (RELIABILITY D3)."""
+    days = records.days_unproven()
+    if days is not None and days > settings.TIEBREAK_ALERT_BACKUP_DAYS:
+        good = records.last_good()
+        said = f"for {days:.0f} days" if good else f"yet, and the site is {days:.0f} days old"
+        yield Finding(
+            "unproven_backup",
+            "",
+            f"No backup was seen to be restorable {said}.",
+            "Run `manage.py backup` and `manage.py check_backup` each night (docs/operations.md).",
+        )
+
+
 RULES: Final[tuple[Callable[[], Iterator[Finding]], ...]] = (
     no_votes,
     no_worker,
     frozen_run,
     full_disk,
     wrong_clock,
+    unproven_backup,
 )
 
 

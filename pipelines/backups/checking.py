@@ -49,7 +49,7 @@ def check(target: Path, *, name: str = "", every_file: bool = False) -> Checked:
     with _scratch(snapshot) as url:
         _ask(snapshot, target, url)
     seconds = time.monotonic() - started
-    records.remember(snapshot, seconds)
+    records.remember(records.CHECKED, snapshot, seconds)
     about = snapshot.about
     return Checked(snapshot, sum(about.tables.values()), about.files, seconds)
 

@@ -1,18 +1,19 @@
-"""When a backup was last seen to be restorable. Alerts ask for it (RELIABILITY O2)."""
+"""When a backup was last seen to be restorable: entries of the audit log, which no host forgets."""
 
 from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
+from datetime import datetime, timedelta
 from typing import Final
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.utils import timezone
 
-from formats.errors import FormatError
-from formats.files import read_json, write_json
+from annotation import audit
+from annotation.models import AuditEntry
 from pipelines.backups.snapshots import Snapshot
 
-SCHEMA: Final = "good_restore/1"
+CHECKED: Final = "backup.check"
+RESTORED: Final = "backup.restore"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,19 +23,27 @@ class GoodRestore:
     seconds: float
 
 
-def remember(snapshot: Snapshot, seconds: float) -> None:
-    value = {"at": timezone.now().isoformat(), "snapshot": snapshot.name, "seconds": seconds}
-    write_json(_path(), SCHEMA, value)
+def remember(act: str, snapshot: Snapshot, seconds: float) -> None:
+    audit.record(None, act, snapshot.name, seconds=round(seconds, 1))
 
 
 def last_good() -> GoodRestore | None:
     """The last restore, or check of a backup, that found nothing wrong; None if there was none."""
-    try:
-        value = read_json(_path(), SCHEMA)
-    except FormatError:
-        return None
-    return GoodRestore(datetime.fromisoformat(value["at"]), value["snapshot"], value["seconds"])
+    entry = AuditEntry.objects.filter(act__in=(CHECKED, RESTORED)).order_by("-pk").first()
+    return entry and GoodRestore(entry.at, entry.target, entry.details.get("seconds", 0.0))
 
 
-def _path() -> Path:
-    return Path(settings.VAR) / "last-good-restore.json"
+def days_unproven() -> float | None:
+    """Since the last good restore, or since there are people, if backups are to be expected here.
+
+    None where nobody has to worry: development without any backup, or a site without people.
+    """
+    good = last_good()
+    if good is not None:
+        since: datetime | None = good.at
+    elif settings.PRODUCTION:
+        first = User.objects.order_by("date_joined").first()
+        since = first and first.date_joined
+    else:
+        since = None
+    return None if since is None else (timezone.now() - since) / timedelta(days=1)

@@ -55,7 +55,7 @@ def restore(target: Path, *, name: str = "") -> Restored:
         erased_again=len(again.erased),
         seconds=time.monotonic() - started,
     )
-    records.remember(snapshot, done.seconds)
+    records.remember(records.RESTORED, snapshot, done.seconds)
     return done
 
 
