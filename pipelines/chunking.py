@@ -1,7 +1,7 @@
 """One request as several runs on whatever workers there are, and one that gathers what they leave.
 
-Every chunk is a run like any other: claimed, resumed, tried again, cancelled by itself. What belongs
-to which chunk is decided by a hash (`formats.chunks`), so the runs never talk.
+Every chunk is a run like any other: claimed, resumed, tried again, cancelled by itself. A hash
+decides what belongs to which chunk (`formats.chunks`), so the runs never talk.
 """
 
 from __future__ import annotations

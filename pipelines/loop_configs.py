@@ -23,7 +23,7 @@ def config_of(group: LoopGroup) -> dict[str, Any]:
     """What a loop was started with, read back from its runs; votes are not given again."""
     runs = list(group.runs.order_by("pk"))
     by_name = {run.name: run for run in runs}
-    made = [run for run in runs if run.kind == "generation" and not run.config["chunk"]]
+    made = [run for run in runs if run.kind == "generation" and not run.config.get("chunk")]
     for_map = next((run for run in made if run.name.startswith(f"Clips for {MAP}")), None)
     clips = [run for run in made if run != for_map]
     config = {

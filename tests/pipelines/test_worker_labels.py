@@ -236,7 +236,7 @@ def test_needs_come_through_rest_and_the_command_line(
     assert Run.objects.get(pk=answer.json()["id"]).needs == {"zone": "a"}
     bad = {**body, "needs": {"zone": None}}
     answer = client.post(reverse("pipelines:api-runs"), bad, content_type="application/json")
-    assert answer.status_code == 400
+    assert answer.status_code == 422, answer.json()
     (tmp_path / "c.json").write_text("{}")
     words = ["start_run", "counting", "--config", str(tmp_path / "c.json")]
     call_command(*words, "--need", "gpu_memory=40", "--need", "zone=a")
