@@ -7,6 +7,7 @@ from pathlib import Path
 from formats.outcome import Outcome
 from formats.run_dir import RunDir
 from formats.supervised import BadConfigError, Supervised, supervise
+from models_rm.observing import observe
 
 Body = Callable[[Supervised], Outcome]
 
@@ -60,7 +61,7 @@ def main(arguments: list[str]) -> int:
         print(f"usage: python -m demo {{{','.join(COMMANDS)}}} RUN_DIR", file=sys.stderr)
         return 2
     command, folder = arguments
-    return supervise(COMMANDS[command](), RunDir(Path(folder)))
+    return supervise(COMMANDS[command](), RunDir(Path(folder)), observe)
 
 
 if __name__ == "__main__":

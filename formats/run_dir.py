@@ -10,6 +10,7 @@ beat            steps so far, seconds of one        written by the trainer, once
 metrics.jsonl   one line per log                    appended by the trainer
 log.txt         what the trainer printed            appended; too long, it loses its middle
 log-1.txt …     the same of the other processes     appended, where torchrun started several
+tensorboard/    event files of TensorBoard           written by the trainer
 parts/          scores that are safe                appended by a scoring run, whole files
 checkpoints/    ckpt-<step>-<fence>/manifest.json   committed by rename
 outputs/        results
@@ -21,14 +22,15 @@ import math
 import os
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from formats.beats import Beat
 from formats.errors import FormatError
 from formats.files import read_json, sha256_of, write_atomically, write_json
 from formats.leases import Lease
+from formats.memory import Peaks
 from formats.outcome import Outcome
 
 CONFIG: Final = "config/1"
@@ -51,13 +53,21 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class MetricLine:
-    """One log of a trainer: named values at a step, and how far it is."""
+    """One log of a trainer: named values at a step, how far it is, and what it needed so far."""
 
     step: int
     total: int
     values: dict[str, float]
     stage: str = ""
     time: float = 0.0
+    memory: dict[str, float] = field(default_factory=dict)  # peaks that have grown, formats.memory
+
+
+class Watcher(Protocol):
+    """Who hears of each line that is logged."""
+
+    def __call__(self, line: MetricLine) -> None: ...
+    def close(self) -> None: ...
 
 
 class RunDir:
@@ -77,6 +87,10 @@ class RunDir:
         self.checkpoints = self.root / "checkpoints"
         self.outputs = self.root / "outputs"
         self.outcome_file = self.root / "outcome.json"
+        self.tensorboard = self.root / "tensorboard"
+        # Of the process that logs: what it is asked for, and who else hears of each line.
+        self.peaks: Peaks | None = None
+        self.watchers: list[Watcher] = []
 
     def log_of(self, rank: int) -> Path:
         """Where process `rank` of a run prints: the first one, and torchrun itself, to log.txt."""
@@ -157,9 +171,17 @@ class RunDir:
     ) -> None:
         """Append one line. A value that is not finite is left out: JSON has no word for it."""
         finite = {name: float(v) for name, v in (values or {}).items() if math.isfinite(v)}
-        line = MetricLine(step, total, finite, stage, time.time())
+        memory = self.peaks.news() if self.peaks is not None else {}
+        line = MetricLine(step, total, finite, stage, time.time(), memory)
         with self.metrics_file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(line)) + "\n")
+        for watcher in self.watchers:
+            watcher(line)
+
+    def close(self) -> None:
+        """Nothing more will be logged."""
+        while self.watchers:
+            self.watchers.pop().close()
 
     def finish(self, outcome: Outcome) -> None:
         write_json(self.outcome_file, OUTCOME, outcome.to_json())

@@ -136,13 +136,22 @@ class Supervised:
         os._exit(ExitCode.RUN_ME_AGAIN)
 
 
-def supervise(body: Callable[[Supervised], Outcome], run_dir: RunDir) -> int:
-    """Run `body` and turn how it ended into outcome.json and an exit code."""
+def supervise(
+    body: Callable[[Supervised], Outcome],
+    run_dir: RunDir,
+    observe: Callable[[RunDir], None] | None = None,
+) -> int:
+    """Run `body` and turn how it ended into outcome.json and an exit code.
+
+    `observe` sets up who hears of what is logged; it is called first, and may fail like `body`.
+    """
     _print_apart(run_dir)
     run = Supervised(run_dir)
     of_trainer(run=_number(run_dir), fence=run.fence, rank=int(os.environ.get("RANK", "0")))
     run.arm()
     try:
+        if observe is not None:
+            observe(run_dir)
         outcome = body(run)
     except _StopAskedError as stop:
         print(f"stopped: {stop}", flush=True)
@@ -154,6 +163,8 @@ def supervise(body: Callable[[Supervised], Outcome], run_dir: RunDir) -> int:
             file=sys.stderr,
             flush=True,
         )
+    finally:
+        run_dir.close()
     _finish(run_dir, outcome)
     return outcome.exit_code
 

@@ -16,6 +16,7 @@ from formats.outcome import Outcome
 from formats.run_dir import RunDir
 from formats.supervised import BadConfigError, Supervised, supervise
 from models_align.checked import ConfigError
+from models_align.observing import observe
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def main(arguments: list[str]) -> int:
         print(f"usage: python -m models_align {{{words}}} RUN_DIR", file=sys.stderr)
         return 2
     command, folder = arguments
-    return supervise(lambda run: _body(COMMANDS[command], run), RunDir(folder))
+    return supervise(lambda run: _body(COMMANDS[command], run), RunDir(folder), observe)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from formats.errors import FormatError
 from formats.outcome import ExitCode, Outcome
 from formats.run_dir import RunDir
 from formats.supervised import BadConfigError, NonFiniteError, Supervised, supervise
+from models_rm.observing import observe
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def _train(command: Command, run_dir: str) -> int:
         outcome: Outcome = resolve_name(command.function)(run)
         return outcome
 
-    return supervise(body, RunDir(run_dir))
+    return supervise(body, RunDir(run_dir), observe)
 
 
 def _use(name: str, arguments: Sequence[str]) -> int:

@@ -150,7 +150,9 @@ def compose(run: Supervised) -> Outcome:
         if role.startswith("reward_model:")
     }
     target = run.dir.outputs / "reward_model"
+    run.dir.log_metrics(0, len(folders), stage="checking and copying the members")
     card, members, sha256 = compose_folder(target, folders, config)
+    run.dir.log_metrics(len(folders), len(folders), stage="done")
     keys = list(card.dimensions.keys)
     meta = {
         "dimensions": keys,

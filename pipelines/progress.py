@@ -47,7 +47,7 @@ class Progress:
             rows = [
                 (self._run.pk, _word(name), line.step, float(value), self._run.fence)
                 for line in lines
-                for name, value in line.values.items()
+                for name, value in (line.values | line.memory).items()
             ]
             with connection.cursor() as cursor:
                 for start in range(0, len(rows), _BATCH):
@@ -59,12 +59,17 @@ def _is_sound(line: MetricLine) -> bool:
     """Whatever program wrote the line, it cannot bring the supervisor down."""
     stage: object = line.stage
     values: object = line.values
+    memory: object = line.memory
     return (
         all(type(n) is int and 0 <= n <= _LARGEST for n in (line.step, line.total))
         and isinstance(stage, str)
-        and isinstance(values, dict)
-        and all(_is_finite(value) for value in values.values())
+        and _are_figures(values)
+        and _are_figures(memory)
     )
+
+
+def _are_figures(values: object) -> bool:
+    return isinstance(values, dict) and all(_is_finite(value) for value in values.values())
 
 
 def _is_finite(value: object) -> bool:

@@ -17,6 +17,7 @@ def conversion(run: Supervised) -> Outcome:
         raise BadConfigError(str(error)) from error
     folder = below(run.dir.media_root() / "incoming", config.folder)
     target = run.dir.outputs / "reward_model"
+    run.dir.log_metrics(0, 1, stage="reading the release, converting")
     report = convert(
         folder,
         target,
@@ -25,6 +26,7 @@ def conversion(run: Supervised) -> Outcome:
         step=config.step,
         embed_backbone=config.embed_backbone,
     )
+    run.dir.log_metrics(1, 1, stage="done")
     card = read_card(target)
     meta = {
         "dimensions": list(card.dimensions.keys),

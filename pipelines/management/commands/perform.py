@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from formats.memory import Peaks
 from formats.run_dir import RunDir
 from formats.supervised import supervise
 from pipelines import kinds
@@ -27,4 +28,8 @@ class Command(BaseCommand):
         perform = kinds.get(run.kind).perform
         if perform is None:
             raise CommandError(f"run {run.pk} is a {run.kind} run, which is not Django-bound")
-        sys.exit(supervise(perform, RunDir(folder)))
+        sys.exit(supervise(perform, RunDir(folder), _observe))
+
+
+def _observe(run_dir: RunDir) -> None:
+    run_dir.peaks = Peaks()

@@ -1,0 +1,127 @@
+"""Beside metrics.jsonl: event files that TensorBoard opens, and the memory that was needed."""
+
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import models_align.observing
+import models_rm.observing
+from formats.memory import Peaks, resident_peak
+from formats.outcome import Outcome
+from formats.run_dir import RunDir
+from formats.supervised import Supervised, supervise
+
+Observe = Callable[[RunDir], None]
+OBSERVERS = [models_rm.observing.observe, models_align.observing.observe]
+
+
+def _opened(run_dir: RunDir) -> EventAccumulator:
+    """As TensorBoard reads a run."""
+    found = EventAccumulator(str(run_dir.tensorboard))
+    found.Reload()
+    return found
+
+
+def _curve(run_dir: RunDir, name: str) -> dict[int, float]:
+    return {each.step: each.value for each in _opened(run_dir).Scalars(name)}
+
+
+def _logging(steps: range) -> Callable[[Supervised], Outcome]:
+    def body(run: Supervised) -> Outcome:
+        for step in steps:
+            run.dir.log_metrics(step, 10, {"loss": 1 / step, "nothing": math.nan}, stage="training")
+        return Outcome(0)
+
+    return body
+
+
+@pytest.mark.parametrize("observe", OBSERVERS)
+def test_tensorboard_shows_what_was_logged(observe: Observe, tmp_path: Path) -> None:
+    run_dir = RunDir(tmp_path)
+    assert supervise(_logging(range(1, 6)), run_dir, observe) == 0
+    assert _curve(run_dir, "loss") == pytest.approx({n: 1 / n for n in range(1, 6)})
+    lines, _ = run_dir.metrics_from(0)
+    times = [each.wall_time for each in _opened(run_dir).Scalars("loss")]
+    assert times == pytest.approx([line.time for line in lines], abs=1e-3)
+    assert "nothing" not in _opened(run_dir).Tags()["scalars"]
+
+
+@pytest.mark.parametrize("observe", OBSERVERS)
+def test_a_resumed_attempt_takes_the_place_of_the_lost_tail(
+    observe: Observe, tmp_path: Path
+) -> None:
+    run_dir = RunDir(tmp_path)
+    supervise(_logging(range(1, 8)), run_dir, observe)
+    # The newest checkpoint was that of step 4.
+    again = RunDir(tmp_path)
+    supervise(_logging(range(5, 10)), again, observe)
+    assert len(list(run_dir.tensorboard.iterdir())) == 2
+    assert list(_curve(run_dir, "loss")) == list(range(1, 10))
+
+
+def test_a_real_training_is_seen_in_tensorboard_and_says_what_memory_it_took(
+    make_run: Callable[..., RunDir],
+) -> None:
+    run = make_run(steps=3)
+    code = subprocess.run(
+        [sys.executable, "-I", "-m", "models_rm", "train", str(run.root)], timeout=120
+    ).returncode
+    assert code == 0
+    lines, _ = run.metrics_from(0)
+    logged = {line.step: line.values["loss"] for line in lines if "loss" in line.values}
+    assert _curve(run, "loss") == pytest.approx(logged)
+    told = [line.memory["memory_mb"] for line in lines if line.memory]
+    assert told == sorted(told)
+    assert 150 < told[-1] < 4000
+    # A figure of the run, not of the training: a resumed one logs the same values.
+    assert not any("memory_mb" in line.values for line in lines)
+
+
+def test_the_peak_is_that_of_this_process_and_not_of_the_one_that_started_it() -> None:
+    ballast = torch.ones(50_000_000)  # 200 MB in this process
+    code = "from formats.memory import resident_peak; print(resident_peak())"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    mine = resident_peak()
+    assert mine is not None
+    assert mine > ballast.nbytes / 1e6
+    assert float(said.stdout) < 100
+
+
+def test_a_peak_is_told_when_it_has_grown() -> None:
+    peaks, now = Peaks(), [100.0]
+    peaks.sources = {"memory_mb": lambda: now[0], "gpu_memory_mb": lambda: None}
+    assert peaks.news() == {"memory_mb": 100.0}
+    now[0] = 101.0
+    assert peaks.news() == {}
+    now[0] = 110.0
+    assert peaks.news() == {"memory_mb": 110.0}
+
+
+def test_a_broken_writer_leaves_an_outcome(tmp_path: Path) -> None:
+    def broken(_: RunDir) -> None:
+        raise ImportError("no module named tensorboardX")
+
+    run_dir = RunDir(tmp_path)
+    assert supervise(_logging(range(1, 2)), run_dir, broken) == 1
+    outcome = run_dir.outcome()
+    assert outcome is not None
+    assert "tensorboardX" in outcome.message
+
+
+@pytest.mark.gpu
+def test_the_memory_of_the_gpu_is_told(tmp_path: Path) -> None:
+    def body(run: Supervised) -> Outcome:
+        kept = torch.ones(25_000_000, device="cuda")
+        run.dir.log_metrics(1, 1, {"sum": float(kept.sum())})
+        return Outcome(0)
+
+    run_dir = RunDir(tmp_path)
+    assert supervise(body, run_dir, models_rm.observing.observe) == 0
+    lines, _ = run_dir.metrics_from(0)
+    assert 100 <= lines[0].memory["gpu_memory_mb"] < 200
