@@ -431,6 +431,8 @@ TIEBREAK_RUN_LOOK_SECONDS = env.float("TIEBREAK_RUN_LOOK_SECONDS", default=5)
 TIEBREAK_RUN_UNHEARD_SECONDS = env.float("TIEBREAK_RUN_UNHEARD_SECONDS", default=20)
 # Address space of a trainer on the CPU, so that it fails by itself and takes nobody along; 0: none.
 TIEBREAK_TRAINER_MEMORY_MB = env.int("TIEBREAK_TRAINER_MEMORY_MB", default=0)
+# A trainer gets a loopback of its own and no other network (pipelines/isolation.py).
+TIEBREAK_TRAINERS_MAY_CONNECT = env.bool("TIEBREAK_TRAINERS_MAY_CONNECT", default=False)
 TIEBREAK_TRAINER_THREADS = env.int("TIEBREAK_TRAINER_THREADS", default=0)  # 0: share the cores
 # What this worker has beside what it finds by itself (pipelines/worker_labels.py), as zone=a,disk=2
 TIEBREAK_WORKER_LABELS = env.list("TIEBREAK_WORKER_LABELS", default=[])

@@ -108,6 +108,7 @@ class KindSpec:
     upload: str = ""  # entry of the config that an uploaded file fills
     for_leads: bool = False  # leads may start it too, not ML engineers alone
     splits: bool = False  # its trainer halves its micro-batch where retry.json says so
+    connects: bool = False  # a trainer that talks to a site; all others get no network
     opens_media: bool = True  # the clips that its inputs name are made local before it starts
     gathered_by: str = ""
     gathered_with: tuple[str, ...] = ()
@@ -398,6 +399,7 @@ register(
         "Let the simulated annotators of the demo vote",
         trainer_configs.left_to_the_child,
         command=trainer("demo", "annotate"),
+        connects=True,
         output=OutputKind.VOTES,
     )
 )

@@ -23,7 +23,7 @@ from formats.leases import TAG
 from formats import logs
 from formats.outcome import ExitCode
 from formats.run_dir import Input, RunDir
-from pipelines import kinds, provenance
+from pipelines import isolation, kinds, provenance
 from pipelines.errors import ArtifactMissing, InvalidRunConfig
 from pipelines.kinds import KindSpec
 from pipelines.launchers import far_argv, far_environment, goes_there
@@ -192,13 +192,20 @@ def start(spec: KindSpec, run: Run, *, slots: int) -> subprocess.Popen[bytes]:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            # Two system calls, bound before the fork: nothing there that could wait for a lock.
-            preexec_fn=_tied_to(os.getpid()),  # noqa: PLW1509
+            # A few system calls, bound before the fork: nothing there that could wait for a lock.
+            preexec_fn=_tied_to(os.getpid(), _wall(spec, run)),  # noqa: PLW1509
         )
 
 
-def _tied_to(parent: int) -> Callable[[], None]:
+def _wall(spec: KindSpec, run: Run) -> Callable[[], None] | None:
+    """What holds a trainer to its own processes; None for a child that needs the site."""
+    return isolation.wall(processes=processes_of(spec, run)) if isolation.isolated(spec) else None
+
+
+def _tied_to(parent: int, wall: Callable[[], None] | None = None) -> Callable[[], None]:
     def tie() -> None:
+        if wall is not None:
+            wall()  # first: the kernel forgets the wish below where a process changes its rights
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(ExitCode.RUN_ME_AGAIN)  # It died before the kernel knew our wish.
