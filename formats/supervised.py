@@ -122,7 +122,8 @@ class Supervised:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(ExitCode.RUN_ME_AGAIN)  # The parent died before the kernel knew our wish.
-        faulthandler.register(signal.SIGUSR1, all_threads=True)
+        # By number: in production sys.stderr writes JSON and has no file behind it.
+        faulthandler.register(signal.SIGUSR1, file=2, all_threads=True)
         signal.signal(signal.SIGTERM, self._on_term)
         if self._tagged is not None:
             threading.Thread(target=self._keep_watch, name="lease", daemon=True).start()
