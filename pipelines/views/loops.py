@@ -8,7 +8,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from annotation.permissions import is_ml_engineer
 from formats.outcome import OutputKind
-from pipelines import demo_runs
+from pipelines import demo_runs, graph
 from pipelines.loop_page import steps_of
 from pipelines.models import Artifact, GroupKind, LoopGroup, RunState
 from pipelines.steering import steerable
@@ -54,6 +54,7 @@ def _page(request: HttpRequest, group: LoopGroup | None) -> HttpResponse:
         "group": group,
         "others": list(_loops().order_by("-pk")[:_SHOWN]),
         "steps": steps,
+        "graph": graph.of_group(group) if group is not None else None,
         "done": sum(card.state == RunState.SUCCEEDED for card in cards),
         "total": len(cards),
         "report": Artifact.objects.filter(run__group=group, kind=OutputKind.REPORT).first()

@@ -2,7 +2,7 @@
 
 import { getJSON, keepAsking, showCard, showLost, showUnread } from "./lib/live.js";
 
-const list = document.querySelector("[data-live]");
+const list = document.querySelector("[data-live]:not(svg)");
 const rows = [...document.querySelectorAll("[data-run]")];
 
 function showTotal() {
