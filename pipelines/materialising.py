@@ -4,13 +4,15 @@ Artifacts that another host has made come from the store of artifacts. Media lie
 is fetched from a bucket into MEDIA_ROOT. All is checked against its sha256; what is there stays.
 """
 
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
 from annotation.errors import MediaError
-from annotation.storage import LocalMedia, media_storage
+from annotation.storage import LocalMedia, link_or_copy, media_storage
+from formats.files import below
 from formats.outcome import OutputKind
 from formats.records import (
     GenerationRecord,
@@ -23,8 +25,8 @@ from formats.records import (
 from formats.snapshot import read_snapshot
 from pipelines import kinds, launching
 from pipelines.errors import ArtifactMissing
-from pipelines.generations import read_generations
-from pipelines.models import Run
+from pipelines.generations import read_generations, records_file, stored_files
+from pipelines.models import Artifact, Run
 from pipelines.registry import path_of
 from pipelines.store.keeping import fetch, fetch_given
 
@@ -58,7 +60,44 @@ def fetch_inputs(run: Run) -> None:
         if row.file:
             fetch_given(row, launching.run_dir(run).root / row.file)
         elif artifact is not None:
-            fetch(artifact, path_of(artifact))
+            _fetch(artifact)
+
+
+def _fetch(artifact: Artifact) -> None:
+    # Older artifacts were never stored: what is wrong with them the run itself finds.
+    if artifact.stored:
+        fetch(artifact, path_of(artifact))
+    if artifact.kind == OutputKind.GENERATIONS and records_file(path_of(artifact)).is_file():
+        _fetch_clips(artifact)
+
+
+def _fetch_clips(artifact: Artifact) -> None:
+    """The clips of a generation set lie beside its list, and as media in the storage."""
+    list_file = records_file(path_of(artifact))
+    missing = {
+        below(list_file.parent, each.video.path): each.video.sha256
+        for each in read_generations(list_file)
+        if not (list_file.parent / each.video.path).exists()
+    }
+    files = stored_files(missing.values())
+    for target, sha256 in missing.items():
+        if sha256 not in files:
+            continue  # It was never registered; the run itself says what it cannot read.
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".tmp-{uuid.uuid4().hex}")
+        try:
+            link_or_copy(_local(files[sha256], sha256), temporary)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _local(key: str, sha256: str) -> Path:
+    try:
+        return media_storage().local(key, sha256)
+    except MediaError as error:
+        message = f"a clip of its inputs cannot be fetched: {error.message}"
+        raise ArtifactMissing(message) from None
 
 
 def media_of(run: Run) -> Iterator[VideoRef | ImageRef]:

@@ -118,7 +118,7 @@ def _as_artifact(each: Artifact) -> Found:
 
 
 def _files(sha256: str) -> Iterator[Found]:
-    rows = StoredFile.objects.filter(blob_id__startswith=sha256, artifact__isnull=False)
+    rows = StoredFile.objects.filter(blob__sha256__startswith=sha256, artifact__isnull=False)
     # The manifest of an artifact, and a single file, stand for it and are found as it.
     rows = rows.exclude(blob_id__in=Artifact.objects.values("sha256"))
     for each in rows.select_related("artifact").order_by("pk"):

@@ -23,6 +23,7 @@ from pipelines import (
 )
 from pipelines.adapter_zips import zip_of
 from pipelines.models import Artifact
+from pipelines.tracing import trace_artifact
 from pipelines.views.access import for_viewers, person
 
 
@@ -124,7 +125,9 @@ def artifact_page(request: HttpRequest, artifact_id: int) -> HttpResponse:
         "figures": run_pages.figures(artifact.meta),
         "meta": run_pages.pretty(artifact.meta),
         "used_by": artifact.used_by.select_related("run").order_by("-run"),
-        "lineage": registry.lineage([artifact.run_id]),
+        "lineage": (traced := trace_artifact(artifact)).steps,
+        "traced": traced,
+        "files": artifact.files.select_related("blob").order_by("name"),
         "card_urls": reward_context.card_urls(artifact),
         "adapter": adapter_page.page_of(artifact),
         "grid": guidance_page.page_of([artifact], person(request)),

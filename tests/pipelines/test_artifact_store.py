@@ -22,7 +22,7 @@ from pipelines.store.blobs import BlobStore, blob_store, key_of, named_by
 from pipelines.store.collecting import collect
 from pipelines.store.keeping import fetch, keep
 
-pytestmark = [pytest.mark.django_db]
+pytestmark = [pytest.mark.django_db, pytest.mark.one_engine]
 KEYS = {"access_key": "key", "secret_key": "not a secret", "region_name": "us-east-1"}
 
 
@@ -52,7 +52,7 @@ def s3(service: str, settings: Any) -> Iterator[Any]:
     client.close()
 
 
-@pytest.fixture(params=["folder", pytest.param("bucket", marks=pytest.mark.one_engine)])
+@pytest.fixture(params=["folder", "bucket"])
 def store(request: pytest.FixtureRequest) -> BlobStore:
     if request.param == "bucket":
         request.getfixturevalue("s3")
@@ -249,7 +249,6 @@ def test_a_full_disk_is_a_fault_of_the_store_and_not_of_the_artifact(
 # The bucket alone.
 
 
-@pytest.mark.one_engine
 def test_of_two_writers_of_one_key_the_service_refuses_the_second(
     s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,7 +260,6 @@ def test_of_two_writers_of_one_key_the_service_refuses_the_second(
     assert not store.put(path, key_of(sha), sha)
 
 
-@pytest.mark.one_engine
 @pytest.mark.mutant("A6")
 def test_without_the_condition_the_second_writer_would_replace_the_first(
     s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -276,7 +274,6 @@ def test_without_the_condition_the_second_writer_would_replace_the_first(
     assert sha256_of(tmp_path / "back") != sha
 
 
-@pytest.mark.one_engine
 def test_a_large_file_goes_in_parts_and_once(
     s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -292,7 +289,6 @@ def test_a_large_file_goes_in_parts_and_once(
     assert not s3.list_multipart_uploads(Bucket=s3.bucket).get("Uploads")
 
 
-@pytest.mark.one_engine
 def test_an_upload_that_was_never_completed_is_swept(s3: Any) -> None:
     begun = s3.create_multipart_upload(Bucket=s3.bucket, Key=f"site/store/{key_of('1' * 64)}")
     assert begun["UploadId"]
@@ -300,7 +296,6 @@ def test_an_upload_that_was_never_completed_is_swept(s3: Any) -> None:
     assert not s3.list_multipart_uploads(Bucket=s3.bucket).get("Uploads")
 
 
-@pytest.mark.one_engine
 def test_a_service_that_does_not_answer_is_one_sentence(
     settings: Any, tmp_path: Path, run: Run
 ) -> None:

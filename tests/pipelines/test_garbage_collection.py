@@ -59,7 +59,7 @@ def race(
 def test_no_blob_that_a_row_refers_to_is_collected(
     short_times: Any, database_url: str, tmp_path: Path, figures: Figures
 ) -> None:
-    rounds = counts(40, 100, 200)
+    rounds = counts(16, 100, 200)
     found = race(tmp_path, short_times, database_url, rounds=rounds, how="good")
     assert sum(each["rounds"] for each in found) == rounds
     assert [each["lost"] for each in found] == [0, 0]
