@@ -82,7 +82,11 @@ class Fleet:
     def ready(self, *processes: subprocess.Popen[bytes]) -> None:
         """Wait until Celery workers listen."""
         for each in processes:
-            wait_until(lambda: " ready." in self.log(each), "the worker is ready", 60)  # noqa: B023
+            wait_until(lambda: self._is_ready(each), "the worker is ready", 60)  # noqa: B023
+
+    def _is_ready(self, process: subprocess.Popen[bytes]) -> bool:
+        assert process.poll() is None, f"the worker ended:\n{self.log(process)[-3000:]}"
+        return " ready." in self.log(process)
 
     def end(self) -> None:
         for process in self.started:

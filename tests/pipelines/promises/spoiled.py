@@ -46,7 +46,7 @@ def no_reaper() -> None:
 
 def no_ties() -> None:
     """The kernel is not asked to end a trainer with its supervisor."""
-    launching._tied_to = lambda parent: lambda: None
+    launching._tied_to = lambda *_: lambda: None
 
 
 def no_deadline() -> None:
