@@ -6,6 +6,7 @@ Nothing that a person typed reaches the argv: it is a fixed template and the run
 import contextlib
 import ctypes
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -19,8 +20,8 @@ from urllib.parse import quote
 from django.conf import settings
 from django.db import connection
 
-from formats.leases import TAG
 from formats import logs
+from formats.leases import TAG
 from formats.outcome import ExitCode
 from formats.run_dir import Input, RunDir
 from pipelines import isolation, kinds, provenance
@@ -193,8 +194,14 @@ def start(spec: KindSpec, run: Run, *, slots: int) -> subprocess.Popen[bytes]:
             stderr=subprocess.STDOUT,
             start_new_session=True,
             # A few system calls, bound before the fork: nothing there that could wait for a lock.
-            preexec_fn=_tied_to(os.getpid(), _wall(spec, run)),  # noqa: PLW1509
+            preexec_fn=_tied_to(os.getpid(), _memory(spec), _wall(spec, run)),  # noqa: PLW1509
         )
+
+
+def _memory(spec: KindSpec) -> int:
+    """Bytes of address space that a trainer may have; 0 sets no limit."""
+    megabytes: int = settings.TIEBREAK_TRAINER_MEMORY_MB
+    return megabytes * 1_000_000 if spec.command is not None else 0
 
 
 def _wall(spec: KindSpec, run: Run) -> Callable[[], None] | None:
@@ -202,10 +209,14 @@ def _wall(spec: KindSpec, run: Run) -> Callable[[], None] | None:
     return isolation.wall(processes=processes_of(spec, run)) if isolation.isolated(spec) else None
 
 
-def _tied_to(parent: int, wall: Callable[[], None] | None = None) -> Callable[[], None]:
+def _tied_to(
+    parent: int, memory: int, wall: Callable[[], None] | None = None
+) -> Callable[[], None]:
     def tie() -> None:
         if wall is not None:
             wall()  # first: the kernel forgets the wish below where a process changes its rights
+        if memory:
+            resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(ExitCode.RUN_ME_AGAIN)  # It died before the kernel knew our wish.

@@ -57,7 +57,8 @@ class Lookout:
     def look(self) -> None:
         """Take what nobody was told of, one at a time, where there was a place for it so long."""
         self._working = [thread for thread in self._working if thread.is_alive()]
-        if self._leave.is_set() or busy(os.getpid()) >= self._slots:
+        full = self._leave.is_set() or busy(os.getpid()) >= self._slots
+        if full or not worker.may_claim():
             self._seen.clear()
             return
         now = time.monotonic()

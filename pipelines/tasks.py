@@ -49,6 +49,8 @@ def ring(run_id: int) -> None:
     The first one by priority and age that this worker meets the needs of: whose bell it was does
     not matter, because there are at least as many bells as runs.
     """
+    if not worker.may_claim():
+        return
     if _Celery.first and busy(_Celery.first) >= _Celery.slots:
         return  # The lookout took one by itself: the run is found again when there is a place.
     queue = Run.objects.filter(pk=run_id).values_list("queue", flat=True)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from django.conf import settings
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -47,6 +48,10 @@ def _worker(run: Run) -> str:
         return f"waits for a worker of the queue {run.queue}: none is connected"
     if not fitting(run.queue, run.needs, alive):
         return f"waits for a worker of the queue {run.queue} with {in_words(run.needs)}"
+    fit = fitting(run.queue, run.needs, alive)
+    if all(each.stuck for each in fit):
+        pids = ", ".join(str(stuck["pid"]) for stuck in fit[0].stuck)
+        return f"waits for {fit[0].host}, where process {pids} of an ended run cannot be killed"
     return ""
 
 
@@ -62,5 +67,6 @@ def live_workers() -> list[WorkerHeartbeat]:
 
 
 def _place(run: Run) -> str:
-    ahead = lifecycle.claimable([run.queue]).filter(pk__lt=run.pk).count()
+    before = Q(priority__gt=run.priority) | Q(priority=run.priority, pk__lt=run.pk)
+    ahead = lifecycle.claimable([run.queue]).filter(before).count()
     return f"place {ahead + 1} in the queue"

@@ -20,7 +20,7 @@ from django.db.models.functions import Now
 
 from annotation.assigning import reopen_expired
 from annotation.models import Campaign, CampaignState
-from pipelines import alerts, lifecycle, notices
+from pipelines import alerts, lifecycle, notices, strays
 from pipelines.models import ACTIVE, Run, RunState, WorkerHeartbeat
 from pipelines.supervisor import supervise
 from pipelines.worker_labels import Labels, in_words, of_this_worker
@@ -111,10 +111,16 @@ def beat(
             "node": node,
             "slots": slots,
             "seen_at": Now(),
+            "stuck": strays.hunt(),
             "run": current,
         },
     )
     WorkerHeartbeat.objects.filter(seen_at__lt=Now() - _FORGET_AFTER).delete()
+
+
+def may_claim() -> bool:
+    """Whether this host is fit for another run."""
+    return strays.host_is_well(_host())
 
 
 def sign_off(owner: str) -> None:
@@ -207,6 +213,8 @@ class Worker:
         return False
 
     def _work(self) -> bool:
+        if not may_claim():
+            return False
         run = lifecycle.claim(self.queues, self.owner, labels=self.labels)
         if run is None:
             return False
