@@ -2,8 +2,8 @@
 without its entry whatever dies in between. One that is refused afterwards gets a second entry.
 
 Pages come here through `AuditMiddleware`, which stands behind the policies; REST doors through
-`Door`, when it is known who asks. Voting is not in the table: votes are their own record. Doors that
-know more than their address says (tokens, erasure, runs) call `audit.record` themselves.
+`Audited`, when it is known who asks. Voting is not in the table: votes are their own record. Doors
+that know more than their address says (tokens, erasure, pausing) call `audit.record` themselves.
 """
 
 import json
@@ -188,5 +188,25 @@ class AuditMiddleware:
     ) -> None:
         made_of = getattr(view, "cls", None)
         if isinstance(made_of, type) and issubclass(made_of, APIView):
-            return  # `Door` writes it, when DRF has read the token
+            return  # `Audited` writes it, when DRF has read the token
         request._noted = note(request)  # type: ignore[attr-defined]
+
+
+class Audited:
+    """For REST doors: written down when it is known who asks, and again if it is refused."""
+
+    _noted: Noted | None = None
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)  # type: ignore[misc]
+        self._noted = note(request)
+
+    def finalize_response(
+        self, request: Request, response: Any, *args: Any, **kwargs: Any
+    ) -> HttpResponseBase:
+        if self._noted is not None and response.status_code >= 400:
+            note_refusal(request, self._noted, response.status_code)
+        answer: HttpResponseBase = super().finalize_response(  # type: ignore[misc]
+            request, response, *args, **kwargs
+        )
+        return answer

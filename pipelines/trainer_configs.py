@@ -29,6 +29,8 @@ from models_rm.presets import PRESETS, Preset
 from pipelines.errors import InvalidRunConfig
 
 MAX_CHARACTERS: Final = 200_000
+_BEYOND: Final = 2**63
+_DIGITS: Final = 20
 ALIGNMENT_METHODS: Final = tuple(SETTINGS)
 
 
@@ -145,5 +147,12 @@ def plain(values: Mapping[str, Any]) -> dict[str, Any]:
         raise InvalidRunConfig(
             f"the config has {len(text)} characters; at most {MAX_CHARACTERS} are allowed"
         )
-    result: dict[str, Any] = json.loads(text)
+    result: dict[str, Any] = json.loads(text, parse_int=_whole)
     return result
+
+
+def _whole(text: str) -> int:
+    """A whole number that a machine word holds: no step, seed or size needs more."""
+    if len(text) > _DIGITS or abs(int(text)) >= _BEYOND:
+        raise InvalidRunConfig(f"a number of {len(text)} digits is none of a config")
+    return int(text)

@@ -3,14 +3,13 @@
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.http.response import HttpResponseBase
 from django.utils.translation import gettext
 from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView, exception_handler
 
-from annotation import audit_doors
+from annotation.audit_doors import Audited
 from annotation.errors import AnnotationError, Unreadable
 from annotation.throttling import StrangerThrottle
 
@@ -37,7 +36,7 @@ def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
     return response
 
 
-class Door(APIView):
+class Door(Audited, APIView):
     def get_exception_handler(self) -> Any:
         return answer_error
 
@@ -47,15 +46,6 @@ class Door(APIView):
         except (exceptions.NotAuthenticated, exceptions.AuthenticationFailed):
             self._count_stranger(request)
             raise
-        self._noted = audit_doors.note(request)
-
-    def finalize_response(
-        self, request: Request, response: Any, *args: Any, **kwargs: Any
-    ) -> HttpResponseBase:
-        noted: audit_doors.Noted | None = getattr(self, "_noted", None)
-        if noted is not None and response.status_code >= 400:
-            audit_doors.note_refusal(request, noted, response.status_code)
-        return super().finalize_response(request, response, *args, **kwargs)
 
     def _count_stranger(self, request: Request) -> None:
         """DRF counts only who got in; whoever tries tokens does not."""

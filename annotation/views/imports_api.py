@@ -4,7 +4,7 @@ from typing import Any
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
-from rest_framework.parsers import JSONParser, MultiPartParser
+from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -12,6 +12,7 @@ from annotation.errors import CampaignError
 from annotation.importing import Pair, create_triplets
 from annotation.imports import ImportReport, Target, import_given
 from annotation.models import Video
+from annotation.strict_json import StrictJSON
 from annotation.tables import Labels
 from annotation.views import schemas
 from annotation.views.lead_door import CostlyDoor, campaign_of, lead, read_body, repeatable
@@ -29,7 +30,7 @@ def report_json(report: ImportReport) -> dict[str, Any]:
 
 
 class ImportView(CostlyDoor):
-    parser_classes = [MultiPartParser, JSONParser]
+    parser_classes = [MultiPartParser, StrictJSON]
 
     @extend_schema(
         summary="Import a file into a campaign, all or nothing",

@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView, exception_handler
 
+from annotation.audit_doors import Audited
 from annotation.permissions import is_lead, is_ml_engineer
 from formats.errors import FormatError
 from formats.records import PromptRecord
@@ -25,6 +26,7 @@ _OBJECT = OpenApiTypes.OBJECT
 _SOURCES: dict[str, type[Source]] = {"artifact": Artifact, "base_model": BaseModel, "run": Run}
 _LATEST = 50
 _PROMPTS = ("prompts", "watch_prompts")  # roles that a body may give lists for
+_ENTRIES = frozenset({"kind", "config", "name", "nonce", "inputs", "needs", "preset", *_PROMPTS})
 _STATUS: dict[type[Exception], int] = {WrongState: 409, NotAllowed: 403}  # all others: 422
 
 
@@ -46,7 +48,7 @@ def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
     return response
 
 
-class Door(APIView):
+class Door(Audited, APIView):
     def get_exception_handler(self) -> Any:
         return answer_error
 
@@ -104,7 +106,7 @@ class RunsView(Door):
     )
     def post(self, request: Request) -> Response:
         user = engineer(request)
-        body = body_of(request)
+        body = closed(body_of(request))
         run = start_run(
             text_of(body, "kind"),
             _config(body),
@@ -122,6 +124,17 @@ def body_of(request: Request) -> dict[str, Any]:
     if not isinstance(request.data, dict):
         raise InvalidRunConfig("the request body must be a JSON object")
     return request.data
+
+
+def closed(body: dict[str, Any]) -> dict[str, Any]:
+    """A specification has these entries and no others: what nobody reads must not look as if."""
+    unknown = sorted(set(map(str, body)) - _ENTRIES)
+    if unknown:
+        raise InvalidRunConfig(
+            f"unknown entry {unknown[0][:80]!r} in the specification of a run;"
+            f" there are: {', '.join(sorted(_ENTRIES))}"
+        )
+    return body
 
 
 def _config(body: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,24 @@
+"""What goes into the audit log at the addresses of runs: starts, ends, and what leaves the site.
+
+Pausing, priorities and base models are written down by their own doors, in one transaction.
+"""
+
+from typing import Final
+
+from annotation.audit_doors import Noted
+
+_RUN: Final = "run {run_id}"
+_ARTIFACT: Final = "artifact {artifact_id}"
+ACTS: Final[dict[str, Noted]] = {
+    "pipelines:api-runs": Noted("run.start", "", ("kind", "preset")),
+    "pipelines:start-anime": Noted("run.start", "", ()),
+    "pipelines:api-comparisons": Noted("run.start", "", ("kind",)),
+    "pipelines:cancel": Noted("run.cancel", _RUN),
+    "pipelines:retry": Noted("run.retry", _RUN),
+    "pipelines:api-cancel": Noted("run.cancel", _RUN),
+    "pipelines:api-retry": Noted("run.retry", _RUN),
+    "pipelines:adapter-zip": Noted("export.weights", _ARTIFACT, reads=True),
+    "pipelines:export-zip": Noted("export.snapshot", _ARTIFACT, reads=True),
+    "pipelines:export-file": Noted("export.snapshot", _ARTIFACT, ("name",), reads=True),
+    "pipelines:api-pairs": Noted("export.pairs", _ARTIFACT, reads=True),
+}
