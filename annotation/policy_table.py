@@ -48,7 +48,7 @@ VOTING: Final[Table] = {
     "annotation:api-skip": door(act=_VOTE),
     "annotation:api-flag-question": door(act=_VOTE),
     "annotation:api-votes": door(act=_VOTE),
-    "annotation:api-my-votes": door(_VOTE),
+    "annotation:api-my-votes": door(_OWN),
     "annotation:api-vote": door(act=_VOTE),
     "annotation:api-scorecard": door(_OWN),
     "annotation:api-consent": door(_OWN, _OWN),
@@ -163,7 +163,6 @@ SITE: Final[Table] = {
     "account_inactive": page(ANYONE),
     "mfa_index": enrol(page(PEOPLE)),
     "mfa_authenticate": form(ANYONE),
-    "mfa_reauthenticate": enrol(form(PEOPLE, "next")),
     "mfa_activate_totp": enrol(_FRESH_FORM),
     "mfa_deactivate_totp": enrol(_FRESH_FORM),
     "mfa_view_recovery_codes": enrol(page(PEOPLE, fresh=True)),
@@ -178,7 +177,7 @@ SITE: Final[Table] = {
     "socialaccount_connections": form(PEOPLE, fresh=True),
     "schema": Policy(read=Rule(PEOPLE, "any"), query=frozenset({"format", "lang"})),
     "api-docs": page(PEOPLE, "script"),
-    # The admin asks by model and by row, and reads its queries strictly (annotation/strict_admin.py).
+    # The admin asks by model and by row; its lists read queries strictly (strict_admin.py).
     "admin:*": Policy(Rule(STAFF), Rule(STAFF), None),
     "admin:jsi18n": Policy(Rule(ANYONE), query=frozenset()),
     "admin:logout": button(ANYONE),

@@ -55,12 +55,12 @@ def adapter(mia: Any) -> Artifact:
 
 
 def test_the_card_reaches_from_the_win_rates_down_to_the_votes(
-    adapter: Artifact, lee: Any, alice: Any, tmp_path: Path
+    adapter: Artifact, lee: Any, mia: Any, alice: Any, tmp_path: Path
 ) -> None:
     client = Client()
     client.force_login(lee)
     page = client.get(f"/artifacts/{adapter.pk}/").content.decode()
-    assert f"/artifacts/{adapter.pk}/adapter.zip" in page
+    assert f"/artifacts/{adapter.pk}/adapter.zip" not in page
     assert "Model card, Markdown" in page
     assert "pipeline.load_lora_weights" in page
     assert "Against the base on held-out prompts, judge: truth" in page
@@ -84,6 +84,9 @@ def test_the_card_reaches_from_the_win_rates_down_to_the_votes(
     (evaluation,) = card["evaluations"]
     assert {row["judge"] for row in evaluation["judges"]} == {"reward", "truth"}
 
+    assert client.get(f"/artifacts/{adapter.pk}/adapter.zip").status_code == 403  # weights
+    client.force_login(mia)
+    assert f"/artifacts/{adapter.pk}/adapter.zip" in _page_of(client, adapter)
     body = b"".join(client.get(f"/artifacts/{adapter.pk}/adapter.zip").streaming_content)
     zipfile.ZipFile(BytesIO(body)).extractall(tmp_path)
     folder = tmp_path / f"adapter-{adapter.run_id}"
@@ -105,12 +108,16 @@ def test_the_card_reaches_from_the_win_rates_down_to_the_votes(
     assert client.get(f"/artifacts/{adapter.pk}/adapter.zip").status_code == 404
 
 
-def test_an_adapter_from_before_cards_has_none_to_offer(lee: Any) -> None:
+def _page_of(client: Client, artifact: Artifact) -> str:
+    return client.get(f"/artifacts/{artifact.pk}/").content.decode()
+
+
+def test_an_adapter_from_before_cards_has_none_to_offer(mia: Any) -> None:
     run = Run.objects.create(kind="alignment", config={}, config_sha="", state="succeeded")
     adapter = Artifact.objects.create(kind="adapter", run=run, path=f"{run.pk}/adapter")
     commit_folder(path_of(adapter), lambda folder: write_json(folder / "x", "adapter/1", {}))
     client = Client()
-    client.force_login(lee)
+    client.force_login(mia)
     assert "adapter.zip" not in client.get(f"/artifacts/{adapter.pk}/").content.decode()
     for name in ("adapter.zip", "card.md", "card.json"):
         assert client.get(f"/artifacts/{adapter.pk}/{name}").status_code == 404
