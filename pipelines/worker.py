@@ -23,7 +23,7 @@ from annotation.models import Campaign, CampaignState
 from pipelines import alerts, lifecycle, notices, strays
 from pipelines.models import ACTIVE, Run, RunState, WorkerHeartbeat
 from pipelines.supervisor import supervise
-from pipelines.worker_labels import Labels, in_words, of_this_worker
+from pipelines.worker_labels import Labels, as_given, of_this_worker
 
 logger = logging.getLogger(__name__)
 _FORGET_AFTER: Final = timedelta(days=1)
@@ -142,7 +142,7 @@ class Worker:
     def run(self, *, until_idle: bool = False) -> None:
         """Work until `leave` is set, or until there is nothing left that could start."""
         threads = [threading.Thread(target=self._slot, name=f"slot-{n}") for n in range(self.slots)]
-        said = in_words(self.labels)
+        said = as_given(self.labels)
         logger.info("worker %s serves %s with %s", self.owner, ", ".join(self.queues), said)
         tidy()
         self._beat()

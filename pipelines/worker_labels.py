@@ -86,6 +86,11 @@ def in_words(needs: Labels) -> str:
     )
 
 
+def as_given(labels: Labels) -> str:
+    """As an operator writes them: `cores=4,zone=a`."""
+    return ",".join(f"{name}={value}" for name, value in labels.items())
+
+
 def of_this_worker(more: Labels | None = None) -> dict[str, Value]:
     """What was found on this host, then what the settings say, then what the command line says."""
     found = {**_detected(), **parsed(settings.TIEBREAK_WORKER_LABELS), **(more or {})}

@@ -26,12 +26,14 @@ from tests.pipelines.conftest import TRAINERS, wait_until
 from tests.promises import counts
 
 Queue = Callable[..., Run]
+# Of `make test`: processes that need no torch, on two hosts.
+HOSTS, TALK = counts(2, 3, 3), counts(False, True, True)
 SRUN = f"{sys.executable} {TRAINERS / 'srun.py'} --nodes={{hosts}}"
 
 
 @pytest.fixture
 def site(short_times: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Three hosts of one process each, none of which is that of the worker."""
+    """Hosts of one process each, none of which is that of the worker."""
     short_times.TIEBREAK_LAUNCHER = SRUN
     short_times.TIEBREAK_LAUNCHER_HOSTS = 3
     short_times.TIEBREAK_RUN_LEASE_SECONDS, short_times.TIEBREAK_RUN_LEASE_MARGIN_SECONDS = 12, 4
@@ -81,7 +83,7 @@ def steps(run: Run) -> int:
 
 
 def at_work(run: Run, fence: int, beyond: int) -> list[dict[str, Any]]:
-    wait_until(lambda: len(places(run, fence)) == 3, "three processes", 90)
+    wait_until(lambda: len(places(run, fence)) == HOSTS, "all processes", 90)
     wait_until(lambda: steps(run) > beyond, "it goes on", 30)
     return places(run, fence)
 
@@ -93,15 +95,15 @@ def at_work(run: Run, fence: int, beyond: int) -> list[dict[str, Any]]:
 def test_losing_any_process_stops_all_hosts_and_the_run_goes_on_under_a_new_fence(
     queue_count: Queue, work: Callable[[], None], figures: Any
 ) -> None:
-    killed = counts([2], [0, 1, 2], [0, 1, 2] * 4)
+    killed = counts([1], [0, 1, 2], [0, 1, 2] * 4)
     total = 10 * (len(killed) + 1)
-    run = queue_count(kind="far", processes=3, steps=total, pause=0.05)
+    run = queue_count(kind="far", processes=HOSTS, steps=total, pause=0.05, talk=TALK)
     Run.objects.filter(pk=run.pk).update(max_attempts=len(killed) + 1)
     work()
     slowest = 0.0
     for fence, rank in enumerate(killed, start=1):
         rows = at_work(run, fence, beyond=10 * fence - 4)
-        assert len({row["address"] for row in rows}) == 3
+        assert len({row["address"] for row in rows}) == HOSTS
         os.kill(rows[rank]["pid"], signal.SIGKILL)
         died = time.monotonic()
         wait_until(lambda: not alive(rows), "all hosts stop", 20)  # noqa: B023 - called at once
@@ -111,10 +113,10 @@ def test_losing_any_process_stops_all_hosts_and_the_run_goes_on_under_a_new_fenc
     run.refresh_from_db()
     assert (run.fence, run.attempt) == (len(killed) + 1, len(killed) + 1)
     # What was lost was made again, and nothing was counted twice.
-    assert run.summary == {"value": 6 * total * (total + 1) // 2, "processes": 3}
-    assert list(run.events.filter(after="queued").values_list("note", flat=True)) == ["killed"] * (
-        len(killed)
-    )
+    once = total * (total + 1) // 2
+    assert run.summary == {"value": once * sum(range(1, HOSTS + 1)), "processes": HOSTS}
+    back = run.events.filter(before="running", after="queued")
+    assert list(back.values_list("note", flat=True)) == ["killed"] * len(killed)
     assert launching.leftovers(run) == []
     figures("J14", killed=len(killed), recovered=len(killed), slowest_s=round(slowest, 1))
 
@@ -126,7 +128,7 @@ def test_a_cancelled_run_ends_on_all_hosts_though_the_launcher_hands_no_signal_o
     queue_count: Queue, work: Callable[[], None], site: Any, mia: Any
 ) -> None:
     site.TIEBREAK_LAUNCHER = f"{SRUN} --deaf"
-    run = queue_count(kind="far", processes=3, steps=5000, pause=0.02)
+    run = queue_count(kind="far", processes=HOSTS, steps=5000, pause=0.02, talk=TALK)
     work()
     rows = at_work(run, 1, beyond=3)
     run.refresh_from_db()

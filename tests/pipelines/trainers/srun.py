@@ -37,7 +37,11 @@ def start(number: int, command: list[str]) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "TIEBREAK_HOST_ADDRESS": address, "SLURM_NODEID": str(number)}
     if not own_names:
         environment["GLOO_SOCKET_IFNAME"] = "lo"
-    return subprocess.Popen(command, env=environment, preexec_fn=become_a_host)
+    return subprocess.Popen(
+        command,
+        env=environment,
+        preexec_fn=become_a_host,  # noqa: PLW1509 - no thread
+    )
 
 
 def main(words: list[str]) -> int:

@@ -1,5 +1,6 @@
 """A trainer of several processes that talk over gloo in every step, as real ones do.
 
+With `"talk": false` they do not, and need no torch: nobody notices by himself that one is lost.
 Sums ranks over all processes, saves every few steps, goes on from what was saved. Says in the run
 directory who runs where: `places.jsonl`, one line per process and attempt.
 """
@@ -10,6 +11,7 @@ import socket
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from formats.checkpoints import commit_checkpoint, newest_verified
 from formats.files import write_json
@@ -18,33 +20,55 @@ from formats.run_dir import RunDir
 from formats.supervised import Supervised, supervise
 
 
-def work(run: Supervised) -> Outcome:
-    import torch
-    import torch.distributed as dist
+class Silent:
+    """Each process knows what the others say, so nobody has to say it."""
 
-    dist.init_process_group("gloo")
-    rank, size = dist.get_rank(), dist.get_world_size()
+    def __init__(self, rank: int, size: int):
+        self.rank, self.size = rank, size
 
-    def most(value: int) -> int:
-        tensor = torch.tensor(value)
-        dist.all_reduce(tensor, op=dist.ReduceOp.MAX)
+    def most(self, value: int) -> int:
+        return value
+
+    def sum_of(self, step: int) -> int:
+        return sum(step * (rank + 1) for rank in range(self.size))
+
+
+class Talking(Silent):
+    def __init__(self, rank: int, size: int):
+        import torch
+        import torch.distributed as dist
+
+        super().__init__(rank, size)
+        self._dist, self._tensor = dist, torch.tensor
+        dist.init_process_group("gloo")
+
+    def most(self, value: int) -> int:
+        return self._reduced(value, self._dist.ReduceOp.MAX)
+
+    def sum_of(self, step: int) -> int:
+        return self._reduced(step * (self.rank + 1), self._dist.ReduceOp.SUM)
+
+    def _reduced(self, value: int, how: Any) -> int:
+        tensor = self._tensor(value)
+        self._dist.all_reduce(tensor, op=how)
         return int(tensor)
 
-    run.agree = most
-    note(run, rank)
+
+def work(run: Supervised) -> Outcome:
     config = run.dir.config()
+    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    world = (Talking if config.get("talk", True) else Silent)(rank, size)
+    run.agree = world.most
+    note(run, rank)
     value, start = resume(run)
     for step in range(start + 1, config["steps"] + 1):
         run.check(lambda: save(run, rank, step - 1, value))  # noqa: B023 - called at once
         time.sleep(config.get("pause", 0.0))
-        tensor = torch.tensor(step * (rank + 1))
-        dist.all_reduce(tensor)
-        value += int(tensor)
+        value += world.sum_of(step)
         if rank == 0:
             run.dir.log_metrics(step, config["steps"], {"value": value}, stage="together")
         if step % 5 == 0:
             save(run, rank, step, value)
-    dist.destroy_process_group()
     sha256 = write_json(run.dir.outputs / f"sum-{rank}.json", "sum/1", {"value": value})
     output = Output(OutputKind.SCORES, "outputs/sum-0.json", sha256, {"value": value})
     return Outcome(0, outputs=(output,), summary={"value": value, "processes": size})
