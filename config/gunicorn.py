@@ -10,6 +10,8 @@ import shutil
 import tempfile
 from typing import Any, Final
 
+from formats import logs
+
 workers = int(os.environ.get("WEB_CONCURRENCY", "4"))
 threads = 2
 preload_app = True
@@ -17,6 +19,21 @@ preload_app = True
 keepalive = 30
 control_socket_disable = True  # nobody asks it, and a read-only root has no place for it
 timeout = 60
+
+# Its own lines are like those of the site (config/settings.py decides alike).
+_DEFAULT: Final = logs.JSON if os.environ.get("TIEBREAK_MODE") == "production" else logs.TEXT
+os.environ[logs.FORMAT] = os.environ.get(logs.FORMAT) or _DEFAULT
+logconfig_dict = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"lines": {"()": "formats.logs.formatter"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "lines"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {
+        name: {"handlers": ["console"], "level": "INFO", "propagate": False}
+        for name in ("gunicorn.error", "gunicorn.access")
+    },
+}
 
 # What the processes of this site count together. Named before the site is loaded, because
 # prometheus_client decides when it is imported how it counts.

@@ -408,7 +408,7 @@ TIEBREAK_RUN_BACKOFF_SECONDS = env.list(
 # What a run may print: more loses its middle. And how often its logs are looked at.
 TIEBREAK_RUN_LOG_MB = env.float("TIEBREAK_RUN_LOG_MB", default=50)
 TIEBREAK_RUN_LOG_SECONDS = env.float("TIEBREAK_RUN_LOG_SECONDS", default=0.5)
-# Artifacts by content (pipelines/store). Empty: a folder under VAR. s3://bucket/prefix: that bucket,
+# Artifacts by content (pipelines/store). Empty: a folder under VAR. s3://bucket/prefix: the bucket
 # at the service that MEDIA_S3_* names; an absolute path: that folder.
 ARTIFACT_STORE_URL = given("ARTIFACT_STORE_URL", "") or str((VAR / "store").absolute())
 if not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]+(/.*)?|/.+", ARTIFACT_STORE_URL):
@@ -485,7 +485,7 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "lines"}},
     "loggers": {
         "axes": {"level": "WARNING"},  # it tells of every log-in
-        "tiebreak.requests": {"level": "INFO" if PRODUCTION else "WARNING"},
+        "tiebreak.requests": {"level": "INFO" if TIEBREAK_LOG_FORMAT == logs.JSON else "WARNING"},
     },
     "root": {"handlers": ["console"], "level": given("TIEBREAK_LOG_LEVEL", "INFO")},
 }

@@ -52,7 +52,8 @@ class Fleet:
         self, broker: str, *words: str, mutant: str = "", **more: str
     ) -> subprocess.Popen[bytes]:
         command = [
-            *("-m", "celery", "-A", "tests.pipelines.promises.spoiled_celery", "worker"),
+            # Quietly: its banner is no line of a log.
+            *("-m", "celery", "-q", "-A", "tests.pipelines.promises.spoiled_celery", "worker"),
             *("-Q", "default,gpu,io", "-n", f"w{len(self.started)}@%h", "-l", "INFO"),
             *("--without-gossip", "--without-mingle"),
             *(words or ("--pool", "threads", "-c", "2")),
