@@ -464,6 +464,8 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_ACKS_LATE = False
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# A bell that a busy worker holds in reserve would be heard when its training ends, in hours.
+CELERY_WORKER_DISABLE_PREFETCH = True
 CELERY_WORKER_DIRECT = True  # a queue for each worker: runs that need its labels ring there
 CELERY_WORKER_SEND_TASK_EVENTS = True  # Flower and `celery events` show what happens
 CELERY_TASK_DEFAULT_QUEUE = "default"
