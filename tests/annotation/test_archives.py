@@ -183,6 +183,7 @@ HOSTILE: dict[str, tuple[Make, str]] = {
 }
 
 
+@pytest.mark.promise("M5")
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_archive_is_refused_at_once_and_leaves_nothing(name: str, tmp_path: Path) -> None:
     make, words = HOSTILE[name]
@@ -190,10 +191,10 @@ def test_a_hostile_archive_is_refused_at_once_and_leaves_nothing(name: str, tmp_
     archive.parent.mkdir()
     make(archive)
     before = sorted(tmp_path.rglob("*"))
-    started = time.monotonic()
+    started = time.process_time()  # another's work on this machine is not the archive's
     with pytest.raises(ImportRefused, match=words):
         unpack(archive, tmp_path / "out" / "deep")
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
     left = [each for each in sorted(tmp_path.rglob("*")) if each not in before]
     assert [each for each in left if each.is_file()] == []
 
@@ -219,6 +220,7 @@ def test_an_archive_written_as_a_stream_is_taken(tmp_path: Path) -> None:
     assert unpack(tmp_path / "a.zip", tmp_path / "out")["a.mp4"].read_bytes() == CLIP
 
 
+@pytest.mark.promise("M5")
 def test_the_size_is_counted_while_reading(tmp_path: Path) -> None:
     pack(tmp_path / "a.zip", ("a.mp4", CLIP), ("b.mp4", CLIP))
     with pytest.raises(ImportRefused, match=r"'b\.mp4' unpacks to more than we take"):

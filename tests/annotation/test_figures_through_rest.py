@@ -62,6 +62,7 @@ def test_figures_are_for_leads_and_ml_engineers(voted, alice, charlie, lee, mia,
         assert annotator(lee).get(path.replace(f"/{voted.pk}/", "/999999/")).status_code == 404
 
 
+@pytest.mark.promise("M6")
 @pytest.mark.parametrize(
     "start", ["=", "+", "-", "@", "\t", "\r", "\n", "\0", "＝", "＋", "－", "＠"]
 )
@@ -74,6 +75,7 @@ def test_numbers_stay_numbers_and_nothing_is_empty():
     assert text.splitlines() == ["n,x", "-1,-0.5", ",", "true,a name"]
 
 
+@pytest.mark.promise("M6")
 def test_a_name_like_a_formula_is_disarmed_in_the_csv(voted, lee, annotator):
     from django.contrib.auth.models import User
 

@@ -109,6 +109,7 @@ def test_labels_of_every_format_go_out_as_videoalign(folder, name, tmp_path):
         )
 
 
+@pytest.mark.promise("V10")
 def test_a_thousand_rows_with_two_hundred_swapped_give_eight_hundred_triplets(tmp_path, folder):
     """V10: the same pair never comes twice, also not as B/A, and each is reported by its line."""
     prompts = [f"prompt {n}" for n in range(800)]
@@ -270,6 +271,7 @@ BAD: dict[str, tuple[str, bytes, str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.promise("M6")
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_file_is_refused_with_its_line_and_writes_nothing(folder, name):
     file, raw, words = BAD[name]

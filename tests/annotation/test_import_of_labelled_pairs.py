@@ -96,6 +96,7 @@ def test_importing_twice_adds_nothing(sheet):
     assert (Triplet.objects.count(), Campaign.objects.get().triplets_total) == (1, 1)
 
 
+@pytest.mark.promise("M6")
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
@@ -134,6 +135,7 @@ def test_a_bad_row_refuses_the_whole_file(sheet, folder, rows, words):
     assert nothing_was_written()
 
 
+@pytest.mark.promise("M6")
 @pytest.mark.parametrize(
     ("header", "words"),
     [
@@ -148,6 +150,7 @@ def test_a_bad_header_refuses_the_file(sheet, header, words):
     assert nothing_was_written()
 
 
+@pytest.mark.promise("M6")
 @pytest.mark.parametrize(
     ("raw", "words"),
     [

@@ -94,6 +94,7 @@ def test_the_whole_clip_with_headers_that_let_it_be_kept(ask, video):
     assert {name: answer[name] for name in wanted} == wanted
 
 
+@pytest.mark.promise("M8")
 @pytest.mark.parametrize("case", RANGES)
 def test_ranges_are_answered_to_the_byte(ask, video, case):
     header, status, first, last = RANGES[case]
@@ -127,6 +128,7 @@ def test_if_range_gives_the_part_only_of_the_same_clip(ask, video, condition, st
     assert answer.status_code == status
 
 
+@pytest.mark.promise("M8")
 @pytest.mark.parametrize("tag", ['"{pk}.mp4"', 'W/"{pk}.mp4"', '"x", "{pk}.mp4"', "*"])
 def test_a_known_clip_is_not_sent_again(ask, video, tag):
     answer = ask(**{"If-None-Match": tag.format(pk=video.pk)})
@@ -184,6 +186,7 @@ def tampered(url, other):
     yield f"/p/{path.removeprefix('/v/')}?{query}"  # signed for the clip, not for its poster
 
 
+@pytest.mark.promise("M8")
 def test_tampered_urls_are_refused(video, alice, client):
     client.force_login(alice)
     urls = list(tampered(signed_url(video.pk, alice), uuid.uuid4()))
@@ -191,6 +194,7 @@ def test_tampered_urls_are_refused(video, alice, client):
     assert {client.get(url).status_code for url in urls} == {403}
 
 
+@pytest.mark.promise("M8")
 def test_expired_urls_are_refused(video, alice, client, settings):
     client.force_login(alice)
     settings.TIEBREAK_MEDIA_URL_SECONDS = 0.05
@@ -207,6 +211,7 @@ TRAVERSALS = [
 ]  # fmt: skip
 
 
+@pytest.mark.promise("M8")
 @pytest.mark.parametrize("path", TRAVERSALS)
 def test_a_path_leads_nowhere(client, alice, video, path):
     client.force_login(alice)
@@ -215,6 +220,7 @@ def test_a_path_leads_nowhere(client, alice, video, path):
     assert answer.status_code == 404
 
 
+@pytest.mark.promise("M8")
 @pytest.mark.parametrize("kind", ["clip", "poster", "image"])
 @pytest.mark.parametrize(
     ("name", "status"),

@@ -19,6 +19,7 @@ def lines(campaign) -> list[dict]:
     return rows
 
 
+@pytest.mark.promise("D1")
 def test_fifty_people_are_told_apart_and_named_by_nobody(make_campaign, people, annotator):
     """D1: pseudonyms are stable inside a campaign and say nothing across two."""
     users = people(50)
@@ -110,6 +111,20 @@ def test_parquet_says_the_same(make_campaign, alice, annotator, tmp_path):
     assert [json.loads(each) for each in table.column("timing").to_pylist()] == [
         row["timing"] for row in rows
     ]
+
+
+@pytest.mark.promise("M6")
+def test_json_lines_and_parquet_keep_a_text_like_a_formula(
+    make_campaign, alice, annotator, tmp_path
+):
+    campaign = make_campaign(1)
+    browser = annotator(alice)
+    body = browser.ballot(browser.next(campaign))
+    browser.send({**body, "remark": "=SUM(A1:A9)"})
+    assert [row["remark"] for row in lines(campaign)] == ["=SUM(A1:A9)"]
+    write_parquet(campaign, tmp_path / "votes.parquet")
+    table = pq.read_table(tmp_path / "votes.parquet")
+    assert table.column("remark").to_pylist() == ["=SUM(A1:A9)"]
 
 
 def test_the_command_writes_what_its_name_says_and_never_over_a_file(

@@ -12,6 +12,7 @@ pytestmark = pytest.mark.e2e
 FETCH = "async url => (await (await fetch(url)).arrayBuffer()).byteLength"
 
 
+@pytest.mark.promise("M8")
 def test_the_second_play_asks_the_site_for_nothing(
     page: Any, live_server: Any, make_campaign: Any, alice: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

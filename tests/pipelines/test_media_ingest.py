@@ -332,12 +332,12 @@ def test_a_clip_that_kills_its_child_is_refused_and_the_next_one_taken(
     killer = tmp_path / "child.py"
     killer.write_text(
         "import os\nfrom annotation import bounded_child\n"
-        "take = bounded_child.TASKS['take']\n"
-        "def dies(*given):\n"
-        "    clip = take(*given)\n"
-        "    if clip['width'] == 48: os.kill(os.getppid(), 9); os.kill(os.getpid(), 9)\n"
-        "    return clip\n"
-        "bounded_child.TASKS['take'] = dies\nbounded_child.serve()\n"
+        "answered = bounded_child._answered\n"
+        "def dies(request):\n"
+        "    said = answered(request)\n"
+        "    if said['result']['width'] == 48: os._exit(9)\n"
+        "    return said\n"
+        "bounded_child._answered = dies\nbounded_child.serve()\n"
     )
     argv = [bounded.ARGV[0], "-I", str(killer)]
     monkeypatch.setattr(bounded.Bounded.__init__, "__defaults__", (argv,))

@@ -54,6 +54,7 @@ TRAINERS = {
 }
 
 
+@pytest.mark.promise("S8")
 @pytest.mark.parametrize("text", HOSTILE)
 @pytest.mark.parametrize("kind", TRAINERS)
 def test_the_argv_is_a_fixed_template_whatever_the_config_says(
@@ -79,6 +80,7 @@ def test_a_django_bound_kind_is_a_child_of_manage_py(settings: Any) -> None:
         ]
 
 
+@pytest.mark.promise("S9")
 def test_a_trainer_sees_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("SECRET_KEY", "DATABASE_URL", "CELERY_BROKER_URL", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "secret")

@@ -86,6 +86,7 @@ def inputs(db: None) -> dict[str, Any]:
     return {"snapshot": snapshot, "backbone": backbone}
 
 
+@pytest.mark.promise("S8")
 @pytest.mark.parametrize("config", HOSTILE, ids=range(len(HOSTILE)))
 def test_a_config_that_cannot_be_is_refused_and_nothing_is_written(
     inputs: dict[str, Any], config: Any
