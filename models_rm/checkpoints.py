@@ -273,7 +273,7 @@ def backbone_sha256(source: str) -> str:
 def _network_of(
     folder: Path, card: ModelCard, backbone: str | None, dtype: str
 ) -> tuple[RewardNetwork, Any]:
-    tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer")
+    tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", trust_remote_code=False)
     if card.backbone.embedded:
         body = empty_backbone(folder / "backbone", dtype)
     else:

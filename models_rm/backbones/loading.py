@@ -20,12 +20,13 @@ def load_backbone(source: str, dtype: str) -> tuple[Any, Any]:
     """
     name, revision = _pinned(source)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
         model, loaded = AutoModelForImageTextToText.from_pretrained(
             name,
             revision=revision,
             dtype=getattr(torch, dtype),
             use_safetensors=True,
+            trust_remote_code=False,
             output_loading_info=True,
         )
     except (OSError, ValueError) as error:
@@ -50,7 +51,7 @@ def load_backbone(source: str, dtype: str) -> tuple[Any, Any]:
 
 def empty_backbone(folder: Path, dtype: str) -> Any:
     """A backbone of the shape that the config.json of a folder names, with weights to be loaded."""
-    config = AutoConfig.from_pretrained(folder)
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     model = AutoModelForImageTextToText.from_config(config, dtype=getattr(torch, dtype))
     return model.model
 

@@ -1,10 +1,9 @@
 """The weights of a release under the names that they have here.
 
-A pickle can run whatever its author wanted. These are opened with `weights_only=True`, which knows
-tensors and plain containers and refuses everything else.
+A pickle can run whatever its author wanted, so none is ever run: `torch_files` reads its table of
+tensors and refuses everything else.
 """
 
-import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from models_rm.errors import CheckpointMismatchError
+from models_rm.released.torch_files import read_table
 
 HEAD: Final = "rm_head.weight"
 EMBEDDING: Final = "language_model.embed_tokens.weight"
@@ -84,12 +84,6 @@ def _opened(path: Path) -> Any:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointMismatchError(
-            "the file holds more than tensors, so it is not opened: a pickle can run whatever its "
-            "author wanted",
-            path=path,
-        ) from error
-    except (OSError, RuntimeError, EOFError, SafetensorError, ValueError) as error:
+    except (OSError, SafetensorError) as error:
         raise CheckpointMismatchError(f"cannot be read: {error}", path=path) from error
+    return read_table(path)
