@@ -3,7 +3,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command 
 VENV := .venv/bin
 export PYTHONDONTWRITEBYTECODE ?= 1
 
-.PHONY: help set-up set-up-test run run-anime test test-fast lint format types faults bench bench-annotation bench-careless bench-playback bench-truth bench-anime bench-ingest bench-reward bench-reward-speed bench-align demo-report messages secrets check-deploy stack backup screenshot migrate clean distclean
+.PHONY: help set-up set-up-test run run-anime test test-fast lint format types test-faults test-faults-full soak bench bench-annotation bench-careless bench-playback bench-truth bench-anime bench-ingest bench-reward bench-reward-speed bench-align demo-report messages secrets check-deploy stack backup screenshot migrate clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -35,9 +35,18 @@ lint: set-up-test ## style, import contracts, types, templates, missing migratio
 format: set-up-test ## rewrite the code in the house format
 	@$(VENV)/ruff check --fix-only . ; $(VENV)/ruff format .
 
-faults: set-up-test ## the promises on votes and on trainings at their full counts: minutes of killed processes
-	@TIEBREAK_FAULTS=full TIEBREAK_TEST_WORKERS=1 $(VENV)/python -m tools.run_tests tests/annotation/promises tests/e2e/test_votes_survive.py tests/models_align/test_saved_alignment.py
+test-faults: set-up-test ## the tests that hold promises (docs/reliability.md) at reduced counts: processes are killed for some twenty minutes
+	@TIEBREAK_FAULTS=reduced $(VENV)/python -m tools.run_tests --promises $(ARGS)
+	@$(VENV)/python -m bench.reliability_tables
+
+test-faults-full: set-up-test ## the same as much as each promise says: hours; figures go to docs/reliability.md
+	@TIEBREAK_FAULTS=full TIEBREAK_TEST_WORKERS=1 $(VENV)/python -m tools.run_tests --promises $(ARGS)
+	@$(VENV)/python -m bench.reliability_tables
 	@$(VENV)/python -m bench.tables
+
+soak: set-up-test ## half an hour of voting, ingest and three trainings while everything is killed at random; ARGS="--minutes 5"
+	@$(VENV)/python -m bench.soak --json docs/benchmarks/soak.json $(ARGS)
+	@$(VENV)/python -m bench.reliability_tables
 
 bench: bench-annotation bench-careless bench-playback bench-truth ## all benchmarks that fit a laptop; tables go to docs/benchmarks.md
 

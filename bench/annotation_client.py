@@ -8,7 +8,7 @@ at once. Every acknowledged vote is in the ledger, fsynced, before anything else
 
 For fault tests: a person may come with the "cookies" of a session instead of a password, and "vote"
 takes the shares "abandon" (the browser dies with its pair) and "late" (the vote comes "late_by"
-seconds later).
+seconds later). For the soak it takes "think": seconds before each vote.
 """
 
 import json
@@ -212,6 +212,7 @@ class Seats:
             if self.chance.random() < orders.get("abandon", 0):
                 voter.abandon()
                 return
+            time.sleep(orders.get("think", 0))
             if self.chance.random() < orders.get("late", 0):
                 time.sleep(orders["late_by"])
             vote = voter.submit(task, self.chance)

@@ -41,14 +41,14 @@ class Crowd:
         campaigns: Sequence[int],
         seconds: float,
         meanwhile: Callable[[], None] = lambda: None,
+        *,
+        think: float = 0.0,
     ) -> "Votes":
         """Vote until the time is over, or the campaigns are finished."""
         started = time.monotonic()
+        order = {"do": "vote", "campaigns": campaigns, "seconds": seconds, "think": think}
         reports = self._order(
-            [
-                {"do": "vote", "campaigns": campaigns, "seconds": seconds, "ledger": str(ledger)}
-                for ledger in self.ledgers
-            ],
+            [{**order, "ledger": str(ledger)} for ledger in self.ledgers],
             meanwhile,
         )
         votes = Votes(reports, time.monotonic() - started)

@@ -87,7 +87,7 @@ def promises(engines: dict[str, dict[str, Any]]) -> str:
         for name in names
     ]
     return (
-        "## Promises on votes\n\n`make faults`: what each test counted; docs/promises.md says what"
+        "## Promises on votes\n\n`make test-faults-full`: what each test counted; docs/promises.md says what"
         f" it does.\n\n{table(['promise', *sorted(engines)], rows)}\n"
     )
 

@@ -1,6 +1,8 @@
 """Run the whole suite: what plays, everything else on SQLite, then on a real PostgreSQL.
 
-python tools/run_tests.py [pytest arguments]
+python tools/run_tests.py [--promises] [pytest arguments]
+
+With --promises those tests alone that hold a promise, or show that its test can fail.
 """
 
 import os
@@ -23,6 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ON_POSTGRES = ["tests/annotation", "tests/pipelines", "tests/loop/test_through_celery.py"]
 REST = "not playback and not gpu"
 SERVED = f"{REST} and not e2e"
+PROMISES = "(promise or mutant)"
 NOTHING_TO_RUN = 5  # pytest's exit code
 MEMORY = Path("/dev/shm")  # noqa: S108, on purpose: what tests write is gone with them
 _ROOM = 6 * 2**30
@@ -116,16 +119,19 @@ def main() -> int:
 
 
 def run_all(given: list[str]) -> int:
+    only = f"{PROMISES} and " if "--promises" in given else ""
+    given = [each for each in given if each != "--promises"]
     # Who names files or folders wants those alone, on both engines.
     paths = [each for each in given if (ROOT / each.partition("::")[0]).exists()]
     passes: list[tuple[int, dict[str, int]]] = []
     # A broker belongs to production, and so to PostgreSQL; a browser needs one engine only.
     sqlite = on_sqlite()
-    passes.append(run("playback", ["-m", "playback and not gpu", *given], sqlite, more=0))
-    passes.append(run("SQLite", ["-m", REST, *given], sqlite, more=1))
+    passes.append(run("playback", ["-m", f"{only}playback and not gpu", *given], sqlite, more=0))
+    passes.append(run("SQLite", ["-m", only + REST, *given], sqlite, more=1))
     with postgres() as url:
         folders = [] if paths else ON_POSTGRES
-        passes.append(run("PostgreSQL", ["-m", SERVED, *given, *folders], on_postgres(url), more=1))
+        words = ["-m", only + SERVED, *given, *folders]
+        passes.append(run("PostgreSQL", words, on_postgres(url), more=1))
     total: Counter[str] = Counter()
     for _, counts in passes:
         total.update(counts)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-pytestmark = pytest.mark.e2e
-# RELIABILITY V9 wants two minutes, which outlast every retry; `make faults` takes them.
+pytestmark = [pytest.mark.e2e, pytest.mark.promise("V9")]
+# RELIABILITY V9 wants two minutes, which outlast every retry; `make test-faults-full` takes them.
 OFFLINE_MS = 120_000 if os.environ.get("TIEBREAK_FAULTS") == "full" else 0
 
 

@@ -31,7 +31,7 @@ from models_align.training import prepared, train
 Weights = dict[str, torch.Tensor]
 # Sums over two processes in another order, over a few steps of Adam.
 CLOSE = 1e-4
-# Each start of a trainer costs seconds of imports; `make faults` kills more often.
+# Each start of a trainer costs seconds of imports; `make test-faults-full` kills more often.
 KILLS = 6 if os.environ.get("TIEBREAK_FAULTS") == "full" else 2
 
 

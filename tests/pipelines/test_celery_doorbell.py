@@ -37,6 +37,7 @@ def test_without_a_broker_no_message_is_sent(
     assert doorbell.ring(run.pk, run.queue) is False
 
 
+@pytest.mark.promise("J2")
 def test_start_works_while_redis_is_down_and_says_so_in_the_log(
     queue_count: Any,
     settings: Any,
@@ -57,6 +58,7 @@ def test_start_works_while_redis_is_down_and_says_so_in_the_log(
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.promise("J1")
 def test_a_run_that_is_rolled_back_rings_nobody(
     short_times: Any, test_kinds: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,6 +140,7 @@ POOLS = [("--pool", "threads", "-c", "2"), ("--pool", "prefork", "-c", "2")]
 @pytest.mark.redis
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("pool", POOLS, ids=["threads", "prefork"])
+@pytest.mark.promise("J3")
 def test_a_real_celery_worker_passes_a_run_though_the_doorbell_rings_many_times(
     start_celery: Any,
     queue_count: Any,
@@ -167,6 +170,7 @@ def test_a_real_celery_worker_passes_a_run_though_the_doorbell_rings_many_times(
 @pytest.mark.faults
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("pool", POOLS, ids=["threads", "prefork"])
+@pytest.mark.promise("J4")
 def test_kill_9_of_a_celery_worker_leaves_no_process_and_the_sweep_brings_the_run_back(
     start_celery: Any,
     queue_count: Any,
@@ -217,6 +221,7 @@ def test_a_celery_worker_that_is_asked_to_leave_does_not_wait_for_the_end_of_a_t
 @pytest.mark.redis
 @pytest.mark.faults
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.promise("O1")
 def test_a_run_does_not_notice_that_redis_has_died(
     start_celery: Any, queue_count: Any, settings: Any
 ) -> None:

@@ -1,10 +1,9 @@
 """The site behind gunicorn on the test database, and browsers as processes (RELIABILITY V1-V13).
 
-Counts are a tenth of those of the promises; TIEBREAK_FAULTS=full (`make faults`) runs them all.
+Counts are a tenth of those of the promises; `make test-faults-full` runs them all.
 """
 
 import json
-import os
 import subprocess
 import sys
 import uuid
@@ -16,11 +15,12 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from tests.promises import LEVEL, Figures
 from tools.web import Application, WebServer, gunicorn
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
-FULL = os.environ.get("TIEBREAK_FAULTS") == "full"
+FULL = LEVEL == "full"
 LEASE_SECONDS = 1.0
 
 
@@ -31,16 +31,17 @@ def count() -> Callable[[int, int], int]:
 
 
 @pytest.fixture
-def measured() -> Callable[..., None]:
+def measured(figures: Figures) -> Callable[..., None]:
     """Keep what a full run found; `bench.tables` makes the table of docs/benchmarks.md of it."""
     from django.db import connection
 
     path = ROOT / "docs" / "benchmarks" / f"promises-{connection.vendor}.json"
 
-    def keep(promise: str, **figures: Any) -> None:
+    def keep(promise: str, **values: Any) -> None:
+        figures(promise, **values)
         if FULL:
             known = json.loads(path.read_text()) if path.exists() else {}
-            text = json.dumps({**known, promise: figures}, indent=1, sort_keys=True)
+            text = json.dumps({**known, promise: values}, indent=1, sort_keys=True)
             path.write_text(text + "\n")
 
     return keep

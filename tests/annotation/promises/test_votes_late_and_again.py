@@ -52,6 +52,7 @@ def abandoned_and_found(browsers, campaign, gone, here):
     return sum(given_to(browsers, campaign, here, 2) for _ in range(3))
 
 
+@pytest.mark.promise("V4")
 def test_what_somebody_abandoned_is_given_to_others(
     make_campaign, people, browsers, count, measured
 ):
@@ -62,6 +63,7 @@ def test_what_somebody_abandoned_is_given_to_others(
     assert found == 3 * gone
 
 
+@pytest.mark.mutant("V4")
 def test_without_the_way_back_it_is_stuck(make_campaign, people, browsers):
     campaign, users = make_campaign(3, votes_wanted=1), people(2)
     assert abandoned_and_found(browsers("stuck"), campaign, users[:1], users[1:]) == 0
@@ -70,6 +72,7 @@ def test_without_the_way_back_it_is_stuck(make_campaign, people, browsers):
 # V5: a late judgement is kept, never refused.
 
 
+@pytest.mark.promise("V5")
 def test_late_votes_count_where_a_slot_is_free_and_are_surplus_elsewhere(
     make_campaign, people, browsers, hand_out, count, measured
 ):
@@ -124,6 +127,7 @@ def pairs_in_hand(make_campaign, people, hand_out):
     return make
 
 
+@pytest.mark.promise("V6")
 def test_a_vote_whose_answer_was_lost_is_answered_again(
     pairs_in_hand, serve, browsers, cookies, ballot, count, measured
 ):
@@ -145,6 +149,7 @@ def test_a_vote_whose_answer_was_lost_is_answered_again(
     assert broken_promises(campaign) == []
 
 
+@pytest.mark.mutant("V6")
 def test_without_replay_a_lost_answer_ends_otherwise(pairs_in_hand, serve, cookies, ballot):
     _, user, leases = pairs_in_hand(2)
     with CuttingProxy(serve(mutants=True).port, each_first_answer_is_lost(set())) as proxy:
@@ -155,6 +160,7 @@ def test_without_replay_a_lost_answer_ends_otherwise(pairs_in_hand, serve, cooki
 # V7: a stale tab cannot attribute a vote to the wrong pair.
 
 
+@pytest.mark.promise("V7")
 def test_votes_of_stale_tabs_are_refused(pairs_in_hand, browsers, ballot, count, measured):
     wrong, old = count(50, 6), count(20, 4)
     _, user, leases = pairs_in_hand(2)
@@ -182,6 +188,7 @@ def test_votes_of_stale_tabs_are_refused(pairs_in_hand, browsers, ballot, count,
 # V8: the side is random, recorded, and mapped back on the server.
 
 
+@pytest.mark.promise("V8")
 def test_the_left_side_is_a_coin_in_ten_thousand_leases(
     make_campaign, people, browsers, count, measured
 ):
@@ -210,6 +217,7 @@ answers = strategies.builds(
 
 
 @generated(strategies.lists(answers, min_size=3, max_size=3), strategies.booleans())
+@pytest.mark.promise("V8")
 def test_the_canonical_form_is_the_screen_turned_back(said, swap):
     keys = ("VQ", "MQ", "TA")
     shown = (uuid.uuid4(), uuid.uuid4())

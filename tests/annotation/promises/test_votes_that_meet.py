@@ -48,6 +48,7 @@ def double_clicks(browsers, hand_out, campaign, users):
     return replies
 
 
+@pytest.mark.promise("V2")
 def test_four_identical_posts_at_once_are_one_vote(
     make_campaign, people, browsers, hand_out, count, measured
 ):
@@ -62,6 +63,7 @@ def test_four_identical_posts_at_once_are_one_vote(
     measured("V2", posts=4 * pairs, votes=pairs, replays=3 * pairs)
 
 
+@pytest.mark.mutant("V2")
 def test_without_locks_double_clicks_are_more_than_one_vote(
     make_campaign, people, browsers, hand_out, without
 ):
@@ -89,6 +91,7 @@ def counted(campaign):
     return sorted(found.annotate(n=Count("pk")).values_list("n", flat=True))
 
 
+@pytest.mark.promise("V3")
 def test_a_race_for_the_last_slots_never_gives_too_many(
     make_campaign, people, browsers, hand_out, count, measured
 ):
@@ -103,6 +106,7 @@ def test_a_race_for_the_last_slots_never_gives_too_many(
     measured("V3", triplets=pairs, racers=racers, wanted=3, **states)
 
 
+@pytest.mark.mutant("V3")
 def test_without_locks_a_race_gives_too_many(make_campaign, people, browsers, hand_out, without):
     campaign = make_campaign(3, votes_wanted=3)
     with unprotected(without):
@@ -138,6 +142,7 @@ def histories(campaign):
     return list(found.values())
 
 
+@pytest.mark.promise("V12")
 def test_of_two_tabs_that_change_a_vote_one_wins_and_history_stays(
     make_campaign, people, browsers, hand_out, ballot, count, measured
 ):
@@ -150,6 +155,7 @@ def test_of_two_tabs_that_change_a_vote_one_wins_and_history_stays(
     measured("V12", changed_at_once=pairs, won=pairs, conflicts=pairs)
 
 
+@pytest.mark.mutant("V12")
 def test_without_locks_a_change_is_written_over_another(
     make_campaign, people, browsers, hand_out, ballot, without
 ):

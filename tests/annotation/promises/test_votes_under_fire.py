@@ -166,6 +166,7 @@ def on_this_engine(fire, serve, database_url, seconds, kills):
         return fire.burn(server, own.url, seconds=seconds, kills=kills, crash=crash)
 
 
+@pytest.mark.promise("V1")
 def test_an_acknowledged_vote_survives_all_deaths(fire, serve, database_url, count, measured):
     lit = fire(count(12, 4))
     found = on_this_engine(lit, serve, database_url, count(60, 8), count(10, 2))
@@ -177,6 +178,7 @@ def test_an_acknowledged_vote_survives_all_deaths(fire, serve, database_url, cou
     assert found["broken_promises"] == []
 
 
+@pytest.mark.mutant("V1")
 def test_a_server_that_forgets_votes_is_found_out(fire, serve, database_url):
     found = fire(3, "forgets").burn(serve(mutants=True), database_url, seconds=2)
     assert found["lost"] > 0
@@ -196,6 +198,7 @@ def lock_errors(server):
     return text.count("database is locked") + text.count("lock timeout")
 
 
+@pytest.mark.promise("V11")
 def test_concurrent_writers_meet_no_lock_error(
     make_campaign, people, serve, cookies, tmp_path, count, measured
 ):
@@ -212,6 +215,7 @@ def test_concurrent_writers_meet_no_lock_error(
 
 if not ON_POSTGRES:
 
+    @pytest.mark.mutant("V11")
     def test_deferred_transactions_meet_lock_errors(
         make_campaign, people, serve, cookies, tmp_path
     ):
@@ -225,6 +229,7 @@ if not ON_POSTGRES:
 # V13: everything completes, and each completion is told once.
 
 
+@pytest.mark.promise("V13")
 def test_everything_completes_in_spite_of_all(
     make_campaign, people, serve, cookies, tmp_path, count, measured
 ):
