@@ -1,5 +1,6 @@
 """What runs have left: where it lies, and where it comes from, down to the votes."""
 
+import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable
@@ -89,11 +90,20 @@ def add_base_model(name: str, role: str, source: str, revision: str = "") -> Bas
             raise PipelineError(f"there is no folder {source}")
         manifest = Path(source) / "manifest.json"
         sha256 = sha256_of(manifest) if manifest.is_file() else ""
+        revision = "" if sha256 else f"tree:{tree_hash(Path(source))}"
     else:
         check_public(source, revision)
     return BaseModel.objects.create(
         name=name, role=role, source=source, revision=revision, sha256=sha256
     )
+
+
+def tree_hash(folder: Path) -> str:
+    """One hash of all files of a folder and their names; a link counts as what it leads to."""
+    digest = hashlib.sha256()
+    for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+        digest.update(f"{path.relative_to(folder).as_posix()}\0{sha256_of(path)}\n".encode())
+    return digest.hexdigest()
 
 
 def check_public(source: str, revision: str) -> None:
