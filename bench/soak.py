@@ -36,7 +36,7 @@ from bench.soak_stack import LEASE_SECONDS, Stack, Tagged, gone_within, stack
 from tools.processes import children
 
 WEIGHTS: Final = {
-    "web": 3, "worker": 2, "pool": 2, "trainer": 4, "beat": 1, "redis": 2, "postgres": 1,
+    "web": 3, "worker": 2, "pool": 2, "trainer": 4, "beat": 1, "redis": 2, "postgres": 2,
 }  # fmt: skip
 RECOVERED_WITHIN: Final = LEASE_SECONDS + 15
 ENDED: Final = ("succeeded", "failed", "cancelled")

@@ -87,8 +87,8 @@ def promises(engines: dict[str, dict[str, Any]]) -> str:
         for name in names
     ]
     return (
-        "## Promises on votes\n\n`make test-faults-full`: what each test counted; docs/promises.md says what"
-        f" it does.\n\n{table(['promise', *sorted(engines)], rows)}\n"
+        "## Promises on votes\n\n`make test-faults-full`: what each test counted;"
+        f" docs/promises.md says what it does.\n\n{table(['promise', *sorted(engines)], rows)}\n"
     )
 
 
