@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from annotation.permissions import is_lead, is_ml_engineer
-from pipelines import kinds
+from pipelines import forecasts, kinds
 from pipelines.comparing import start_comparison
 from pipelines.comparison_forms import StartComparisonForm, initial_of_comparison
 from pipelines.errors import InvalidRunConfig, PipelineError
@@ -204,9 +204,11 @@ class RunAdmin(RecordAdmin):
         form = StartRunForm(spec, request.POST or None, request.FILES or None, initial=initial)
         if form.is_valid() and (run := self._start(request, spec, form)) is not None:
             return redirect("pipelines:run", run.pk)
+        said = _foretold(form if form.is_bound else StartRunForm(spec, initial))
         return self._page(
-            request, "start.html", title=spec.title, form=form, button="Start this run", spec=spec
-        )
+            request, "start.html", title=spec.title, form=form, button="Start this run", spec=spec,
+            forecast=said,
+        )  # fmt: skip
 
     def _start(self, request: HttpRequest, spec: kinds.KindSpec, form: StartRunForm) -> Run | None:
         values = form.cleaned_data
@@ -233,6 +235,14 @@ def _frame(model_admin: admin.ModelAdmin, request: HttpRequest, context: Any) ->
 def _id(request: HttpRequest, name: str) -> int | None:
     text = request.GET.get(name, "")
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
+
+
+def _foretold(form: StartRunForm) -> list[forecasts.Said]:
+    """What is known before the start; nothing of a form whose config could not work yet."""
+    try:
+        return forecasts.of_form(form)
+    except PipelineError:
+        return []
 
 
 def _first_values(request: HttpRequest, spec: kinds.KindSpec) -> dict[str, Any]:
@@ -296,6 +306,7 @@ class LoopGroupAdmin(RecordAdmin):
                 self.log_addition(request, group, [{"added": {}}])
                 return redirect("pipelines:loop-group", group.pk)
         context = {"title": "Start a whole loop", "form": form, "button": "Start all its runs"}
+        context["forecast"] = forecasts.of_loop()
         return render(request, "admin/pipelines/start.html", _frame(self, request, context))
 
     def _add_comparison(self, request: HttpRequest) -> HttpResponse:

@@ -109,11 +109,11 @@ class RunsView(Door):
         body = closed(body_of(request))
         run = start_run(
             text_of(body, "kind"),
-            _config(body),
+            config_of(body),
             {role: source(role, named) for role, named in object_of(body, "inputs").items()},
             user=user,
             name=text_of(body, "name"),
-            files=_prompts(body),
+            files=prompts_of(body),
             nonce=text_of(body, "nonce") or None,
             needs=object_of(body, "needs"),
         )
@@ -137,7 +137,7 @@ def closed(body: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
-def _config(body: dict[str, Any]) -> dict[str, Any]:
+def config_of(body: dict[str, Any]) -> dict[str, Any]:
     given, preset = object_of(body, "config"), text_of(body, "preset")
     return kinds.get(text_of(body, "kind")).preset(preset, given) if preset else given
 
@@ -170,7 +170,7 @@ def source(role: str, named: object) -> Source:
     )
 
 
-def _prompts(body: dict[str, Any]) -> dict[str, list[PromptRecord]]:
+def prompts_of(body: dict[str, Any]) -> dict[str, list[PromptRecord]]:
     """The lists of prompts that a body gives, by role."""
     return {role: _suite_prompts(role, body[role]) for role in _PROMPTS if role in body}
 
