@@ -164,11 +164,11 @@ def renew(run: Run) -> bool:
 
 
 def see(run: Run) -> bool:
-    """Read state and wish anew. False: the run has another owner by now."""
+    """Read state, wish and progress anew. False: the run has another owner by now."""
     row = Run.objects.filter(pk=run.pk, fence=run.fence, state__in=ACTIVE).first()
     if row is None:
         return False
-    run.state, run.want = row.state, row.want
+    run.state, run.want, run.step = row.state, row.want, row.step
     return True
 
 

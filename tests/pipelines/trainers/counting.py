@@ -3,13 +3,16 @@
     python -I counting.py RUN_DIR
 
 Config: steps, pause (seconds per step), save_every, and `fault` with the step in `at`:
-one of FAULTS, or at the end no_outcome, bad_hash, killed_before_outcome.
+one of FAULTS, or of FAULTS_OF_A_SAVE from that step on; or at the end no_outcome, bad_hash,
+killed_before_outcome.
 `untied` lets it outlive its parent.
 """
 
 import ctypes
+import errno
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -67,8 +70,14 @@ def resume(run: Supervised) -> tuple[int, int]:
 
 
 def save(run: Supervised, step: int, value: int) -> None:
+    config = run.dir.config()
+
     def fill(folder: Path) -> None:
         (folder / "value.json").write_text(json.dumps({"value": value}))
+        fault = FAULTS_OF_A_SAVE.get(config.get("fault"))
+        if fault is not None and step >= config["at"]:
+            note(run, config["fault"], step)
+            fault(folder, run)
 
     commit_checkpoint(run.dir.checkpoints, step, run.fence, fill)
 
@@ -81,7 +90,7 @@ def note(run: Supervised, what: str, step: int) -> None:
 
 
 def misbehave(config: dict, step: int, run: Supervised) -> None:
-    if step == config.get("at") and "fault" in config:
+    if step == config.get("at") and config.get("fault") in FAULTS:
         note(run, config["fault"], step)
         child = FAULTS[config["fault"]]()
         if child is not None:
@@ -101,11 +110,34 @@ def ignore_everybody() -> None:
     time.sleep(3600)
 
 
+def burn() -> None:
+    while True:
+        pass
+
+
+def fill_the_disk(folder: Path, _run: Supervised) -> None:
+    (folder / "weights").write_bytes(bytes(10))  # and then, as the kernel says it:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def outgrow_the_limit(folder: Path, _run: Supervised) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, resource.RLIM_INFINITY))
+    (folder / "weights").write_bytes(bytes(2**20))
+
+
+def eat(_folder: Path, run: Supervised) -> None:
+    """As much as a step of the config needs, or the half of it."""
+    bytearray(run.dir.config()["appetite"] // run.dir.split())
+
+
+FAULTS_OF_A_SAVE = {"full_disk": fill_the_disk, "file_limit": outgrow_the_limit, "hungry": eat}
 FAULTS = {
     "crash": crash,
     "bad_config": refuse,
     "deaf": ignore_everybody,
     "hang": lambda: time.sleep(3600),
+    "burn": burn,
+    "nap": lambda: time.sleep(4.0),
     "segfault": lambda: os.kill(os.getpid(), signal.SIGSEGV),
     "again": lambda: os._exit(75),
     # A grandchild that leaves the session and would outlive everybody.

@@ -13,6 +13,7 @@ from pipelines.models import QueueName
 from pipelines.trainer_configs import plain
 
 COUNTING = Path(__file__).with_name("counting.py")
+AGREEING = Path(__file__).with_name("agreeing.py")
 TOGETHER = Path(__file__).with_name("together.py")
 LEAVING = Path(__file__).with_name("leaving.py")
 PRINTING = Path(__file__).with_name("printing.py")
@@ -46,6 +47,22 @@ SPECS = (
             Role("prompts", given=True, required=False),
         ),
         output=OutputKind.SCORES,
+    ),
+    # The same, and it knows what to do where memory was missing.
+    KindSpec(
+        "splitting",
+        "Count in pieces",
+        check,
+        command=("-I", str(COUNTING)),
+        output=OutputKind.SCORES,
+        splits=True,
+    ),
+    KindSpec(
+        "agreeing",
+        "Agree on each step",
+        check,
+        command=("-I", str(AGREEING)),
+        processes=lambda config: config.get("processes", 1),
     ),
     KindSpec(
         "together",
