@@ -146,6 +146,11 @@ def _card(
     )
 
 
+def badge_of(state: str) -> str:
+    """The look of a state; empty for the plain one."""
+    return _BADGES.get(RunState(state), "badge-active")
+
+
 def kind_title(kind: str) -> str:
     """What a kind does, in words; a kind that is gone keeps its bare name."""
     return kinds.get(kind).title if kind in kinds.names() else kind
@@ -156,11 +161,6 @@ def _left(run: Run, pace: Throughput | None, now: datetime) -> str:
         return "" if pace.left is None else duration(pace.left)
     if run.state not in ACTIVE or run.started_at is None or not 0 < run.step < run.total:
         return ""
-def badge_of(state: str) -> str:
-    """The look of a state; empty for the plain one."""
-    return _BADGES.get(RunState(state), "badge-active")
-
-
     return duration((now - run.started_at) * (run.total - run.step) / run.step)
 
 
