@@ -47,7 +47,7 @@ def configure(
     """Write what the container would have; give the main file."""
     (folder / "conf.d").mkdir(parents=True)
     (folder / "cache").mkdir()
-    for name in ("shared.conf", "site.inc", "clip.inc", f"{server}.conf"):
+    for name in ("shared.conf", "site.inc", "clip.inc", "hidden.inc", f"{server}.conf"):
         text = rendered(TEMPLATES / f"{name}.template", variables, places)
         (folder / "conf.d" / name).write_text(text, encoding="utf-8")
     main = folder / "nginx.conf"

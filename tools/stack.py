@@ -181,11 +181,13 @@ class Stack:
     def stop(self, service: str, how: signal.Signals = signal.SIGTERM) -> None:
         process = self.running.pop(service)
         process.send_signal(how)
+        started = time.monotonic()
         try:
             process.wait(20)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        print(service, time.monotonic() - started)
 
     def stop_all(self) -> None:
         for service in reversed(list(self.running)):

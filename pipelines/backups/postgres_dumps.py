@@ -44,7 +44,7 @@ def _connected(where: dict[str, str]) -> Iterator[psycopg.Connection[Any]]:
 def dump(path: Path) -> Dump:
     where = target()
     with _connected(where) as database:
-        _refuse_old_tool("pg_dump", database)
+        refuse_old_tool("pg_dump", database)
         database.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         database.read_only = True
         cursor = database.cursor()
@@ -62,7 +62,7 @@ def dump(path: Path) -> Dump:
 
 def load(source: Path, where: dict[str, str]) -> None:
     with _connected(where) as database:
-        _refuse_old_tool("pg_restore", database)
+        refuse_old_tool("pg_restore", database)
         # Nothing that people made is in it, which was asked before.
         database.execute("DROP SCHEMA public CASCADE")
         database.execute("CREATE SCHEMA public")
@@ -96,7 +96,7 @@ def _program(name: str) -> str:
     return str(Path(settings.TIEBREAK_PG_BIN) / name) if settings.TIEBREAK_PG_BIN else name
 
 
-def _refuse_old_tool(name: str, database: psycopg.Connection[Any]) -> None:
+def refuse_old_tool(name: str, database: psycopg.Connection[Any]) -> None:
     """An older tool fails, or worse, writes what nobody can read (GitLab, 2017)."""
     server = database.info.server_version // 10_000
     try:

@@ -101,4 +101,4 @@ def newest(target: Path, name: str = "") -> Snapshot:
 
 
 def name_of(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%dT%H-%M-%S}Z"
+    return f"{moment:%Y-%m-%dT%H-%M-%S.%f}Z"
