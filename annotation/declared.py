@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from annotation import fresh_login, second_factor, token_campaign
 from annotation.errors import AnnotationError, NotAllowed
 from annotation.models import ApiToken
-from annotation.policies import ANYONE, Policy, Rule, of_match, refusal, undeclared
+from annotation.policies import ANYONE, Policy, Rule, of_match, refusal, undeclared, unknown_entry
 
 
 class Declared(BasePermission):
@@ -19,12 +19,19 @@ class Declared(BasePermission):
         policy = of_match(request.resolver_match)
         if policy is None:
             raise exceptions.PermissionDenied(undeclared("?"), "not_declared")
+        if entry := unknown_entry(policy, request):
+            raise exceptions.ParseError(_unknown(entry, policy), "unreadable")
         rule = policy.rule(request.method)
         if rule is None or rule.who == ANYONE:
             return True  # the door answers 405 by itself
         token = request.auth if isinstance(request.auth, ApiToken) else None
         _hold_rest(request, policy, rule, token)
         return True
+
+
+def _unknown(entry: str, policy: Policy) -> str:
+    known = ", ".join(sorted(policy.query or ())) or "none"
+    return f"The query has an unknown entry {entry!r}; there are {known}."
 
 
 def _hold_rest(request: Request, policy: Policy, rule: Rule, token: ApiToken | None) -> None:

@@ -6,7 +6,7 @@ by `Declared`; each app brings the table of its own addresses (`policy_table.py`
 one row (this campaign, this vote) is decided by the door, which answers 404 to strangers.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -69,7 +69,7 @@ class Rule:
 class Policy:
     read: Rule | None = None
     act: Rule | None = None
-    # What the query of a page may name; None: the door reads its query strictly itself.
+    # What the query may name; None: the door reads its query strictly itself.
     query: frozenset[str] | None = field(default=frozenset())
     # Also for staff who have no second factor yet, where the site wants one.
     enrolling: bool = False
@@ -138,7 +138,7 @@ def _scope_said(scope: str) -> str:
 
 
 def unknown_entry(policy: Policy, request: HttpRequest) -> str:
-    """What the query of a page names and should not; empty, if all is listed.
+    """What a query names and should not; empty, if all is listed.
 
     Nothing of a query reaches a column by its name, and this keeps it so (RELIABILITY S3).
     """
@@ -168,9 +168,14 @@ def button(who: frozenset[str], *, fresh: bool = False) -> Policy:
     return Policy(act=Rule(who, fresh=fresh))
 
 
-def door(read: Rule | None = None, act: Rule | None = None) -> Policy:
-    """A REST door; it reads its query strictly itself."""
-    return Policy(read, act, None)
+BY_DOOR: Final = None  # the door reads its query strictly itself, and says what there is
+
+
+def door(
+    read: Rule | None = None, act: Rule | None = None, *, query: Iterable[str] | None = ()
+) -> Policy:
+    """A REST door."""
+    return Policy(read, act, frozenset(query) if query is not None else None)
 
 
 def enrol(policy: Policy) -> Policy:

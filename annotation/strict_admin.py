@@ -37,10 +37,8 @@ class StrictQuery:
         known = _OWN | self._listed()
         for name, value in request.GET.items():
             shape = _SHAPES.get(name)
-            if name not in known or (shape and value and not shape.fullmatch(value)):
-                raise BadRequest(
-                    f"There is no filter {name[:80]!r} with such a value in this list."
-                )
+            if name not in known or (shape and value and not shape.fullmatch(str(value))):
+                raise BadRequest(f"This list has no filter {name[:80]!r} with such a value.")
         answer: HttpResponse = super().changelist_view(request, extra_context)  # type: ignore[misc]
         return answer
 

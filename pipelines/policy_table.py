@@ -4,6 +4,7 @@ from typing import Final
 
 from annotation.policies import (
     ANYONE,
+    BY_DOOR,
     ENGINEERS,
     LEADS,
     OPERATORS,
@@ -83,10 +84,10 @@ DOORS: Final[Table] = {
     "pipelines:api-doubtful-pairs": door(act=Rule(LEADS, Scope.WRITE_CAMPAIGNS)),
     "pipelines:api-comparisons": door(act=_START),
     "pipelines:api-comparison": door(_SEEN),
-    "pipelines:api-pairs": door(Rule(VIEWERS, _FILES)),
+    "pipelines:api-pairs": door(Rule(VIEWERS, _FILES), query=BY_DOOR),
     "pipelines:api-base-models": door(_SEEN, Rule(ENGINEERS)),
     "pipelines:api-base-model-decide": door(act=Rule(OPERATORS, fresh=True)),
-    "pipelines:api-lineage": door(Rule(VIEWERS, _FILES)),
+    "pipelines:api-lineage": door(Rule(VIEWERS, _FILES), query=("sha256",)),
     "pipelines:api-artifact-lineage": door(Rule(VIEWERS, _FILES)),
     "pipelines:api-disk": door(_SEEN),
     "pipelines:api-runs": door(_SEEN, _START),

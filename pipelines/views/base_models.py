@@ -92,7 +92,7 @@ class BaseModelRow(serializers.Serializer):
     id = serializers.IntegerField()
     name = serializers.CharField()
     role = serializers.CharField()
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]  # as the column is called
     revision = serializers.CharField()
 
 
@@ -113,7 +113,7 @@ class BaseModelList(serializers.Serializer):
 class ProposalBody(serializers.Serializer):
     name = serializers.CharField()
     role = serializers.ChoiceField(BaseModel.Role.choices)
-    source = serializers.CharField(help_text="owner/name of a public model")
+    source = serializers.CharField(help_text="owner/name, public")  # type: ignore[assignment]
     revision = serializers.CharField(help_text="its commit, 40 hex digits")
     why = serializers.CharField()
 
