@@ -226,3 +226,41 @@ def test_rest_erases_only_with_the_name_in_the_body(olga: Any, alice: Any) -> No
     assert wrong.status_code == 422
     done = client.post(path, {"username": "alice"}, content_type="application/json")
     assert done.json() == {"user": alice.pk, "left": []}
+
+
+# Doors that write their entries themselves, in one transaction with the act.
+THEMSELVES = {
+    "annotation:erasures", "annotation:api-erase", "annotation:tokens", "annotation:api-tokens",
+    "pipelines:base-model-decide", "pipelines:api-base-model-decide",
+}  # fmt: skip
+# Second factors and identities are kept by django-allauth in tables of its own.
+OF_ALLAUTH = ("mfa_", "socialaccount_")
+
+
+def test_every_act_that_asks_for_a_fresh_log_in_is_written_down() -> None:
+    from annotation.policy_table import ALL as OF_ANNOTATION
+    from pipelines.policy_table import ALL as OF_PIPELINES
+
+    dangerous = {
+        name
+        for name, policy in {**OF_ANNOTATION, **OF_PIPELINES}.items()
+        if policy.act is not None
+        and policy.act.fresh
+        and not name.startswith(("admin:", *OF_ALLAUTH))
+    }
+    assert len(dangerous) > 10
+    assert dangerous - set(audit_doors.ACTS) - THEMSELVES == set()
+
+
+def test_every_way_out_that_asks_for_a_fresh_log_in_is_written_down() -> None:
+    from annotation.policy_table import ALL
+
+    ways = {
+        name
+        for name, policy in ALL.items()
+        if policy.read is not None and policy.read.fresh and not name.startswith(OF_ALLAUTH)
+    }
+    assert {"annotation:pay-table", "annotation:api-pay-table"} <= ways
+    assert {
+        name for name in ways if not getattr(audit_doors.ACTS.get(name), "reads", False)
+    } == set()

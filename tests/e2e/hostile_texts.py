@@ -39,7 +39,7 @@ PAYLOADS = [
     f"\u202e<scr\0ipt>{RUN}</script>".replace("\0", ""),
     f"hx-on:load={RUN} <b hx-get=/logout hx-trigger=load>x</b>",
 ]
-USED = PAYLOADS[: counts(9, 18, len(PAYLOADS))]
+USED = PAYLOADS[: counts(7, 18, len(PAYLOADS))]
 
 
 def short(payload: str, most: int, number: int) -> str:
