@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotation.permissions import Person, is_ml_engineer
-from pipelines import kinds
+from pipelines import kinds, work_times
 from pipelines.lifecycle import MAY_CANCEL, MAY_PAUSE, WAITING
 from pipelines.models import ACTIVE, ENDED, Run, RunInput, RunState, WorkerHeartbeat
 from pipelines.throughput import Throughput, throughputs
@@ -69,13 +69,14 @@ def cards(runs: Iterable[Run], user: Person) -> list[RunCard]:
     awaited = _awaited(queued) if queued else {}
     alive = live_workers() if queued else []
     paces = throughputs(rows)
+    left = _times_left(rows, paces, now := timezone.now())
     may_steer = is_ml_engineer(user)
-    now = timezone.now()
     return [
         _card(
             run,
             why_waiting(run, awaited.get(run.pk, []), alive, now),
             paces.get(run.pk),
+            left.get(run.pk),
             may_steer=may_steer,
             now=now,
         )
@@ -119,7 +120,13 @@ def why_waiting(
 
 
 def _card(
-    run: Run, waiting: str, pace: Throughput | None, *, may_steer: bool, now: datetime
+    run: Run,
+    waiting: str,
+    pace: Throughput | None,
+    left: timedelta | None,
+    *,
+    may_steer: bool,
+    now: datetime,
 ) -> RunCard:
     return RunCard(
         id=run.pk,
@@ -133,7 +140,7 @@ def _card(
         step=pace.done if pace else run.step,
         total=pace.total if pace else run.total,
         stage=run.stage,
-        left=_left(run, pace, now),
+        left="" if left is None else duration(left),
         rate=pace.words if pace else "",
         took=_took(run, now),
         ended=run.state in ENDED,
@@ -156,12 +163,18 @@ def kind_title(kind: str) -> str:
     return kinds.get(kind).title if kind in kinds.names() else kind
 
 
-def _left(run: Run, pace: Throughput | None, now: datetime) -> str:
-    if pace is not None:
-        return "" if pace.left is None else duration(pace.left)
-    if run.state not in ACTIVE or run.started_at is None or not 0 < run.step < run.total:
-        return ""
-    return duration((now - run.started_at) * (run.total - run.step) / run.step)
+def _times_left(
+    runs: list[Run], paces: Mapping[int, Throughput], now: datetime
+) -> dict[int, timedelta | None]:
+    """Time to finish of the runs at work; two queries, where there are some."""
+    active = [run for run in runs if run.state in ACTIVE and run.pk not in paces]
+    done = work_times.worked(active, now)
+    usual = work_times.expected(run.kind for run in active)
+    found = {
+        run.pk: work_times.left(run, done.get(run.pk, timedelta()), usual.get(run.kind))
+        for run in active
+    }
+    return found | {pk: pace.left for pk, pace in paces.items()}
 
 
 def _took(run: Run, now: datetime) -> str:

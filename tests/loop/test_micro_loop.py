@@ -11,7 +11,7 @@ from django.test import Client
 
 from annotation.models import Campaign, Vote, VoteState
 from formats.outcome import OutputKind
-from pipelines import registry
+from pipelines import launching, registry
 from pipelines.models import Artifact, LoopGroup, Metric
 from tests.loop.conftest import await_the_end
 
@@ -53,11 +53,21 @@ def assert_every_arrow_carried_something(group: LoopGroup) -> None:
     assert b"Flow-DPO" in page.content
 
 
+def assert_every_run_told_how_far_it_was(loop: LoopGroup) -> None:
+    """To the end, with the memory that it took; trainers in event files too."""
+    for run in loop.runs.all():
+        assert 0 < run.step == run.total, run
+        assert run.metrics.filter(name="memory_mb", value__gt=20).exists(), run
+        learns = run.metrics.filter(name="loss").exists()
+        assert launching.run_dir(run).tensorboard.is_dir() or not learns, run
+
+
 def test_it_goes_from_votes_to_a_report_without_a_broker(
     loop: LoopGroup, worker: Callable[..., Any], tmp_path: Path
 ) -> None:
     with worker():
         await_the_end(tmp_path / "worker.log")
     assert_every_arrow_carried_something(loop)
+    assert_every_run_told_how_far_it_was(loop)
     # Policy and reference are the same network at the start: ln 2, whatever the data.
     assert first_loss("Flow-DPO") == pytest.approx(math.log(2), abs=1e-6)

@@ -96,7 +96,7 @@ def test_a_run_says_for_which_run_it_waits(mia: Any) -> None:
 def test_time_to_finish_follows_from_progress(mia: Any, queued: Run) -> None:
     run = _running(queued)
     lifecycle.note_progress(run, step=25, total=100, stage="training")
-    Run.objects.filter(pk=run.pk).update(started_at=timezone.now() - timedelta(seconds=60))
+    run.events.filter(after="starting").update(at=timezone.now() - timedelta(seconds=60))
     run.refresh_from_db()
     (card,) = cards([run], mia)
     # 25 steps took 60 s, so 75 take 180 s.
