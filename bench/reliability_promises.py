@@ -79,7 +79,7 @@ GROUPS: Final[dict[str, tuple[str, dict[str, str]]]] = {
         {
             "O1": "Losing Redis loses nothing.",
             "O2": "We know before users do.",
-            "O3": "Log lines name request, run, fence and rank; none is forged, secrets are masked.",
+            "O3": "Log lines name request, run, fence, rank; none is forged, secrets are masked.",
         },
     ),
     "V": (

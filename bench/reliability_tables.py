@@ -159,8 +159,8 @@ def soak(found: Mapping[str, Any]) -> str:
         f"## The soak\n\n`make soak`: {found['minutes']:g} minutes of voting, ingest and three"
         " trainings at once (a pretraining, a reward model, an alignment, each started again when"
         " it has ended), with native processes as in `docker-compose.yml`, while one of them is"
-        " killed about every twelve seconds. Afterwards the ledgers of all clients are held against the"
-        " database, and every artifact against its bytes.\n\n"
+        " killed about every twelve seconds. Afterwards the ledgers of all clients are held against"
+        " the database, and every artifact against its bytes.\n\n"
         f"{body}\n"
     )
 

@@ -41,7 +41,8 @@ class Lookout:
         """Wait until what this worker took by itself is put back; `leave` must be set."""
         self._over.set()
         for thread in [self._watching, *self._working]:
-            thread.join()
+            if thread.is_alive():
+                thread.join()
 
     def _watch(self) -> None:
         while not self._over.wait(settings.TIEBREAK_RUN_LOOK_SECONDS):

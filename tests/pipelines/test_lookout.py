@@ -1,0 +1,75 @@
+"""The second path to the work: what a Celery worker finds in the database by itself."""
+
+import multiprocessing
+import os
+import threading
+from typing import Any
+
+import pytest
+
+from pipelines import lifecycle, tasks, worker
+from pipelines.lookout import Lookout, busy
+from pipelines.models import Run, RunState
+from tests.pipelines.conftest import wait_until
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.one_engine]
+
+
+@pytest.fixture
+def lookout(short_times: Any) -> Lookout:
+    short_times.TIEBREAK_RUN_UNHEARD_SECONDS = 0.0
+    return Lookout(["default"], 1, threading.Event())
+
+
+def state_of(run: Run) -> str:
+    return Run.objects.get(pk=run.pk).state
+
+
+def test_what_nobody_was_told_of_is_taken_and_brought_to_its_end(
+    lookout: Lookout, queue_count: Any
+) -> None:
+    run = queue_count(steps=1)
+    lookout.look()
+    wait_until(lambda: state_of(run) == RunState.SUCCEEDED, "it succeeds")
+    lookout.stop()
+
+
+def test_a_run_is_left_to_its_message_for_a_while(
+    lookout: Lookout, queue_count: Any, settings: Any
+) -> None:
+    settings.TIEBREAK_RUN_UNHEARD_SECONDS = 60.0
+    run = queue_count(steps=1)
+    lookout.look()
+    lookout.look()
+    assert state_of(run) == RunState.QUEUED
+
+
+def test_one_run_is_taken_where_there_is_one_place(lookout: Lookout, queue_count: Any) -> None:
+    first, second = queue_count(steps=200, pause=0.02), queue_count(steps=1)
+    lookout.look()
+    lookout.look()
+    assert busy(os.getpid()) == 1
+    assert [state_of(run) for run in (first, second)] != ["queued", "queued"]
+    assert state_of(second) == RunState.QUEUED
+    lookout._leave.set()
+    lookout.stop()
+    assert state_of(first) == RunState.QUEUED  # put back, because the worker leaves
+
+
+def test_a_message_starts_nothing_while_all_places_are_taken(
+    queue_count: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, other = queue_count(steps=1), queue_count(steps=1)
+    assert lifecycle.claim(["default"], worker.owner_name(), run_id=held.pk) is not None
+    monkeypatch.setattr(tasks._Celery, "first", os.getpid())
+    monkeypatch.setattr(tasks._Celery, "slots", 1)
+    monkeypatch.setattr(tasks._Celery, "leave", multiprocessing.Event())
+    tasks.ring(other.pk)
+    assert state_of(other) == RunState.QUEUED
+
+
+def test_a_worker_that_leaves_takes_nothing_more(lookout: Lookout, queue_count: Any) -> None:
+    run = queue_count(steps=1)
+    lookout._leave.set()
+    lookout.look()
+    assert state_of(run) == RunState.QUEUED
