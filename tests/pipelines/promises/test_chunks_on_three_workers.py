@@ -38,9 +38,9 @@ def test_a_set_in_chunks_is_whole_though_one_of_three_workers_is_killed(
 ) -> None:
     settings.CELERY_BROKER_URL = own_redis.url
     # A lease that outlives what a busy machine does to three trainers that import torch at once.
-    settings.TIEBREAK_RUN_LEASE_SECONDS, settings.TIEBREAK_RUN_LEASE_MARGIN_SECONDS = 10.0, 2.0
+    lease = {"TIEBREAK_RUN_LEASE_SECONDS": "10", "TIEBREAK_RUN_LEASE_MARGIN_SECONDS": "2"}
     one = ("--pool", "threads", "-c", "1")
-    workers = [fleet.celery(own_redis.url, *one) for _ in range(3)]
+    workers = [fleet.celery(own_redis.url, *one, **lease) for _ in range(3)]
     fleet.ready(*workers)
     whole, check = WORLDS[kind](settings, CHUNKS)
     chunks = chunking.chunks_of(whole)
