@@ -117,6 +117,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(alignment_run, wr
 
 
 def test_the_adapter_loads_through_diffusers_with_its_scale(alignment_run, tiny_wan_folder):
+@pytest.mark.promise("A4")
     run = alignment_run("run", {"lora": {"r": 2, "alpha": 8}, "lr": 1e-2})
     train(Supervised(run))
     folder = run.outputs / "adapter"
@@ -132,8 +133,6 @@ def test_the_adapter_loads_through_diffusers_with_its_scale(alignment_run, tiny_
         generator.pipeline.disable_lora()
         # Adapter off is the base, bit for bit: the reference needs no second model.
         assert torch.equal(generator.velocity(x, t, text), base)
-
-
 def test_a_loss_that_is_not_finite_stops_before_the_step(alignment_run, monkeypatch):
     run = alignment_run("run", {})
     stepped = []

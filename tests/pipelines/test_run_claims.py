@@ -251,6 +251,7 @@ def race(settings: Any, database_url: str, tmp_path: Path) -> Callable[[str], li
     return begin
 
 
+@pytest.mark.promise("J3")
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.promise("J3")
 def test_of_many_processes_that_claim_at_once_each_run_has_one_winner(
@@ -262,6 +263,7 @@ def test_of_many_processes_that_claim_at_once_each_run_has_one_winner(
     assert set(Run.objects.values_list("fence", "attempt", "state")) == {(1, 1, "starting")}
 
 
+@pytest.mark.mutant("J3")
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.mutant("J3")
 def test_the_race_is_real_claims_without_a_condition_are_made_twice(
@@ -272,6 +274,7 @@ def test_the_race_is_real_claims_without_a_condition_are_made_twice(
     assert max(Counter(race("naive_claim")).values()) > 1
 
 
+@pytest.mark.promise("J11")
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.promise("J11")
 def test_of_many_reapers_each_orphan_has_one(race: Callable[[str], list[int]]) -> None:
@@ -281,6 +284,7 @@ def test_of_many_reapers_each_orphan_has_one(race: Callable[[str], list[int]]) -
         assert run.events.filter(before="running", after="queued").count() == 1
 
 
+@pytest.mark.mutant("J11")
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.mutant("J11")
 def test_the_race_is_real_reapers_without_a_condition_take_orphans_twice(
