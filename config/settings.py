@@ -473,6 +473,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 600}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "pipelines.tasks.sweep", "schedule": 15.0},
+    "collect": {"task": "pipelines.tasks.collect_garbage", "schedule": 24 * 3600.0},
 }
 
 # Lines of JSON in production, text for people elsewhere (formats/logs.py); children get the same.

@@ -176,7 +176,7 @@ def read(folder: Path) -> Saved:
         raise CheckpointMismatchError(f"cannot be read: {error}", path=file) from error
     value = read_json(folder / "state.json", SCHEMA)
     known = {each.name for each in fields(Progress)}
-    progress = value.get("progress")
+    progress = value.get("progress", {})
     # States of before did not say when they were last examined, nor how many processes they had.
     fits = isinstance(progress, dict) and known - {"validated"} <= set(progress) <= known
     if not fits or "config" not in value:

@@ -7,6 +7,7 @@ work is asked here, before a row is written.
 import difflib
 import hashlib
 import json
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -14,6 +15,7 @@ from typing import Any, Final
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, transaction
 
+from formats.logs import bound
 from formats.records import (
     GenerationRecord,
     PairRecord,
@@ -25,8 +27,10 @@ from pipelines import chunking, doorbell, kinds, launching, wishes
 from pipelines.errors import InvalidRunConfig, WrongState
 from pipelines.models import Artifact, BaseModel, LoopGroup, Run, RunInput, RunState
 from pipelines.parts import Part
+from pipelines.store.given import keep_given, refer_given
 from pipelines.worker_labels import PROCESSES, checked
 
+logger = logging.getLogger(__name__)
 Source = Artifact | BaseModel | Run
 _LONGEST_ROLE: Final = 60  # of RunInput.role
 Record = PromptRecord | PreferenceRecord | GenerationRecord | ScoreRecord | PairRecord
@@ -72,6 +76,8 @@ def start_run(
         spec.fits(values, {**(inputs or {}), **given})
     if (twin := _twin(user, nonce)) is not None:
         return twin
+    for records in given.values():
+        keep_given(records)
     try:
         with transaction.atomic():
             if spec.parts is not None:
@@ -240,7 +246,11 @@ def _write(
     for row in [*rows, *_written(run, given)]:
         row.run = run
         row.save(force_insert=True)
+        if row.file:
+            refer_given(row, launching.run_dir(run).root / row.file)
     doorbell.ring_on_commit([run])
+    with bound(run=run.pk):
+        logger.info("run %s (%s) is queued", run.pk, run.kind)
     return run
 
 

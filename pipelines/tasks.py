@@ -24,6 +24,7 @@ from django.conf import settings
 from pipelines import doorbell, lifecycle, waiting, worker
 from pipelines.lookout import Lookout, busy
 from pipelines.models import QueueName, Run, WorkerHeartbeat
+from pipelines.store import collecting
 from pipelines.supervisor import Flag, supervise
 from pipelines.worker_labels import of_this_worker
 
@@ -71,6 +72,12 @@ def sweep() -> None:
     for queue in QueueName.values:
         places = sum(each.slots for each in alive if queue in each.queues)
         _ring_for(lifecycle.claimable([queue]), alive, max(places, 1))
+
+
+@shared_task(name="pipelines.tasks.collect_garbage")
+def collect_garbage() -> None:
+    """Once a day: what nothing refers to leaves the store."""
+    logger.info("garbage: %s", collecting.as_words(collecting.collect(), dry_run=False))
 
 
 def _ring_for(runs: Iterable[Run], alive: Sequence[WorkerHeartbeat], places: int) -> None:

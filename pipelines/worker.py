@@ -22,6 +22,7 @@ from annotation.assigning import reopen_expired
 from annotation.models import Campaign, CampaignState
 from pipelines import alerts, lifecycle, notices, strays
 from pipelines.models import ACTIVE, Run, RunState, WorkerHeartbeat
+from pipelines.store import collecting
 from pipelines.supervisor import supervise
 from pipelines.worker_labels import Labels, as_given, of_this_worker
 
@@ -176,6 +177,7 @@ class Worker:
             try:
                 close_old_connections()
                 tidy()
+                collecting.collect_if_due()
                 if time.monotonic() >= next_beat:
                     self._beat()
                     next_beat = time.monotonic() + settings.TIEBREAK_RUN_RENEW_SECONDS

@@ -5,6 +5,7 @@ Any number of collectors may run, beside any number of commits: `pipelines.store
 
 import logging
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -12,7 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from django.conf import settings
+from django.db import Error, connection
 
+from pipelines.errors import StoreError
 from pipelines.models import ENDED, Run
 from pipelines.store import ledger
 from pipelines.store.blobs import BlobStore, blob_store
@@ -37,6 +40,29 @@ class Collected:
 
     def to_json(self) -> dict[str, int]:
         return asdict(self)
+
+
+class _Due:
+    """When this process collects next: not at once, because a worker may live for seconds."""
+
+    at = time.monotonic() + 3600.0
+
+
+def collect_if_due() -> None:
+    """Once a day, beside whatever this process does. Where there is Celery, its beat sees to it."""
+    if time.monotonic() < _Due.at:
+        return
+    _Due.at = time.monotonic() + 24 * 3600.0
+    threading.Thread(target=_collect_quietly, name="collector", daemon=True).start()
+
+
+def _collect_quietly() -> None:
+    try:
+        logger.info("garbage: %s", as_words(collect(), dry_run=False))
+    except (StoreError, Error) as error:
+        logger.warning("garbage was not collected: %s", error)
+    finally:
+        connection.close()
 
 
 def collect(*, dry_run: bool = False, checkpoints_after_days: float | None = None) -> Collected:

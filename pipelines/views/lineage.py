@@ -56,7 +56,10 @@ def disk_page(request: HttpRequest) -> HttpResponse:
 
 
 def _use() -> DiskUse:
-    found: DiskUse = cache.get_or_set("pipelines.disk_use", disk_use, _KEEP)
+    found: DiskUse | None = cache.get("pipelines.disk_use")
+    if found is None:
+        found = disk_use()
+        cache.set("pipelines.disk_use", found, _KEEP)
     return found
 
 
