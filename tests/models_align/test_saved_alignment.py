@@ -54,6 +54,7 @@ def inputs_of(run: RunDir) -> dict[str, Input]:
     return {role: Input(str(run.input(role))) for role in ("pairs", "generator")}
 
 
+@pytest.mark.promise("J13")
 def full_disk(*_args: Any, **_named: Any) -> Any:
 @pytest.mark.promise("J13")
     raise OSError(errno.ENOSPC, "No space left on device")
@@ -94,6 +95,7 @@ def test_a_disk_that_is_full_while_encoding_is_named_and_leaves_no_half_file(
     def fails_for_tensors(path: Path, target: Path) -> Path:
         return full_disk() if target.suffix == ".safetensors" else original(path, target)
 
+@pytest.mark.promise("J13")
 @pytest.mark.promise("J13")
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", fails_for_tensors)
@@ -222,6 +224,7 @@ def test_a_checkpoint_of_another_config_is_refused(alignment_run):
     train(Supervised(run))
 
 
+@pytest.mark.promise("A4")
 def test_a_shape_is_known_without_reading_the_tensor(tmp_path, monkeypatch):
 @pytest.mark.promise("A4")
     TensorCache(tmp_path, 2**20).get("a", lambda: {"x": torch.zeros(3, 5)})

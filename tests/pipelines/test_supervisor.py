@@ -111,6 +111,7 @@ def test_asking_to_be_run_again_costs_no_try_if_there_was_progress(
     assert (run.state, run.reason, run.attempt) == (RunState.QUEUED, "stopped", 0)
 
 
+@pytest.mark.promise("J9")
 def test_asking_to_be_run_again_without_progress_is_a_failure(
 @pytest.mark.promise("J9")
     queue_count: Queue, attempt: Attempt, drain: Callable[[], None]
@@ -161,6 +162,7 @@ def _later(act: Callable[[], object]) -> threading.Thread:
     return thread
 
 
+@pytest.mark.promise("J7")
 @pytest.mark.promise("J7")
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("fault", "limit"), [(None, 1.0), ("deaf", 2.5)])
