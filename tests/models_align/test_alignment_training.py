@@ -116,9 +116,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(alignment_run, wr
     assert logs(whole)[-1].values == logs(broken)[-1].values
 
 
-@pytest.mark.promise("A4")
 def test_the_adapter_loads_through_diffusers_with_its_scale(alignment_run, tiny_wan_folder):
-@pytest.mark.promise("A4")
     run = alignment_run("run", {"lora": {"r": 2, "alpha": 8}, "lr": 1e-2})
     train(Supervised(run))
     folder = run.outputs / "adapter"
@@ -134,6 +132,9 @@ def test_the_adapter_loads_through_diffusers_with_its_scale(alignment_run, tiny_
         generator.pipeline.disable_lora()
         # Adapter off is the base, bit for bit: the reference needs no second model.
         assert torch.equal(generator.velocity(x, t, text), base)
+
+
+@pytest.mark.promise("A4")
 def test_a_loss_that_is_not_finite_stops_before_the_step(alignment_run, monkeypatch):
     run = alignment_run("run", {})
     stepped = []

@@ -54,10 +54,11 @@ def inputs_of(run: RunDir) -> dict[str, Input]:
     return {role: Input(str(run.input(role))) for role in ("pairs", "generator")}
 
 
-@pytest.mark.promise("J13")
 def full_disk(*_args: Any, **_named: Any) -> Any:
-@pytest.mark.promise("J13")
     raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.promise("J13")
 def test_a_disk_that_is_full_while_saving_leaves_the_last_checkpoint(
     alignment_run, write_pairs, monkeypatch
 ):
@@ -95,14 +96,15 @@ def test_a_disk_that_is_full_while_encoding_is_named_and_leaves_no_half_file(
     def fails_for_tensors(path: Path, target: Path) -> Path:
         return full_disk() if target.suffix == ".safetensors" else original(path, target)
 
-@pytest.mark.promise("J13")
-@pytest.mark.promise("J13")
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", fails_for_tensors)
         assert supervise(train, run) == ExitCode.DISK_FULL
     assert not list((run.root / "cache").iterdir())
     run.outcome_file.unlink()
     assert supervise(train, run) == 0
+
+
+@pytest.mark.promise("J13")
 def test_a_disk_that_is_full_at_the_end_is_named_and_leaves_the_last_checkpoint(
     alignment_run, monkeypatch
 ):
@@ -224,14 +226,15 @@ def test_a_checkpoint_of_another_config_is_refused(alignment_run):
     train(Supervised(run))
 
 
-@pytest.mark.promise("A4")
 def test_a_shape_is_known_without_reading_the_tensor(tmp_path, monkeypatch):
-@pytest.mark.promise("A4")
     TensorCache(tmp_path, 2**20).get("a", lambda: {"x": torch.zeros(3, 5)})
     monkeypatch.setattr(latents, "load_file", full_disk)
     again = TensorCache(tmp_path, 2**20)
     assert again.shape("a", "x") == (3, 5)
     assert again.shape("b", "x") is None
+
+
+@pytest.mark.promise("A4")
 def test_a_step_that_is_not_finite_leaves_the_last_checkpoint(alignment_run, monkeypatch):
     run = alignment_run("run", {"save_every": 1, "steps": 3})
     original = trainer.pair_losses

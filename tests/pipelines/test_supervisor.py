@@ -111,15 +111,16 @@ def test_asking_to_be_run_again_costs_no_try_if_there_was_progress(
     assert (run.state, run.reason, run.attempt) == (RunState.QUEUED, "stopped", 0)
 
 
-@pytest.mark.promise("J9")
 def test_asking_to_be_run_again_without_progress_is_a_failure(
-@pytest.mark.promise("J9")
     queue_count: Queue, attempt: Attempt, drain: Callable[[], None]
 ) -> None:
     run = queue_count(steps=5, fault="again", at=1)
     drain()
     run.refresh_from_db()
     assert (run.state, run.attempt) == (RunState.FAILED, 3)
+
+
+@pytest.mark.promise("J9")
 def test_a_hang_is_found_and_its_stacks_are_kept(
     queue_count: Queue, attempt: Attempt, short_times: Any
 ) -> None:
@@ -162,7 +163,6 @@ def _later(act: Callable[[], object]) -> threading.Thread:
     return thread
 
 
-@pytest.mark.promise("J7")
 @pytest.mark.promise("J7")
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("fault", "limit"), [(None, 1.0), ("deaf", 2.5)])
