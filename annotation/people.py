@@ -68,6 +68,7 @@ def deactivate(by: User, user_id: int) -> User:
     """No log-in and no session of theirs goes on; the pairs that they hold go back at once."""
     user = managed(by, user_id)
     User.objects.filter(pk=user.pk).update(is_active=False)
+    sessions.end_all(user)
     give_back(user)
     user.refresh_from_db()
     return user
