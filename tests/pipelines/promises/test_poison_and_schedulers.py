@@ -85,7 +85,8 @@ def sweep_at_once(
     many, ticks = counts(6, 20, 50), counts(10, 50, 50)
     runs = [queue(steps=20, pause=0.02) for _ in range(many)]
     workers = [
-        fleet.celery(redis.url, "--pool", "threads", "-c", "4", mutant=mutant) for _ in range(2)
+        fleet.celery(redis.url, "--pool", "threads", "-c", "4", mutant=mutant)
+        for _ in range(counts(1, 2, 2))
     ]
     fleet.ready(*workers)
     sweepers = [

@@ -57,9 +57,8 @@ def test_a_run_whose_web_worker_dies_before_its_message_starts_all_the_same(
     runs = succeeded(Run.objects.all(), tries * START_WITHIN)
     waits = [(run.started_at - run.created_at).total_seconds() for run in runs if run.started_at]
     figures("J1", killed_before_the_message=tries, started=len(waits), slowest_s=max(waits))
-    # One after the other: what waits behind others had its turn within the time of the promise.
     assert len(waits) == tries
-    assert max(waits) <= START_WITHIN * max(1, tries / 10)
+    assert max(waits) <= START_WITHIN
 
 
 @pytest.mark.mutant("J1")
@@ -109,14 +108,19 @@ def test_a_site_that_sends_messages_in_the_request_breaks_without_a_broker(serve
 
 # J3: a message that comes a hundred times makes one execution.
 
+WORKERS = counts(2, 4, 4)
+
 
 def rung_hundredfold(
     fleet: Fleet, redis: RedisServer, queue: Queue, settings: Any, *, mutant: str = ""
 ) -> Run:
-    """Four workers, and a run whose doorbell is pressed by many at once while it works."""
+    """Several workers, and a run whose doorbell is pressed by many at once while it works.
+
+    It works for longer than a message may be away before Redis gives it to another worker.
+    """
     settings.CELERY_BROKER_URL = redis.url
-    settings.CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3}
-    workers = [fleet.celery(redis.url, mutant=mutant) for _ in range(4)]
+    away = str(counts(0.5, 3, 3))
+    workers = [fleet.celery(redis.url, mutant=mutant, VISIBILITY=away) for _ in range(WORKERS)]
     fleet.ready(*workers)
     run: Run = queue(steps=counts(60, 300, 600), pause=0.02)
     with ThreadPoolExecutor(10) as people:
@@ -134,7 +138,7 @@ def test_a_doorbell_that_rings_a_hundred_times_starts_a_run_once(
     seconds = seconds_of(run, "succeeded", run.created_at)
     found = {"attempts": run.attempt, "fence": run.fence, "starts": len(starts(run)),
              "artifacts": Artifact.objects.filter(run=run).count()}  # fmt: skip
-    figures("J3", messages=100, workers=4, run_s=seconds, **found)
+    figures("J3", messages=100, workers=WORKERS, run_s=seconds, **found)
     assert found == {"attempts": 1, "fence": 1, "starts": 1, "artifacts": 1}
 
 
