@@ -74,6 +74,11 @@ def _origin(who: Who) -> tuple[User | None, str, str]:
     return _known(getattr(who, "user", None)), via, client_address(request)
 
 
+def person_of(who: Who) -> User | None:
+    """Who it is; None is the machine, or an operator at its command line."""
+    return _origin(who)[0]
+
+
 def _known(user: Any) -> User | None:
     # A lazy user of a request is a User only to isinstance; the row wants its number.
     return user if isinstance(user, User) and user.pk else None

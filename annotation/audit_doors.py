@@ -15,6 +15,7 @@ from typing import Any, Final
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from annotation import audit
@@ -99,7 +100,7 @@ def noted_of(request: Any) -> Noted | None:
 def _of_admin(request: HttpRequest) -> Noted | None:
     """`admin:auth_user_change` of 5 is an admin.change of `user 5`."""
     match = request.resolver_match
-    model, _, what = (match.url_name if match else "").rpartition("_")
+    model, _, what = ((match.url_name if match else "") or "").rpartition("_")
     if not model or request.method in _SAFE:
         return None
     word = what if _WORD.fullmatch(what) else "post"
@@ -192,21 +193,18 @@ class AuditMiddleware:
         request._noted = note(request)  # type: ignore[attr-defined]
 
 
-class Audited:
-    """For REST doors: written down when it is known who asks, and again if it is refused."""
+class Audited(APIView):
+    """A REST door: written down when it is known who asks, and again if it is refused."""
 
     _noted: Noted | None = None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        super().initial(request, *args, **kwargs)  # type: ignore[misc]
+        super().initial(request, *args, **kwargs)
         self._noted = note(request)
 
     def finalize_response(
-        self, request: Request, response: Any, *args: Any, **kwargs: Any
-    ) -> HttpResponseBase:
+        self, request: Request, response: Response, *args: Any, **kwargs: Any
+    ) -> Response:
         if self._noted is not None and response.status_code >= 400:
             note_refusal(request, self._noted, response.status_code)
-        answer: HttpResponseBase = super().finalize_response(  # type: ignore[misc]
-            request, response, *args, **kwargs
-        )
-        return answer
+        return super().finalize_response(request, response, *args, **kwargs)

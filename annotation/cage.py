@@ -56,8 +56,8 @@ def shut(readable: Iterable[Path], writable: Iterable[Path]) -> None:
     if not is_supported():
         return
     with Ruleset(scoped=Scope.SIGNAL | Scope.ABSTRACT_UNIX_SOCKET) as rules:
-        for folder in _FOLDERS:
-            _allow(rules, Path(folder), _READ)
+        for libraries in map(Path, _FOLDERS):
+            _allow(rules, libraries, _READ)
         for file in [*map(Path, _FILES), *readable]:
             _allow(rules, file, _FILE)
         for folder in writable:

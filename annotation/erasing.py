@@ -124,8 +124,8 @@ def _erasable(by: audit.Who, user_id: int) -> User:
     user = User.objects.filter(pk=user_id).first()
     if user is None:
         raise NotFound(_("There is no such account."))
-    asker = by if by is None or isinstance(by, User) else by.user
-    if asker is not None and not (asker.is_active and asker.is_superuser):
+    asker = audit.person_of(by)
+    if by is not None and not _is_operator(asker):
         raise NotAllowed(_("Only an operator erases a person."))
     if is_erased(user):
         raise BadAccount(_("This person was erased already."))
@@ -133,6 +133,10 @@ def _erasable(by: audit.Who, user_id: int) -> User:
     if user.is_superuser and not others.exists():
         raise BadAccount(_("This is the last operator; make another one first."))
     return user
+
+
+def _is_operator(user: User | None) -> bool:
+    return user is not None and user.is_active and user.is_superuser
 
 
 @transaction.atomic
@@ -143,9 +147,8 @@ def _forget(by: audit.Who, user: User, at: datetime) -> None:
     _remove_own_rows(user)
     _empty_logs(user, names)
     _strip(user)
-    who = by if by is None or isinstance(by, User) else by.user
     Erasure.objects.update_or_create(
-        person=user, defaults={"done_at": at, "done_by": who if isinstance(who, User) else None}
+        person=user, defaults={"done_at": at, "done_by": audit.person_of(by)}
     )
     audit.record(by, "person.erase", user)
 

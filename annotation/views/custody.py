@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from annotation import audit, erasing
 from annotation.errors import AnnotationError, BadAccount, Unreadable
+from annotation.models import AuditEntry
 from annotation.permissions import is_lead
 
 FILTERS: Final = ("act", "target", "person", "since", "until")
@@ -29,7 +30,8 @@ def _lead(request: HttpRequest) -> User:
 def audit_log(request: HttpRequest) -> HttpResponse:
     """Who did what, newest first."""
     _lead(request)
-    fault, rows, before = "", [], None
+    fault, before = "", None
+    rows: list[AuditEntry] = []
     try:
         wanted = audit.wanted_of(request.GET)
         rows, before = audit.page(wanted, _number(request))

@@ -7,7 +7,7 @@ from django.utils.translation import gettext
 from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView, exception_handler
+from rest_framework.views import exception_handler
 
 from annotation.audit_doors import Audited
 from annotation.errors import AnnotationError, Unreadable
@@ -36,7 +36,7 @@ def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
     return response
 
 
-class Door(Audited, APIView):
+class Door(Audited):
     def get_exception_handler(self) -> Any:
         return answer_error
 

@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, status
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView, exception_handler
+from rest_framework.views import exception_handler
 
 from annotation.audit_doors import Audited
 from annotation.permissions import is_lead, is_ml_engineer
@@ -48,7 +48,7 @@ def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
     return response
 
 
-class Door(Audited, APIView):
+class Door(Audited):
     def get_exception_handler(self) -> Any:
         return answer_error
 
