@@ -11,7 +11,6 @@ from formats.outcome import OutputKind
 from pipelines import demo_runs, graph
 from pipelines.loop_page import steps_of
 from pipelines.models import Artifact, GroupKind, LoopGroup, RunState
-from pipelines.steering import steerable
 from pipelines.views.access import for_engineers, for_viewers, person
 
 _SHOWN = 8
@@ -61,7 +60,6 @@ def _page(request: HttpRequest, group: LoopGroup | None) -> HttpResponse:
         if group is not None
         else None,
         "may_start": is_ml_engineer(user),
-        "may_steer_group": steerable(group) if group is not None and is_ml_engineer(user) else {},
         "offers_anime": settings.TIEBREAK_DEMO and is_ml_engineer(user),
     }
     return render(request, "pipelines/loop.html", context)
