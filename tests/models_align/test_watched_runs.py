@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from formats.checkpoints import checkpoints
+from formats.checkpoints import best, checkpoints, metric_of
 from formats.errors import FormatError
 from formats.files import read_json, sha256_of
 from formats.outcome import OutputKind
@@ -285,6 +285,37 @@ def test_a_checkpoint_that_an_alarm_may_go_back_to_outlives_newer_ones(
     run = alignment_run("run", {"steps": 10, **longer})
     train(Supervised(run))
     assert {each.step for each in checkpoints(run.checkpoints)} >= {2, 8}
+
+
+@pytest.mark.promise("A3")
+def test_the_checkpoint_that_the_judge_likes_best_outlives_newer_ones(
+    watched_run, monkeypatch
+) -> None:
+    monkeypatch.setattr(looking, "judges_of", lambda _run: {"reward": Liking(1.0)})
+    liked = {2: 0.2, 4: 0.9, 6: 0.1, 8: 0.3}
+    monkeypatch.setattr(series.Series, "score_at", lambda _self, step: liked.get(step))
+    run = watched_run("run", {"steps": 10, "save_every": 2})
+    train(Supervised(run))
+    assert [each.step for each in checkpoints(run.checkpoints)] == [8, 6, 4]
+    found = best(run.checkpoints)
+    assert found is not None
+    assert (found.step, metric_of(found)) == (4, -0.9)
+
+
+@pytest.mark.promise("A3")
+def test_what_a_look_says_of_the_weights_is_the_mean_of_its_judge(watched_run, monkeypatch) -> None:
+    judges = {"reward": Liking(1.0), "judge": Liking(-1.0)}
+    monkeypatch.setattr(looking, "judges_of", lambda _run: judges)
+    seen = []
+    metric = Watch.metric
+    monkeypatch.setattr(
+        Watch, "metric", lambda self, step: seen.append((step, metric(self, step))) or None
+    )
+    run = watched_run("run", {"save_every": 2})
+    train(Supervised(run))
+    (look,) = [each for each in looks(run) if each.step == 2]
+    scores = look.scores("judge")
+    assert seen == [(2, pytest.approx(-sum(scores) / len(scores)))]
 
 
 def test_where_nothing_was_ever_good_the_result_is_the_base(alignment_run, monkeypatch) -> None:

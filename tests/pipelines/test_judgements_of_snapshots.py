@@ -162,6 +162,7 @@ def test_a_snapshot_keeps_what_each_annotator_said_and_no_name(voted: Any) -> No
         assert b"secret-name" not in file.read_bytes()
 
 
+@pytest.mark.promise("A9")
 def test_equal_votes_of_other_people_give_an_equal_address(
     voted: Any, django_user_model: Any
 ) -> None:
@@ -180,6 +181,14 @@ def test_equal_votes_of_other_people_give_an_equal_address(
     said[0] = "T"
     Vote.objects.filter(pk=vote.pk).update(said="".join(said))
     assert _snapshot(voted).sha256 != before
+
+
+@pytest.mark.promise("A10")
+def test_the_lineage_of_a_snapshot_counts_its_votes(voted: Any) -> None:
+    from pipelines.tracing import trace_artifact
+
+    (found,) = trace_artifact(_snapshot(voted)).votes
+    assert (found.campaign_name, found.pairs, found.votes, found.judgements) == ("voted", 4, 12, 36)
 
 
 def test_an_imported_label_has_no_judgements(db: None) -> None:

@@ -1,6 +1,7 @@
 """Snapshots: what is in them, and that equal votes give an equal address."""
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from pipelines.models import Artifact, Run
 from pipelines.registry import path_of
 from pipelines.starting import start_run
 from tests.pipelines.loop_world import make_campaign, play
+from tests.promises import Figures
 
 pytestmark = pytest.mark.django_db
 
@@ -40,6 +42,7 @@ def test_it_holds_every_settled_triplet_with_its_labels() -> None:
         )
 
 
+@pytest.mark.promise("A9")
 def test_equal_labels_give_an_equal_address_whoever_takes_it() -> None:
     campaign = make_campaign(pairs=4)
     first, again = _snapshot(campaign), _snapshot(campaign)
@@ -47,6 +50,7 @@ def test_equal_labels_give_an_equal_address_whoever_takes_it() -> None:
     assert first.path != again.path
 
 
+@pytest.mark.promise("A9")
 def test_the_order_of_arrival_does_not_matter(settings: Any) -> None:
     from annotation.models import Consensus, Triplet
 
@@ -68,6 +72,7 @@ def test_the_order_of_arrival_does_not_matter(settings: Any) -> None:
     assert _snapshot(campaign).sha256 == before
 
 
+@pytest.mark.promise("A9")
 def test_one_other_label_gives_another_address() -> None:
     from annotation.models import Consensus
 
@@ -101,14 +106,41 @@ def test_a_triplet_that_is_still_open_or_a_withdrawn_clip_stays_out() -> None:
     assert len(read_snapshot(path_of(_snapshot(campaign))).records) == 2
 
 
-def test_a_flipped_byte_is_found() -> None:
+@pytest.mark.promise("A9")
+def test_a_byte_that_was_flipped_at_any_of_twenty_places_is_found(figures: Figures) -> None:
     folder = path_of(_snapshot(make_campaign(pairs=2)))
-    file = folder / "preferences.jsonl"
-    data = bytearray(file.read_bytes())
-    data[len(data) // 2] ^= 1
-    file.write_bytes(data)
-    with pytest.raises(FormatError, match=r"preferences.jsonl: the file is damaged"):
-        read_snapshot(folder)
+    files = [folder / name for name in ("preferences.jsonl", "dimensions.json")]
+    chance, found = random.Random(9), 0
+    for number in range(20):
+        file = files[number % 2]
+        whole = file.read_bytes()
+        data = bytearray(whole)
+        data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+        file.write_bytes(data)
+        with pytest.raises(FormatError, match=rf"{file.name}: the file is damaged"):
+            read_snapshot(folder)
+        file.write_bytes(whole)
+        found += 1
+    assert len(read_snapshot(folder).records) == 2
+    figures("A9", flipped=20, found=found)
+
+
+@pytest.mark.promise("A9")
+@pytest.mark.faults
+@pytest.mark.django_db(transaction=True)
+def test_another_worker_in_another_process_leaves_the_same_bytes(
+    start_worker: Any, short_times: Any
+) -> None:
+    campaign = make_campaign(pairs=4)
+    here = _snapshot(campaign)
+    run = start_run("snapshot", {"campaign": campaign.pk}, user=None)
+    assert start_worker("--once").wait(60) == 0
+    there = Run.objects.get(pk=run.pk).artifacts.get()
+    assert there.sha256 == here.sha256
+    # One content, once in the store, whichever run it belongs to.
+    assert set(there.files.values_list("name", "blob")) == set(
+        here.files.values_list("name", "blob")
+    )
 
 
 def test_a_campaign_without_labels_gives_none(capsys: pytest.CaptureFixture[str]) -> None:
