@@ -28,6 +28,8 @@ WRITERS = {
     "RunInput": {"pipelines.starting"},  # and pipelines.launching pins what a producer left
     "Metric": set(),  # pipelines.progress, by one SQL statement
     "Artifact": {"pipelines.registering"},
+    "Blob": {"pipelines.store.ledger"},
+    "StoredFile": {"pipelines.store.ledger"},
     "BaseModel": {"pipelines.registry"},
     "WorkerHeartbeat": {"pipelines.worker"},
     "Notice": {"pipelines.notices"},
