@@ -10,7 +10,10 @@ from typing import Any, Final
 from django.db.models import Max, Q
 
 from formats.memory import GPU, RESIDENT
-from pipelines.models import ENDED, Metric, Run, RunInput, RunState
+from formats.outcome import OutputKind
+from pipelines import kinds
+from pipelines.errors import InvalidRunConfig
+from pipelines.models import ENDED, Artifact, BaseModel, Metric, Run, RunInput, RunState
 
 _LOOKED_AT: Final = 20  # the newest ones of a kind
 # Entries that neither the length of a step nor its memory hangs on.
@@ -30,12 +33,20 @@ class Earlier:
     """One run that has ended, with what it took."""
 
     run: Run
-    base: frozenset[int]  # ids of the base models that it read
+    base: frozenset[str]  # the base models that it read
     memory: Mapping[str, float]  # megabytes, by the name of the figure
 
     @cached_property
+    def config(self) -> dict[str, Any] | None:
+        """With the defaults of today for what did not exist then; None where it is refused now."""
+        try:
+            return kinds.get(self.run.kind).check(self.run.config)
+        except InvalidRunConfig:
+            return None
+
+    @cached_property
     def size(self) -> str:
-        return size_of(self.run.config)
+        return size_of(self.run.config if self.config is None else self.config)
 
     @property
     def seconds(self) -> float | None:
@@ -63,16 +74,27 @@ def earlier(kind: str) -> list[Earlier]:
     rows = Metric.objects.filter(run__in=ids, name__in=(RESIDENT, GPU)).values("run_id", "name")
     for row in rows.annotate(peak=Max("value")).order_by():
         memory[row["run_id"]][row["name"]] = row["peak"]
-    bases: dict[int, set[int]] = {pk: set() for pk in ids}
-    read = RunInput.objects.filter(run__in=ids, base_model__isnull=False)
-    for run_id, base in read.values_list("run_id", "base_model_id"):
-        if base is not None:
-            bases[run_id].add(base)
+    bases: dict[int, set[str]] = {pk: set() for pk in ids}
+    for row in RunInput.objects.filter(run__in=ids).select_related("base_model", "artifact"):
+        source = row.base_model or row.artifact
+        if source is not None:
+            bases[row.run_id] |= base_of([source])
     return [Earlier(run, frozenset(bases[run.pk]), memory[run.pk]) for run in runs]
 
 
+def base_of(sources: Iterable[object]) -> frozenset[str]:
+    """The base models among these. One that a run has left is that artifact, by either name."""
+    names = set()
+    for each in sources:
+        if isinstance(each, BaseModel):
+            names.add(f"artifact {each.artifact_id}" if each.artifact_id else f"model {each.pk}")
+        elif isinstance(each, Artifact) and each.kind == OutputKind.BASE_MODEL:
+            names.add(f"artifact {each.pk}")
+    return frozenset(names)
+
+
 def alike(
-    found: Iterable[Earlier], config: Mapping[str, Any], base: frozenset[int]
+    found: Iterable[Earlier], config: Mapping[str, Any], base: frozenset[str]
 ) -> list[Earlier]:
     """Those with steps of the same size on the same base."""
     size = size_of(config)

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 from formats.memory import GPU, RESIDENT
 from formats.outcome import OutputKind
 from pipelines import launching, lifecycle
-from pipelines.earlier_runs import Duration, Earlier, alike, duration, earlier
+from pipelines.earlier_runs import Duration, Earlier, alike, base_of, duration, earlier
 from pipelines.kinds import KindSpec
 from pipelines.memory_estimates import Estimate, Inputs, corrected, estimate
-from pipelines.models import ACTIVE, Artifact, BaseModel, LoopGroup, QueueName, Run, WorkerHeartbeat
+from pipelines.models import ACTIVE, Artifact, LoopGroup, QueueName, Run, WorkerHeartbeat
 from pipelines.run_cards import duration as in_words
 from pipelines.waiting import fitting, live_workers
 from pipelines.worker_labels import PROCESSES, Labels
@@ -51,8 +51,8 @@ class Asked:
     given: Mapping[str, int]  # how many records play a role
 
     @property
-    def base(self) -> frozenset[int]:
-        return frozenset(each.pk for each in self.inputs.values() if isinstance(each, BaseModel))
+    def base(self) -> frozenset[str]:
+        return base_of(self.inputs.values())
 
 
 def forecast(
@@ -202,7 +202,9 @@ def _counted_memory(
 
 def _factor(one: Earlier, figure: str, libraries: int) -> float | None:
     """How much more than counted the activations of an earlier run took."""
-    counted = estimate(one.run.kind, one.run.config, _inputs_of(one.run))
+    if one.config is None:
+        return None
+    counted = estimate(one.run.kind, one.config, _inputs_of(one.run))
     if counted is None or not counted.activations:
         return None
     left = one.memory[figure] * 1e6 - counted.fixed - libraries
@@ -216,6 +218,8 @@ def _inputs_of(run: Run) -> Inputs:
 
 
 def _gb(bytes_: float) -> str:
+    if bytes_ < 1e8:
+        return f"{bytes_ / 1e6:.0f} MB"
     return f"{bytes_ / 1e9:.1f} GB" if bytes_ < 99.5e9 else f"{bytes_ / 1e9:.0f} GB"
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from django.db.models import Q
 from django.urls import reverse
 
-from pipelines.graph_layout import laid_out
+from pipelines.graph_layout import laid_out, reduced
 from pipelines.models import ACTIVE, LoopGroup, Run, RunInput, RunState
 from pipelines.registry import source_of
 from pipelines.run_cards import badge_of, kind_title
@@ -114,7 +114,7 @@ def _drawn(run_ids: set[int], *, here: int | None = None) -> Graph:
     }
     bundles = _bundled(runs, edges)
     of = {run.pk: key for key, found in bundles.items() for run in found}
-    layout = laid_out(list(bundles), {(of[a], of[b]) for a, b in edges})
+    layout = laid_out(list(bundles), reduced({(of[a], of[b]) for a, b in edges}))
     tallest = max((len(column) for column in layout.columns), default=0)
     boxes = [
         _box(bundles[key], _at(x, y, len(column), tallest), here)

@@ -40,6 +40,28 @@ def laid_out(nodes: Sequence[str], edges: Iterable[Edge]) -> Layout:
     )
 
 
+def reduced(edges: Iterable[Edge]) -> set[Edge]:
+    """Without the edges that a longer way says already; none may run in a circle."""
+    known = set(edges)
+    behind: dict[str, set[str]] = defaultdict(set)
+    for source, target in known:
+        behind[source].add(target)
+    reached: dict[str, set[str]] = {}
+
+    def reach(name: str) -> set[str]:
+        if name not in reached:
+            reached[name] = set()
+            for each in behind.get(name, ()):
+                reached[name] |= {each} | reach(each)
+        return reached[name]
+
+    return {
+        (source, target)
+        for source, target in known
+        if not any(target in reach(each) for each in behind[source] - {target})
+    }
+
+
 def _depths(nodes: Sequence[str], edges: Iterable[Edge]) -> dict[str, int]:
     """The longest way to each node. ValueError where the edges run in a circle."""
     before: dict[str, set[str]] = {name: set() for name in nodes}

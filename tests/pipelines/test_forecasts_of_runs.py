@@ -13,7 +13,7 @@ from django.utils import timezone
 from safetensors.numpy import save_file
 
 from pipelines import forecasts, kinds, lifecycle
-from pipelines.earlier_runs import earlier, size_of
+from pipelines.earlier_runs import base_of, earlier, size_of
 from pipelines.memory_estimates import Estimate, estimate
 from pipelines.models import BaseModel, Metric, Run, RunState, WorkerHeartbeat
 from pipelines.starting import start_run
@@ -167,7 +167,7 @@ def test_what_fits_and_what_does_not_is_said(backbone: BaseModel) -> None:
     worker = _worker(memory=16)
     said = _said("reward_model", SMALL, inputs)["memory"]
     assert said.verdict == "good"
-    assert "About 0.6 GB by a count (weights 0.0 GB" in said.text
+    assert "About 0.6 GB by a count (weights 0 MB" in said.text
     assert "never measured" in said.text
     assert said.text.endswith("It fits: 16.0 GB of the machine.")
     WorkerHeartbeat.objects.filter(pk=worker.pk).update(labels={"memory": 0.5})
@@ -205,6 +205,29 @@ def test_what_earlier_runs_took_corrects_the_count(backbone: BaseModel) -> None:
     expected = (counted.fixed + 600_000_000 + 3 * counted.activations) / GB
     assert f"About {expected:.1f} GB" in said
     assert "corrected by 1 earlier run" in said
+
+
+def test_runs_from_before_an_entry_existed_still_tell(backbone: BaseModel) -> None:
+    _worker(memory=16)
+    old = kinds.get("reward_model").check(SMALL)
+    del old["processes"], old["sharding"]
+    run = _ended("reward_model", 60, memory=2500, total=10, config=old)
+    run.inputs.create(role="backbone", base_model=backbone)
+    said = _said("reward_model", SMALL, {"backbone": backbone})
+    assert said["memory"].text.startswith(f"2.5 GB: so much took run {run.pk}")
+    assert "steps of the same size" in said["time"].text
+    wider = {**SMALL, "pairs_per_step": 4000}
+    assert "corrected by" in _said("reward_model", wider, {"backbone": backbone})["memory"].text
+    gone = _ended("reward_model", 60, memory=2500, config={"soup": True})
+    assert gone.config == {"soup": True}  # refused today, and no fault of who asks
+    assert "corrected by 1 " in _said("reward_model", wider, {"backbone": backbone})["memory"].text
+
+
+def test_a_base_is_the_same_by_its_row_and_by_the_artifact_that_it_is(mia: Any) -> None:
+    run = _ended("pretrain", 5, config={})
+    left = run.artifacts.create(kind="base_model", path="x", sha256="0" * 64)
+    row = BaseModel.objects.create(name="left", role="vlm", source="/x", artifact=left)
+    assert base_of([left]) == base_of([row]) != base_of([])
 
 
 def test_what_is_not_known_is_said_plainly(tmp_path: Path) -> None:
