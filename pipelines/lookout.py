@@ -10,8 +10,9 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
 
 from django.conf import settings
 from django.db import Error, connection
@@ -22,13 +23,15 @@ from pipelines.supervisor import Flag, supervise
 from pipelines.worker_labels import of_this_worker
 
 logger = logging.getLogger(__name__)
+_FIRST_LOOK: Final = 1.0  # seconds
 
 
 class Lookout:
     """One thread that looks, and one for each run that it takes."""
 
-    def __init__(self, queues: Sequence[str], slots: int, leave: Flag):
-        self._queues, self._slots, self._leave = queues, slots, leave
+    def __init__(self, queues: Sequence[str], slots: int, leave: Flag, *, beat: Callable[[], None]):
+        self._queues, self._slots, self._leave, self._beat = queues, slots, leave, beat
+        self._next_beat = 0.0
         self._seen: dict[int, float] = {}  # startable run: since when this worker knows of it
         self._over = threading.Event()
         self._watching = threading.Thread(target=self._watch, name="lookout", daemon=True)
@@ -45,8 +48,12 @@ class Lookout:
                 thread.join()
 
     def _watch(self) -> None:
-        while not self._over.wait(settings.TIEBREAK_RUN_LOOK_SECONDS):
+        # The pool forks a moment after the start.
+        pause = min(_FIRST_LOOK, settings.TIEBREAK_RUN_LOOK_SECONDS)
+        while not self._over.wait(pause):
+            pause = settings.TIEBREAK_RUN_LOOK_SECONDS
             try:
+                self._say_that_it_lives()
                 worker.tidy()
                 self.look()
             except Error as error:
@@ -54,6 +61,11 @@ class Lookout:
             finally:
                 # The pool may fork at any time: nothing is open between two looks.
                 connection.close()
+
+    def _say_that_it_lives(self) -> None:
+        if time.monotonic() >= self._next_beat:
+            self._beat()
+            self._next_beat = time.monotonic() + settings.TIEBREAK_RUN_RENEW_SECONDS
 
     def look(self) -> None:
         """Take what nobody was told of, one at a time, where there was a place for it so long."""

@@ -7,19 +7,16 @@ child and waits for it, which is what the kernel's tie between the two needs. No
 import logging
 import multiprocessing
 import os
-import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from celery import shared_task
 from celery.signals import (
-    heartbeat_sent,
+    celeryd_after_setup,
     worker_init,
-    worker_ready,
     worker_shutdown,
     worker_shutting_down,
 )
-from django.conf import settings
 
 from pipelines import doorbell, lifecycle, waiting, worker
 from pipelines.lookout import Lookout, busy
@@ -40,7 +37,6 @@ class _Celery:
     lookout: Lookout | None = None
     queues: tuple[str, ...] = ()
     node = ""
-    next_beat = 0.0
 
 
 @shared_task(name="pipelines.tasks.ring")
@@ -98,23 +94,18 @@ def _before_the_pool(sender: Any, **_: Any) -> None:
     _Celery.slots = sender.concurrency or len(os.sched_getaffinity(0))
 
 
-@worker_ready.connect
-def _ready(sender: Any, **_: Any) -> None:
-    served = sender.app.amqp.queues.consume_from
+@celeryd_after_setup.connect
+def _look_out(sender: str, instance: Any, **_: Any) -> None:
+    """Before there is a broker: the work must not wait for one, and people must see the worker."""
+    served = instance.app.amqp.queues.consume_from
     _Celery.queues = tuple(name for name in QueueName.values if name in served)
-    _Celery.node = sender.hostname
-    worker.tidy()
-    _beat()
+    _Celery.node = sender
     assert _Celery.leave is not None
-    _Celery.lookout = Lookout(_Celery.queues, _Celery.slots, _Celery.leave)
+    _Celery.lookout = Lookout(_Celery.queues, _Celery.slots, _Celery.leave, beat=_beat)
     _Celery.lookout.start()
 
 
-@heartbeat_sent.connect
-def _beat(**_: Any) -> None:
-    if not _Celery.queues or time.monotonic() < _Celery.next_beat:
-        return  # Not ready yet, or seen a moment ago.
-    _Celery.next_beat = time.monotonic() + settings.TIEBREAK_RUN_RENEW_SECONDS
+def _beat() -> None:
     worker.beat(
         worker.owner_name(),
         _Celery.queues,

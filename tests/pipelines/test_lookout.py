@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.one_engine]
 @pytest.fixture
 def lookout(short_times: Any) -> Lookout:
     short_times.TIEBREAK_RUN_UNHEARD_SECONDS = 0.0
-    return Lookout(["default"], 1, threading.Event())
+    return Lookout(["default"], 1, threading.Event(), beat=lambda: None)
 
 
 def state_of(run: Run) -> str:

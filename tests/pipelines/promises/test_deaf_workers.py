@@ -16,10 +16,11 @@ from django.utils import timezone
 
 from bench.annotation_crowd import crowd
 from bench.annotation_site import Site as Jobs
-from pipelines import doorbell
+from pipelines import doorbell, waiting
 from pipelines.models import Artifact, Run
 from tests.pipelines.conftest import wait_until
 from tests.pipelines.promises.conftest import (
+    NO_BROKER,
     Fleet,
     Queue,
     Site,
@@ -67,6 +68,16 @@ def test_a_worker_takes_runs_after_each_restart_of_redis(
         waits.append(started_after(run, moment))
     figures("J12", restarts=restarts, slowest_start_s=round(max(waits), 1))
     assert max(waits) <= START_WITHIN
+
+
+@pytest.mark.promise("J12")
+def test_a_worker_that_starts_without_redis_takes_runs_and_is_seen(
+    fleet: Fleet, queue_count: Queue
+) -> None:
+    run = queue_count(steps=1)
+    fleet.celery(NO_BROKER)
+    succeeded([run], START_WITHIN)
+    assert [each.slots for each in waiting.live_workers()] == [2]
 
 
 @pytest.mark.promise("J12")
