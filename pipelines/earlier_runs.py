@@ -75,10 +75,8 @@ def earlier(kind: str) -> list[Earlier]:
     for row in rows.annotate(peak=Max("value")).order_by():
         memory[row["run_id"]][row["name"]] = row["peak"]
     bases: dict[int, set[str]] = {pk: set() for pk in ids}
-    for row in RunInput.objects.filter(run__in=ids).select_related("base_model", "artifact"):
-        source = row.base_model or row.artifact
-        if source is not None:
-            bases[row.run_id] |= base_of([source])
+    for read in RunInput.objects.filter(run__in=ids).select_related("base_model", "artifact"):
+        bases[read.run_id] |= base_of([read.base_model, read.artifact])
     return [Earlier(run, frozenset(bases[run.pk]), memory[run.pk]) for run in runs]
 
 

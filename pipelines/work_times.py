@@ -53,8 +53,8 @@ def expected(kinds: Iterable[str]) -> dict[str, timedelta]:
     rows = Run.objects.filter(
         kind__in=wanted, state=RunState.SUCCEEDED, attempt=1, started_at__isnull=False
     ).order_by("-pk")
-    taken: dict[str, list[timedelta]] = defaultdict(list)
+    taken: dict[str, list[float]] = defaultdict(list)
     for kind, begun, ended in rows.values_list("kind", "started_at", "finished_at")[:_NEWEST]:
         if begun is not None and ended is not None:
-            taken[kind].append(ended - begun)
-    return {kind: median(each) for kind, each in taken.items()}
+            taken[kind].append((ended - begun).total_seconds())
+    return {kind: timedelta(seconds=median(each)) for kind, each in taken.items()}
