@@ -6,6 +6,7 @@ under `var/`. Production mode (TIEBREAK_MODE=production) refuses to start when s
 
 import os
 import re
+import socket
 from datetime import timedelta
 from pathlib import Path
 
@@ -469,7 +470,16 @@ CELERY_WORKER_DISABLE_PREFETCH = True
 CELERY_WORKER_DIRECT = True  # a queue for each worker: runs that need its labels ring there
 CELERY_WORKER_SEND_TASK_EVENTS = True  # Flower and `celery events` show what happens
 CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 600}
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 600,
+    # A connection that a firewall has forgotten ends after a minute, and Celery makes a new one.
+    "socket_keepalive": True,
+    "socket_keepalive_options": {
+        socket.TCP_KEEPIDLE: 30,
+        socket.TCP_KEEPINTVL: 10,
+        socket.TCP_KEEPCNT: 3,
+    },
+}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "pipelines.tasks.sweep", "schedule": 15.0},

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from django.db import transaction
 
+from config.celery import app
 from pipelines import doorbell, launching, tasks
 from pipelines.models import Artifact, Run, RunState, WorkerHeartbeat
 from pipelines.starting import start_run
@@ -238,3 +240,16 @@ def test_a_run_does_not_notice_that_redis_has_died(
         run.refresh_from_db()
         assert (run.fence, run.attempt) == (1, 1)
         assert len([line for line in steps_of(run) if line["what"] == "start"]) == 1
+
+
+@pytest.mark.redis
+@pytest.mark.promise("J12")
+def test_a_connection_that_the_network_has_forgotten_ends_within_a_minute(redis_url: str) -> None:
+    with app.connection_for_read(redis_url) as connection:
+        client = connection.default_channel.client
+        client.ping()
+        (kept,) = client.connection_pool._available_connections
+        names = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+        idle, between, probes = (kept._sock.getsockopt(socket.IPPROTO_TCP, each) for each in names)
+        assert kept._sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    assert idle + between * probes <= 60
