@@ -253,7 +253,6 @@ def race(settings: Any, database_url: str, tmp_path: Path) -> Callable[[str], li
 
 @pytest.mark.promise("J3")
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.promise("J3")
 def test_of_many_processes_that_claim_at_once_each_run_has_one_winner(
     race: Callable[[str], list[int]],
 ) -> None:
@@ -265,7 +264,6 @@ def test_of_many_processes_that_claim_at_once_each_run_has_one_winner(
 
 @pytest.mark.mutant("J3")
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.mutant("J3")
 def test_the_race_is_real_claims_without_a_condition_are_made_twice(
     race: Callable[[str], list[int]],
 ) -> None:
@@ -276,7 +274,6 @@ def test_the_race_is_real_claims_without_a_condition_are_made_twice(
 
 @pytest.mark.promise("J11")
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.promise("J11")
 def test_of_many_reapers_each_orphan_has_one(race: Callable[[str], list[int]]) -> None:
     runs = {expired().pk for _ in range(50)}
     assert Counter(race("reap")) == Counter(runs)
@@ -286,7 +283,6 @@ def test_of_many_reapers_each_orphan_has_one(race: Callable[[str], list[int]]) -
 
 @pytest.mark.mutant("J11")
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.mutant("J11")
 def test_the_race_is_real_reapers_without_a_condition_take_orphans_twice(
     race: Callable[[str], list[int]],
 ) -> None:
