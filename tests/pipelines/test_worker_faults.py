@@ -53,7 +53,6 @@ def assert_nothing_is_left(*runs: Run) -> None:
 
 
 @pytest.mark.promise("J4")
-@pytest.mark.promise("J4")
 def test_kill_9_of_the_trainer_costs_at_most_what_lies_behind_the_last_checkpoint(
     start_worker: Start, queue_count: Any
 ) -> None:
@@ -71,7 +70,6 @@ def test_kill_9_of_the_trainer_costs_at_most_what_lies_behind_the_last_checkpoin
     assert_nothing_is_left(run)
 
 
-@pytest.mark.promise("J4")
 @pytest.mark.promise("J4")
 def test_kill_9_of_the_worker_takes_the_trainer_along_and_the_next_worker_goes_on(
     start_worker: Start, queue_count: Any
@@ -169,7 +167,6 @@ def is_unlocked(run: Run) -> bool:
 
 
 @pytest.mark.promise("J5")
-@pytest.mark.promise("J5")
 def test_a_frozen_worker_loses_its_run_and_writes_nothing_when_it_wakes(
     start_worker: Start, queue_count: Any
 ) -> None:
@@ -198,7 +195,6 @@ def test_a_frozen_worker_loses_its_run_and_writes_nothing_when_it_wakes(
     assert_nothing_is_left(run)
 
 
-@pytest.mark.promise("J4")
 @pytest.mark.promise("J4")
 def test_many_random_kills_of_workers_and_trainers_lose_no_run(
     start_worker: Start, queue_count: Any
@@ -230,7 +226,6 @@ def test_many_random_kills_of_workers_and_trainers_lose_no_run(
     assert_nothing_is_left(*runs)
 
 
-@pytest.mark.promise("J10")
 @pytest.mark.promise("J10")
 def test_a_poison_run_stops_itself_and_the_others_finish(
     start_worker: Start, queue_count: Any
