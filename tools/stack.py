@@ -181,13 +181,11 @@ class Stack:
     def stop(self, service: str, how: signal.Signals = signal.SIGTERM) -> None:
         process = self.running.pop(service)
         process.send_signal(how)
-        started = time.monotonic()
         try:
             process.wait(20)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        print(service, time.monotonic() - started)
 
     def stop_all(self) -> None:
         for service in reversed(list(self.running)):
@@ -230,15 +228,17 @@ def stack(folder: Path, **given: str) -> Iterator[Stack]:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory(prefix="tiebreak-stack-") as name:
-        with stack(Path(name)) as started:
-            print(f"Tiebreak serves at {started.url} (its certificate is its own); logs in {name}")
-            print("Somebody to log in as: in another terminal, with the environment below,")
-            print("    .venv/bin/python manage.py createsuperuser")
-            for key, value in sorted(started.environment("web").items()):
-                print(f"export {key}={shlex.quote(value)}")
-            with suppress(KeyboardInterrupt):
-                signal.pause()
+    with (
+        tempfile.TemporaryDirectory(prefix="tiebreak-stack-") as name,
+        stack(Path(name)) as started,
+    ):
+        for key, value in sorted(started.environment("web").items()):
+            print(f"export {key}={shlex.quote(value)}")
+        print(f"Tiebreak serves at {started.url} (its certificate is its own); logs in {name}.")
+        print("Its commands, in another terminal with the environment above:")
+        print("    .venv/bin/python manage.py createsuperuser", flush=True)
+        with suppress(KeyboardInterrupt):
+            signal.pause()
 
 
 if __name__ == "__main__":

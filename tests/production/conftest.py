@@ -1,6 +1,6 @@
 """The processes of docker-compose.yml, started once for all tests here, and people who use them."""
 
-import json
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 import av
 import boto3
 import numpy as np
+import psycopg
 import pytest
 import requests
 
@@ -72,22 +73,27 @@ def shell(site: Stack, program: str) -> str:
     return lines[-1] if lines else ""
 
 
-def start_run(site: Stack, kind: str, **config: Any) -> str:
-    """As an operator: queued by a command, done by the Celery worker; what the command said."""
-    file = site.folder / f"{uuid.uuid4().hex}.json"
-    file.write_text(json.dumps(config))
-    return site.manage("start_run", kind, "--config", str(file), "--wait")
+def rows(site: Stack, sql: str) -> list[tuple[Any, ...]]:
+    """What the site's database says."""
+    with psycopg.connect(site.environment("web")["DATABASE_URL"]) as database:
+        return database.execute(sql).fetchall()  # type: ignore[call-overload, no-any-return]
 
 
 @pytest.fixture(scope="session")
-def campaign(production: Stack) -> int:
+def mia(production: Stack) -> "Person":
+    """The first people; mia starts runs."""
+    shell(production, PEOPLE.format(password=PASSWORD))
+    return Person(production, "mia")
+
+
+@pytest.fixture(scope="session")
+def campaign(production: Stack, mia: "Person") -> int:
     """Four clips, taken in by a run, and two pairs of them before people."""
     folder = production.folder / "var" / "media" / "incoming" / "batch"
     folder.mkdir(parents=True)
     for number in range(4):
         noise(folder / f"{number}.mp4", seed=number)
-    shell(production, PEOPLE.format(password=PASSWORD))
-    start_run(production, "ingest", folder="batch", prompt="a square", processes=1)
+    mia.follow(mia.start("ingest", folder="batch", prompt="a square", processes=1))
     return int(shell(production, CAMPAIGN))
 
 
@@ -124,6 +130,23 @@ class Person:
     def send(self, path: str, body: dict[str, Any], **headers: str) -> requests.Response:
         headers |= {"X-CSRFToken": self.session.cookies["__Host-csrf"]}
         return self.session.post(self.site.url + path, json=body, headers=headers, timeout=60)
+
+    def start(self, kind: str, **config: Any) -> int:
+        """A run, as the button starts it."""
+        answer = self.send("/api/runs", {"kind": kind, "config": config})
+        assert answer.status_code == 201, answer.text[:500]
+        return int(answer.json()["id"])
+
+    def follow(self, run: int, *, seconds: float = 120) -> dict[str, Any]:
+        """The run when it has succeeded."""
+        deadline = time.monotonic() + seconds
+        while True:
+            said: dict[str, Any] = self.get(f"/api/runs/{run}").json()
+            if said["state"] == "succeeded":
+                return said
+            assert said["state"] not in {"failed", "cancelled"}, said
+            assert time.monotonic() < deadline, said
+            time.sleep(0.3)
 
     def next(self, campaign: int) -> dict[str, Any]:
         answer = self.send(f"/api/campaigns/{campaign}/next", {"tab": self.tab})

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.production.conftest import Person, shell, start_run, stranger
+from tests.production.conftest import Person, rows, stranger
 from tools.stack import Stack
 
 pytestmark = [
@@ -52,11 +52,11 @@ def test_nobody_passes_for_another_address_or_host(production: Stack) -> None:
     fields = {"username": "nobody-of-ours", "password": "wrong",
               "csrfmiddlewaretoken": session.cookies["__Host-csrf"]}  # fmt: skip
     assert session.post(login, fields, timeout=30).status_code == 200
-    program = (
-        "from axes.models import AccessAttempt;"
-        "print(AccessAttempt.objects.get(username='nobody-of-ours').ip_address)"
+    ((address,),) = rows(
+        production,
+        "SELECT ip_address FROM axes_accessattempt WHERE username = 'nobody-of-ours'",
     )
-    assert shell(production, program) == "127.0.0.1"
+    assert str(address) == "127.0.0.1"
     other = stranger(production).get(login, headers={"Host": "evil.example"}, timeout=30)
     assert other.status_code == 400
 
@@ -140,7 +140,15 @@ def test_a_clip_says_what_it_would_without_nginx_and_nothing_of_the_bucket(
     assert {name: answer.headers[name] for name in wanted} == wanted
     said = str(dict(answer.headers)).lower()
     keys = [key.rpartition("/")[2].partition(".")[0] for key in objects("media/shown/")]
-    for word in ("amz", "tiebreak/media", "x-accel", "last-modified", "access-control", "werkzeug", *keys):
+    for word in (
+        "amz",
+        "tiebreak/media",
+        "x-accel",
+        "last-modified",
+        "access-control",
+        "werkzeug",
+        *keys,
+    ):
         assert word not in said
 
 
@@ -156,9 +164,10 @@ def test_the_second_viewer_costs_the_bucket_nothing(
     assert " HIT" in (production.folder / "nginx" / "access.log").read_text()
 
 
-def test_a_link_is_nobody_elses(production: Stack, campaign: int, alice: Person) -> None:
+def test_a_link_is_nobody_elses(
+    production: Stack, campaign: int, alice: Person, mia: Person
+) -> None:
     url = alice.next(campaign)["left"]["url"]
-    mia = Person(production, "mia")
     assert mia.get(url).status_code == 403
     nobody = stranger(production).get(production.url + url, allow_redirects=False, timeout=30)
     assert nobody.status_code == 302
@@ -166,31 +175,28 @@ def test_a_link_is_nobody_elses(production: Stack, campaign: int, alice: Person)
 
 
 def test_a_vote_is_kept_and_a_run_of_the_worker_makes_an_artifact_of_it(
-    production: Stack, campaign: int, alice: Person, objects: Objects
+    production: Stack, campaign: int, alice: Person, mia: Person, objects: Objects
 ) -> None:
     for _ in range(2):
         voted = alice.vote(alice.next(campaign))
         assert (voted.status_code, voted.json()["state"]) == (200, "counted")
     before = set(objects("artifacts/"))
-    assert "succeeded" in start_run(production, "snapshot", campaign=campaign)
+    mia.follow(mia.start("snapshot", campaign=campaign))
     made = {key: content for key, content in objects("artifacts/").items() if key not in before}
     assert any(b'"schema": "preferences/' in content for content in made.values())
     assert "pipelines.tasks.ring" in production.said("worker-cpu")
 
 
-def test_a_dead_worker_and_a_restarted_redis_lose_nothing(production: Stack, campaign: int) -> None:
+def test_a_dead_worker_and_a_restarted_redis_lose_nothing(
+    production: Stack, campaign: int, mia: Person
+) -> None:
     production.stop("worker-cpu", signal.SIGKILL)
     production.stop("redis", signal.SIGKILL)
     assert ready(production)["state"] == "degraded"
-    program = (
-        "from pipelines.starting import start_run;"
-        f"print(start_run('snapshot', {{'campaign': {campaign}}}, user=None).pk)"
-    )
-    run = int(shell(production, program))
+    run = mia.start("snapshot", campaign=campaign)
     production.start_redis()
     production.start("worker-cpu")
-    state = f"from pipelines.models import Run; print(Run.objects.get(pk={run}).state)"
-    wait_for(lambda: shell(production, state) == "succeeded", 90)
+    mia.follow(run)
     wait_for(lambda: ready(production)["state"] == "good", 60)
     assert production.manage("check_worker").strip() == "1 alive"
 
