@@ -47,7 +47,7 @@ class Votes:
     campaign_name: str
     watermark: str  # the newest consensus in it
     pairs: int
-    judgements: int
+    judgements: int | None  # snapshots of long ago do not say
     votes: int  # counted, of triplets that were settled by then
 
 
@@ -199,24 +199,26 @@ def _votes(snapshot: Artifact) -> Votes:
         meta["campaign_name"],
         meta["watermark"],
         meta["counts"]["pairs"],
-        meta["counts"]["judgements"],
+        meta["counts"].get("judgements"),
         counted.distinct().count(),
     )
 
 
 def gaps(steps: Iterable[Step]) -> Iterator[str]:
     """What a lineage does not say: each is one sentence. None means that it is complete."""
-    for step in steps:
-        run = step.run
-        if sha_of(run.config) != run.config_sha:
-            yield f"the config of {run} is not the one whose hash was noted"
+    listed = list(steps)
+    for step in listed:
+        if sha_of(step.run.config) != step.run.config_sha:
+            yield f"the config of {step.run} is not the one whose hash was noted"
         for row in step.inputs:
             yield from _gaps_of_input(row)
-        for artifact in step.outputs:
-            if not artifact.sha256:
-                yield f"artifact {artifact.pk} has no hash"
-            if artifact.code in ("", "unknown"):
-                yield f"artifact {artifact.pk} does not say which code made it"
+    yield from _gaps_of_outputs([each for step in listed for each in step.outputs])
+
+
+def _gaps_of_outputs(artifacts: Iterable[Artifact]) -> Iterator[str]:
+    nameless = sorted(each.pk for each in artifacts if each.code in ("", "unknown"))
+    if nameless:
+        yield f"nothing says which code made artifact {', '.join(map(str, nameless))}"
 
 
 def _gaps_of_input(row: RunInput) -> Iterator[str]:

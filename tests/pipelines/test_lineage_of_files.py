@@ -127,7 +127,7 @@ def test_what_is_missing_is_named(played: LoopGroup) -> None:
     Run.objects.filter(pk=run.pk).update(config={**run.config, "steps": 12345})
     model = Artifact.objects.filter(kind="reward_model").latest("pk")
     said = " ".join(trace_artifact(model).gaps)
-    assert "does not say which code made it" in said
+    assert "nothing says which code made artifact" in said
     assert "the backbone of run" in said
     assert "is not the one whose hash was noted" in said
     with pytest.raises(CommandError, match="The lineage has gaps"):

@@ -40,7 +40,7 @@ def in_words(lineage: Lineage) -> list[str]:
     for each in lineage.votes:
         lines.append(
             f"{each.votes} votes of campaign {each.campaign_name!r} until {each.watermark}: "
-            f"{each.pairs} pairs, {each.judgements} judgements in snapshot {each.sha256}"
+            f"{each.pairs} pairs in snapshot {each.sha256}"
         )
     return lines
 
