@@ -10,7 +10,7 @@ import hashlib
 from typing import Any, Final
 
 from allauth.account.internal.flows.login import record_authentication
-from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.adapter import DefaultMFAAdapter, get_adapter
 from allauth.mfa.base.forms import AuthenticateForm
 from allauth.mfa.models import Authenticator
 from allauth.mfa.signals import authentication_failed, authenticator_added, authenticator_used
@@ -19,6 +19,7 @@ from cryptography.fernet import Fernet, MultiFernet
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_login_failed
+from django.core.cache import caches
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.urls import reverse
@@ -29,6 +30,7 @@ from annotation.errors import NotAllowed
 from annotation.models import ApiToken
 from annotation.permissions import is_staff_person
 
+_REMEMBERED: Final = 300  # seconds; a code is good for three steps of 30 at most
 _GIVEN: Final = "second_factor"  # in the session: whose second factor was given in it
 
 
@@ -102,7 +104,15 @@ class CodeForm(AuthenticateForm):
         if not AxesProxyHandler.is_allowed(request, credentials):
             request.axes_locked_out = True  # the middleware of axes answers
             raise ValidationError(_("Too many attempts; wait a while."))
-        return str(super().clean_code())
+        code = str(super().clean_code())
+        # Each once, in all processes: allauth remembers used codes in this process alone.
+        if not caches["throttle"].add(f"used-code:{self.user.pk}:{_digest(code)}", 1, _REMEMBERED):
+            raise get_adapter().validation_error("incorrect_code")
+        return code
+
+
+def _digest(code: str) -> str:
+    return hashlib.sha256(code.encode()).hexdigest()
 
 
 def _request() -> Any:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from django.core.cache import caches
 from django.test import Client
 
 from tests.annotation.conftest import bare_campaign
@@ -130,6 +131,12 @@ def _acting(client: Client, url: str, headers: dict[str, str], body: dict[str, A
         if answer.status_code != 405:
             return answer
     raise AssertionError(f"{url} has a policy for acts and knows no method for one")
+
+
+@pytest.fixture(autouse=True)
+def no_codes_of_other_tests() -> None:
+    """Used codes are remembered by account, and accounts have the same numbers in each test."""
+    caches["default"].clear()
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ PAYLOADS = [
     "filter[user__password]=x", "fields=password", "include=user.password", "state__regex=^o",
     "id__in=1,2,3&password=x", "q__password=x",
 ]  # fmt: skip
-HASH = "pbkdf2_sha256$"
+HASH = "md5$"
 
 
 def test_there_are_forty() -> None:
