@@ -67,12 +67,21 @@ def collected() -> Marks:
 
 
 def figures() -> dict[str, dict[str, Any]]:
-    """By engine and promise."""
-    return {
-        engine: json.loads(path.read_text())
-        for engine in ENGINES
-        if (path := FOLDER / f"reliability-{engine}.json").exists()
-    }
+    """By engine and promise. Those on votes were measured before tests kept their own names."""
+    found = {}
+    for engine in ENGINES:
+        votes = {
+            name: {"": {"full": values}}
+            for name, values in _read(f"promises-{engine}.json").items()
+        }
+        found[engine] = votes | _read(f"reliability-{engine}.json")
+    return found
+
+
+def _read(name: str) -> dict[str, Any]:
+    path = FOLDER / name
+    known: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return known
 
 
 def page(marks: Marks, measured: Mapping[str, Mapping[str, Any]]) -> str:
@@ -83,8 +92,8 @@ def page(marks: Marks, measured: Mapping[str, Mapping[str, Any]]) -> str:
     for title, group in GROUPS.values():
         rows = [_row(name, text, marks, measured) for name, text in group.items()]
         parts.append(f"## {title}\n\n{_table(rows)}\n")
-    if (path := FOLDER / "soak.json").exists():
-        parts.append(soak(json.loads(path.read_text())))
+    if found := _read("soak.json"):
+        parts.append(soak(found))
     return "\n".join(parts)
 
 
@@ -121,8 +130,8 @@ def _measured(engine: str, tests: Mapping[str, Mapping[str, Any]]) -> str:
     for levels in tests.values():
         level = "full" if "full" in levels else "reduced"
         values = dict(levels[level])
-        day = values.pop("on")
-        said.append(f"{_said(values)} ({level}, {day})")
+        when = ", ".join([level, *([values.pop("on")] if "on" in values else [])])
+        said.append(f"{_said(values)} ({when})")
     return f"{engine}: {'; '.join(said)}" if said else ""
 
 
