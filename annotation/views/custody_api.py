@@ -14,12 +14,25 @@ from annotation.models import AuditEntry, Erasure
 from annotation.views import shapes_people
 from annotation.views.door import Door, body_of, person
 from annotation.views.lead_door import lead, page_of, read_query
-from annotation.views.shapes import MOMENT, TEXT, WHOLE, Shape, body, maybe, record, rows
+from annotation.views.shapes import (
+    MOMENT,
+    NUMBER,
+    TEXT,
+    TRUTH,
+    WHOLE,
+    Shape,
+    body,
+    by_key,
+    either,
+    maybe,
+    record,
+    rows,
+)
 
 FILTERS: Final = ("act", "target", "person", "since", "until")
 _ENTRY: Final = record(
     id=WHOLE, at=MOMENT, person=maybe(TEXT), via=TEXT, address=TEXT, act=TEXT, target=TEXT,
-    details={"type": "object"},
+    details=by_key(either(TEXT, NUMBER, TRUTH, rows(either(TEXT, NUMBER)))),
 )  # fmt: skip
 _ERASURE: Final = record(user=WHOLE, asked_at=MOMENT, done_at=maybe(MOMENT))
 _ERASED: Final = record(user=WHOLE, left=rows(TEXT))
