@@ -52,9 +52,9 @@ class Table:
 
     def meet(self, address: str) -> tuple[str, int, bool]:
         """Address and port where all meet, and whether it is here: the first that comes decides."""
-        said = {"address": address, "port": _free_port(address)}
+        port = _free_port(address)
         own, file = self._folder / f".{uuid.uuid4().hex}", self._folder / "meeting.json"
-        write_json(own, MEETING, said)
+        write_json(own, MEETING, {"address": address, "port": port})
         try:
             os.link(own, file)
         except FileExistsError:
@@ -62,7 +62,7 @@ class Table:
             return first["address"], first["port"], False
         finally:
             own.unlink()
-        return address, said["port"], True
+        return address, port, True
 
     def stop(self, code: int) -> None:
         """Tell all hosts to stop, and the exit code that is the reason."""

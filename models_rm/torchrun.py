@@ -39,10 +39,30 @@ def main(words: Sequence[str]) -> int:
 
 
 def _on_one_of_several(layout: Layout, trainer: Sequence[str], table: Table) -> int:
+    over, told = threading.Event(), threading.Event()
+    threading.Thread(target=_stop_with_the_others, args=(table, over, told), daemon=True).start()
     if layout.hosts == layout.each == 1:
-        return subprocess.run([sys.executable, *trainer]).returncode
+        code = _alone(trainer)
+    else:
+        code = _torchrun(_meeting(layout, table), layout, trainer)
+    over.set()
+    if code != ExitCode.DONE and not told.is_set():
+        table.stop(code)
+    return code
+
+
+def _alone(trainer: Sequence[str]) -> int:
+    """One process needs no torchrun, only somebody who hands on what it is asked."""
+    child = subprocess.Popen([sys.executable, *trainer])
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, _pass_on)
+    return child.wait()
+
+
+def _meeting(layout: Layout, table: Table) -> list[str]:
+    """How torchrun finds those of the other hosts."""
     address, port, here = table.meet(own_address())
-    meeting = [
+    return [
         f"--nnodes={layout.hosts}",
         f"--rdzv-id={layout.attempt}",
         "--rdzv-backend=c10d",
@@ -50,13 +70,6 @@ def _on_one_of_several(layout: Layout, trainer: Sequence[str], table: Table) -> 
         f"--rdzv-conf=is_host={int(here)}",
         f"--local-addr={own_address()}",
     ]
-    over, told = threading.Event(), threading.Event()
-    threading.Thread(target=_stop_with_the_others, args=(table, over, told), daemon=True).start()
-    code = _torchrun(meeting, layout, trainer)
-    over.set()
-    if code != ExitCode.DONE and not told.is_set():
-        table.stop(code)
-    return code
 
 
 def _stop_with_the_others(table: Table, over: threading.Event, told: threading.Event) -> None:

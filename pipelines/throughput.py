@@ -69,9 +69,9 @@ def _of(run: Run, rates: Mapping[int, float]) -> Throughput:
 def _chunks(gathering: Sequence[Run]) -> dict[int, list[Run]]:
     found: dict[int, list[Run]] = defaultdict(list)
     if gathering:
-        rows = RunInput.objects.filter(
-            run__in=gathering, producer__isnull=False
-        ).select_related("producer", "run")
+        rows = RunInput.objects.filter(run__in=gathering, producer__isnull=False).select_related(
+            "producer", "run"
+        )
         for row in rows:
             if row.producer is not None and is_chunk(row):
                 found[row.run_id].append(row.producer)

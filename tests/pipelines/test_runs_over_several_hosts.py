@@ -14,6 +14,7 @@ import pytest
 from django.db import connection
 
 from formats import leases
+from formats.checkpoints import newest_verified
 from formats.run_dir import RunDir
 from models_rm import launched
 from models_rm.hosts import Layout, Table
@@ -82,8 +83,8 @@ def steps(run: Run) -> int:
     return lines[-1].step if lines else 0
 
 
-def at_work(run: Run, fence: int, beyond: int) -> list[dict[str, Any]]:
-    wait_until(lambda: len(places(run, fence)) == HOSTS, "all processes", 90)
+def at_work(run: Run, fence: int, beyond: int, processes: int = HOSTS) -> list[dict[str, Any]]:
+    wait_until(lambda: len(places(run, fence)) == processes, "all processes", 90)
     wait_until(lambda: steps(run) > beyond, "it goes on", 30)
     return places(run, fence)
 
@@ -121,6 +122,23 @@ def test_losing_any_process_stops_all_hosts_and_the_run_goes_on_under_a_new_fenc
     figures("J14", killed=len(killed), recovered=len(killed), slowest_s=round(slowest, 1))
 
 
+@pytest.mark.mutant("J14")
+@pytest.mark.faults
+@pytest.mark.one_engine
+@pytest.mark.django_db(transaction=True)
+def test_hosts_that_do_not_tell_one_another_go_on_without_the_process_that_was_lost(
+    queue_count: Queue, work: Callable[[], None], site: Any
+) -> None:
+    site.TIEBREAK_LAUNCHER = f"{SRUN} --lonely"
+    run = queue_count(kind="far", processes=2, steps=5000, pause=0.02, talk=False)
+    work()
+    first, second = at_work(run, 1, beyond=3, processes=2)
+    os.kill(second["pid"], signal.SIGKILL)
+    time.sleep(6)
+    assert alive([first]) == [first["pid"]]
+    assert Run.objects.get(pk=run.pk).state == "running"
+
+
 @pytest.mark.faults
 @pytest.mark.one_engine
 @pytest.mark.django_db(transaction=True)
@@ -128,17 +146,20 @@ def test_a_cancelled_run_ends_on_all_hosts_though_the_launcher_hands_no_signal_o
     queue_count: Queue, work: Callable[[], None], site: Any, mia: Any
 ) -> None:
     site.TIEBREAK_LAUNCHER = f"{SRUN} --deaf"
-    run = queue_count(kind="far", processes=HOSTS, steps=5000, pause=0.02, talk=TALK)
+    hosts = counts(1, 3, 3)
+    run = queue_count(kind="far", processes=hosts, steps=5000, pause=0.02, talk=TALK)
     work()
-    rows = at_work(run, 1, beyond=3)
+    rows = at_work(run, 1, beyond=3, processes=hosts)
     run.refresh_from_db()
     cancel_run(run, mia)
     began = time.monotonic()
     wait_until(lambda: Run.objects.get(pk=run.pk).state == "cancelled", "it is cancelled", 15)
     assert time.monotonic() - began < 10
     assert alive(rows) == []
-    # They were asked, and saved; nobody was killed for it.
-    assert Run.objects.get(pk=run.pk).step > 0
+    # They were asked, and have saved; nobody was killed.
+    saved = newest_verified(launching.run_dir(run).checkpoints, print)
+    assert saved is not None
+    assert saved.step >= steps(run)
 
 
 # What is started, without starting it.

@@ -5,7 +5,7 @@
 A host is an address of this machine (127.0.0.1, 127.0.0.2 …) and, where the kernel lets us, a host
 name of its own, which makes gloo use that address too. As srun does, it hands SIGTERM and SIGUSR1
 on, and ends with the largest exit code, 128 + n for signal n. `--deaf` hands nothing on, as many a
-launcher of a site; `--forgetful` starts nothing on the last host.
+launcher of a site; `--lonely` starts hosts that do not tell one another what they lose.
 """
 
 import ctypes
@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 CLONE_NEWUTS = 0x04000000
 PDEATHSIG = 1
@@ -40,6 +41,7 @@ def start(number: int, command: list[str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         command,
         env=environment,
+        start_new_session=True,  # the supervisor's signals do not reach another host
         preexec_fn=become_a_host,  # noqa: PLW1509 - no thread
     )
 
@@ -47,8 +49,10 @@ def start(number: int, command: list[str]) -> subprocess.Popen[bytes]:
 def main(words: list[str]) -> int:
     options = [word for word in words if word.startswith("--")]
     command = words[len(options) :]
+    if "--lonely" in options:
+        command[2:4] = [str(Path(__file__).with_name("lonely.py"))]  # for -m models_rm.torchrun
     nodes = next(int(word.removeprefix("--nodes=")) for word in options if "--nodes=" in word)
-    children = [start(n, command) for n in range(1, nodes + 1 - ("--forgetful" in options))]
+    children = [start(n, command) for n in range(1, nodes + 1)]
 
     def hand_on(number: int, _frame: object) -> None:
         for child in children:

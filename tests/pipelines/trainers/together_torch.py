@@ -56,7 +56,7 @@ class Talking(Silent):
 
 def work(run: Supervised) -> Outcome:
     config = run.dir.config()
-    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     world = (Talking if config.get("talk", True) else Silent)(rank, size)
     run.agree = world.most
     note(run, rank)

@@ -1,0 +1,10 @@
+"""A mutant of models_rm.torchrun: a host that has lost a process does not tell the others."""
+
+import sys
+
+from models_rm import torchrun
+from models_rm.hosts import Table
+
+if __name__ == "__main__":
+    Table.stop = lambda self, code: None
+    torchrun.end_as(torchrun.main(sys.argv[1:]))
