@@ -16,7 +16,7 @@ from pipelines.run_cards import badge_of, kind_title
 _MOST: Final = 200  # runs on one picture
 _ALIKE: Final = 4  # more runs than these that read and serve the same are drawn as one
 _WIDTH, _HEIGHT, _GAP_X, _GAP_Y, _MARGIN = 168, 46, 36, 14, 8
-_LETTERS: Final = 23  # of a title that fit into a box
+_LETTERS: Final = 22  # of a title that fit into a box
 # What a bundle shows: the first of these states that one of its runs has.
 _LOUDEST: Final = (
     RunState.FAILED,

@@ -31,4 +31,6 @@ async function ask() {
   return runs.some((run) => !run.ended);
 }
 
+// A long chain begins where the reader came from.
+document.querySelector(".chain-box.is-here")?.scrollIntoView({ inline: "center", block: "nearest" });
 if (picture && boxes.length) keepAsking(ask, { lost: showLost });

@@ -16,7 +16,7 @@ from pipelines.models import Notice, Run, RunState
 from pipelines.starting import cancel_run, retry_run, start_run
 from tests.pipelines.loop_world import make_campaign
 
-pytestmark = [pytest.mark.django_db, pytest.mark.one_engine]
+pytestmark = pytest.mark.django_db
 
 Start = Callable[..., Run]
 

@@ -12,7 +12,7 @@ from pipelines.run_cards import cards
 from pipelines.starting import start_run
 from tests.pipelines.loop_world import make_campaign, play
 
-pytestmark = [pytest.mark.django_db, pytest.mark.one_engine]
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
