@@ -45,6 +45,7 @@ TRAINERS = {
     "reward_evaluation": ("models_rm", "evaluate"),
     "reward_benchmark": ("models_rm", "benchmark"),
     "generation": ("models_align", "sample"),
+    "generations_gathered": ("models_align", "gather"),
     "alignment": ("models_align", "train"),
     "guidance_cells": ("models_align", "grid"),
     "latent_reward": ("models_align", "latent_reward"),
