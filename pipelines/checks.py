@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.db import connection
 
 TAG: Final = "runs"
 
@@ -31,3 +32,22 @@ def runs_root_is_a_folder(**_: Any) -> list[CheckMessage]:
     if not root.exists() or root.is_dir():
         return []
     return [Error(f"RUNS_ROOT {root} is not a folder.", id="pipelines.E002")]
+
+
+@register(Tags.database)
+def the_site_is_no_superuser(databases: Any = None, **_: Any) -> list[CheckMessage]:
+    """Asked before each migrate: a role that may do everything turns one fault into all of them."""
+    if not settings.PRODUCTION or not databases or connection.vendor != "postgresql":
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_user, rolsuper FROM pg_roles WHERE rolname = current_user")
+        name, superuser = cursor.fetchone()
+    if not superuser:
+        return []
+    return [
+        Error(
+            f"The site logs in to PostgreSQL as {name}, which is a superuser.",
+            hint="Make a role of its own, as docker/postgres/role.sh does.",
+            id="pipelines.E003",
+        )
+    ]

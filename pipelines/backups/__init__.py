@@ -1,6 +1,6 @@
 """Backups of the whole site, and restoring them (RELIABILITY D3, docs/operations.md).
 
-TARGET/files/<aa>/<sha256>      each content once, shared by all snapshots
-TARGET/snapshots/<time>/        database, files.jsonl (what lay where), backup.json (written last)
-TARGET/tombstones.jsonl         who was erased; newer than any snapshot (annotation.tombstones)
+In the folder of backups: `files/<aa>/<sha256>` has each content once, for all backups; in
+`backups/<time>/` are the database, files.jsonl (what lay where) and backup.json (written last);
+`tombstones.jsonl` says who was erased and is newer than any of them (annotation.tombstones).
 """

@@ -18,17 +18,17 @@ from pathlib import Path
 from django.conf import settings
 
 from formats.files import sha256_of
-from pipelines.backups import findings, postgres_dumps, records, snapshots, sqlite_files
+from pipelines.backups import describing, findings, postgres_dumps, records, sqlite_files
+from pipelines.backups.describing import Backup
 from pipelines.backups.errors import BackupError
-from pipelines.backups.snapshots import Snapshot
 from pipelines.backups.vault import Vault
 
-_MANAGE = Path(settings.BASE_DIR) / "manage.py"
+_MANAGE = str(Path(settings.BASE_DIR) / "manage.py")
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    snapshot: Snapshot
+    backup: Backup
     rows: int
     files: int
     seconds: float
@@ -40,34 +40,34 @@ def check(target: Path, *, name: str = "", every_file: bool = False) -> Checked:
     `every_file` reads all contents of the backup, not only what rows and the sample of clips name.
     """
     started = time.monotonic()
-    snapshot = snapshots.newest(target, name)
-    findings.refuse(snapshot.faults())
+    backup = describing.newest(target, name)
+    findings.refuse(backup.faults())
     if every_file:
         vault = Vault(target / "files")
-        wanted = sorted({each.sha256 for each in snapshot.entries()})
+        wanted = sorted({each.sha256 for each in backup.entries()})
         findings.refuse([fault for sha256 in wanted if (fault := vault.fault(sha256))])
-    with _scratch(snapshot) as url:
-        _ask(snapshot, target, url)
+    with _scratch(backup) as url:
+        _ask(backup, target, url)
     seconds = time.monotonic() - started
-    records.remember(records.CHECKED, snapshot, seconds)
-    about = snapshot.about
-    return Checked(snapshot, sum(about.tables.values()), about.files, seconds)
+    records.remember(records.CHECKED, backup, seconds)
+    about = backup.about
+    return Checked(backup, sum(about.tables.values()), about.files, seconds)
 
 
 @contextmanager
-def _scratch(snapshot: Snapshot) -> Iterator[str]:
-    if snapshot.about.engine == "postgresql":
-        with postgres_dumps.scratch(snapshot.database, f"tiebreak_check_{uuid.uuid4().hex}") as url:
+def _scratch(backup: Backup) -> Iterator[str]:
+    if backup.about.engine == "postgresql":
+        with postgres_dumps.scratch(backup.database, f"tiebreak_check_{uuid.uuid4().hex}") as url:
             yield url
         return
     with tempfile.TemporaryDirectory(prefix="tiebreak-check-") as folder:
         path = Path(folder) / "copy.sqlite3"
-        sqlite_files.load(snapshot.database, path)
+        sqlite_files.load(backup.database, path)
         yield f"sqlite:///{path}"
 
 
-def _ask(snapshot: Snapshot, target: Path, url: str) -> None:
-    command = [sys.executable, _MANAGE, "check_restored", str(target), "--name", snapshot.name]
+def _ask(backup: Backup, target: Path, url: str) -> None:
+    command = [sys.executable, _MANAGE, "check_restored", str(target), "--name", backup.name]
     environment = {**os.environ, "DATABASE_URL": url}
     done = subprocess.run(
         command, env=environment, cwd=settings.BASE_DIR, capture_output=True, text=True
@@ -78,9 +78,9 @@ def _ask(snapshot: Snapshot, target: Path, url: str) -> None:
 
 def ask_copy(target: Path, name: str) -> None:
     """In that process: the database of the settings is the copy."""
-    snapshot = snapshots.newest(target, name)
-    findings.refuse_other_rows(snapshot.about.tables)
-    known = {(each.area, each.name): each.sha256 for each in snapshot.entries()}
+    backup = describing.newest(target, name)
+    findings.refuse_other_rows(backup.about.tables)
+    known = {(each.area, each.name): each.sha256 for each in backup.entries()}
     vault = Vault(target / "files")
 
     def read(area: str, file: str) -> str | None:

@@ -39,7 +39,7 @@ class About:
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class Backup:
     """A finished one: its folder and what it says."""
 
     folder: Path
@@ -78,21 +78,21 @@ def write_about(folder: Path, about: About) -> None:
     write_json(folder / "backup.json", SCHEMA, asdict(about))
 
 
-def read_snapshot(folder: Path) -> Snapshot:
+def read_backup(folder: Path) -> Backup:
     try:
         value: dict[str, Any] = read_json(folder / "backup.json", SCHEMA)
-        return Snapshot(folder, About(**value))
+        return Backup(folder, About(**value))
     except (FormatError, TypeError) as error:
         raise BackupError(f"{folder} is no finished backup: {error}") from None
 
 
-def all_of(target: Path) -> list[Snapshot]:
-    """Finished snapshots, oldest first."""
-    found = sorted((target / "snapshots").glob("*/backup.json"))
-    return [read_snapshot(path.parent) for path in found if not path.parent.name.startswith(".")]
+def all_of(target: Path) -> list[Backup]:
+    """Finished backups, oldest first."""
+    found = sorted((target / "backups").glob("*/backup.json"))
+    return [read_backup(path.parent) for path in found if not path.parent.name.startswith(".")]
 
 
-def newest(target: Path, name: str = "") -> Snapshot:
+def newest(target: Path, name: str = "") -> Backup:
     """That one, or the newest; BackupError where there is none."""
     found = [each for each in all_of(target) if not name or each.name == name]
     if not found:

@@ -6,11 +6,12 @@ from typing import Final
 
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.db.models import Min
 from django.utils import timezone
 
 from annotation import audit
 from annotation.models import AuditEntry
-from pipelines.backups.snapshots import Snapshot
+from pipelines.backups.describing import Backup
 
 CHECKED: Final = "backup.check"
 RESTORED: Final = "backup.restore"
@@ -19,18 +20,20 @@ RESTORED: Final = "backup.restore"
 @dataclass(frozen=True, slots=True)
 class GoodRestore:
     at: datetime
-    snapshot: str
+    backup: str
     seconds: float
 
 
-def remember(act: str, snapshot: Snapshot, seconds: float) -> None:
-    audit.record(None, act, snapshot.name, seconds=round(seconds, 1))
+def remember(act: str, backup: Backup, seconds: float) -> None:
+    audit.record(None, act, backup.name, seconds=round(seconds, 1))
 
 
 def last_good() -> GoodRestore | None:
     """The last restore, or check of a backup, that found nothing wrong; None if there was none."""
     entry = AuditEntry.objects.filter(act__in=(CHECKED, RESTORED)).order_by("-pk").first()
-    return entry and GoodRestore(entry.at, entry.target, entry.details.get("seconds", 0.0))
+    if entry is None:
+        return None
+    return GoodRestore(entry.at, entry.target, entry.details.get("seconds", 0.0))
 
 
 def days_unproven() -> float | None:
@@ -38,12 +41,9 @@ def days_unproven() -> float | None:
 
     None where nobody has to worry: development without any backup, or a site without people.
     """
-    good = last_good()
-    if good is not None:
-        since: datetime | None = good.at
+    since: datetime | None = None
+    if (good := last_good()) is not None:
+        since = good.at
     elif settings.PRODUCTION:
-        first = User.objects.order_by("date_joined").first()
-        since = first and first.date_joined
-    else:
-        since = None
+        since = User.objects.aggregate(first=Min("date_joined"))["first"]
     return None if since is None else (timezone.now() - since) / timedelta(days=1)

@@ -12,16 +12,16 @@ from django.db import connections
 
 from annotation import erasing
 from annotation.models import Session
-from pipelines.backups import databases, findings, records, snapshots, stones
+from pipelines.backups import databases, describing, findings, records, stones
 from pipelines.backups.areas import area, areas, clear_workplaces
+from pipelines.backups.describing import Backup, Entry
 from pipelines.backups.errors import BackupError
-from pipelines.backups.snapshots import Entry, Snapshot
 from pipelines.backups.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    snapshot: Snapshot
+    backup: Backup
     rows: int
     files: int
     erased_again: int
@@ -34,12 +34,12 @@ def restore(target: Path, *, name: str = "") -> Restored:
     Everything of the backup is checked first: half a site is worse than none.
     """
     started = time.monotonic()
-    snapshot = snapshots.newest(target, name)
-    entries = list(snapshot.entries())
+    backup = describing.newest(target, name)
+    entries = list(backup.entries())
     _refuse_a_filled_site()
-    _refuse_damage(target, snapshot, entries)
-    databases.load(snapshot.database, snapshot.about.engine)
-    findings.refuse_other_rows(snapshot.about.tables)
+    _refuse_damage(target, backup, entries)
+    databases.load(backup.database, backup.about.engine)
+    findings.refuse_other_rows(backup.about.tables)
     _put_back(Vault(target / "files"), entries)
     stones.bring_back(target)
     call_command("migrate", verbosity=0)
@@ -49,13 +49,13 @@ def restore(target: Path, *, name: str = "") -> Restored:
     again = erasing.reapply()
     findings.refuse(findings.of_site())
     done = Restored(
-        snapshot,
-        rows=sum(snapshot.about.tables.values()),
+        backup,
+        rows=sum(backup.about.tables.values()),
         files=len(entries),
         erased_again=len(again.erased),
         seconds=time.monotonic() - started,
     )
-    records.remember(records.RESTORED, snapshot, done.seconds)
+    records.remember(records.RESTORED, backup, done.seconds)
     return done
 
 
@@ -72,14 +72,14 @@ def _refuse_a_filled_site() -> None:
             )
 
 
-def _refuse_damage(target: Path, snapshot: Snapshot, entries: Iterable[Entry]) -> None:
+def _refuse_damage(target: Path, backup: Backup, entries: Iterable[Entry]) -> None:
     vault = Vault(target / "files")
-    faults = snapshot.faults()
+    faults = backup.faults()
     faults += [fault for sha256 in sorted({each.sha256 for each in entries})
                if (fault := vault.fault(sha256))]  # fmt: skip
     if faults:
         more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
-        raise BackupError(f"the backup {snapshot.name} is not whole: {'; '.join(faults[:5])}{more}")
+        raise BackupError(f"the backup {backup.name} is not whole: {'; '.join(faults[:5])}{more}")
 
 
 def _put_back(vault: Vault, entries: Iterable[Entry]) -> None:

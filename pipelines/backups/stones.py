@@ -1,4 +1,4 @@
-"""Tombstones travel with the backups but belong to no snapshot: they only ever grow.
+"""Tombstones travel with the backups but belong to none of them: they only ever grow.
 
 Who was erased after a backup is erased again when it is restored (annotation.erasing.reapply).
 """

@@ -17,11 +17,11 @@ from django.db.models import Max
 from django.utils import timezone
 
 from formats.files import fsync_folder, sha256_of
-from pipelines.backups import databases, snapshots, stones
+from pipelines.backups import databases, describing, stones
 from pipelines.backups.areas import Area, Found, areas, clear_workplaces
 from pipelines.backups.counting import Dump
+from pipelines.backups.describing import About, Backup, Entry
 from pipelines.backups.errors import BackupError
-from pipelines.backups.snapshots import About, Entry, Snapshot
 from pipelines.backups.vault import Vault
 from pipelines.models import Artifact, StoredFile
 from pipelines.store.blobs import key_of
@@ -66,14 +66,14 @@ def _refuse_rot(name: str, sha256: str) -> None:
         )
 
 
-def take(target: Path, *, keep: int = 0) -> Snapshot:
-    """Make a snapshot; `keep` removes all but so many of the newest. It is there whole or not."""
+def take(target: Path, *, keep: int = 0) -> Backup:
+    """Make a backup; `keep` removes all but so many of the newest. It is there whole or not."""
     target.mkdir(parents=True, exist_ok=True)
     with _alone(target):
-        snapshot = _take(target)
+        backup = _take(target)
         if keep:
             prune(target, keep)
-    return snapshot
+    return backup
 
 
 @contextmanager
@@ -86,9 +86,9 @@ def _alone(target: Path) -> Iterator[None]:
         yield
 
 
-def _take(target: Path) -> Snapshot:
+def _take(target: Path) -> Backup:
     moment = timezone.now()
-    folder = target / "snapshots" / f".{snapshots.name_of(moment)}"
+    folder = target / "backups" / f".{describing.name_of(moment)}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
@@ -99,7 +99,7 @@ def _take(target: Path) -> Snapshot:
             copier.copy(area)
         promised.refuse_gaps(copier.entries)
         about = _about(folder, dumped, copier.entries, moment.isoformat())
-        snapshots.write_about(folder, about)
+        describing.write_about(folder, about)
         stones.save(target)
         return _shown(folder)
     finally:
@@ -108,7 +108,7 @@ def _take(target: Path) -> Snapshot:
 
 
 def _entries_before(target: Path) -> dict[tuple[str, str], Entry]:
-    done = snapshots.all_of(target)
+    done = describing.all_of(target)
     return {(each.area, each.name): each for each in done[-1].entries()} if done else {}
 
 
@@ -120,17 +120,17 @@ def _about(folder: Path, dumped: Dump, entries: list[Entry], made_at: str) -> Ab
         tables=dumped.tables,
         migrations=dumped.migrations,
         database_sha256=sha256_of(folder / "database"),
-        files_sha256=snapshots.write_entries(folder, entries),
+        files_sha256=describing.write_entries(folder, entries),
         files=len(entries),
         bytes=sum(each.bytes for each in entries),
     )
 
 
-def _shown(folder: Path) -> Snapshot:
+def _shown(folder: Path) -> Backup:
     done = folder.with_name(folder.name.removeprefix("."))
     folder.rename(done)
     fsync_folder(done.parent)
-    return snapshots.read_snapshot(done)
+    return describing.read_backup(done)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +164,8 @@ def _newest(model: type[StoredFile] | type[Artifact]) -> int:
 
 
 def prune(target: Path, keep: int) -> int:
-    """Remove all but the newest snapshots, and the contents that none of them names."""
-    done = snapshots.all_of(target)
+    """Remove all but the newest backups, and the contents that none of them names."""
+    done = describing.all_of(target)
     for old in done[:-keep]:
         aside = old.folder.with_name(f".{old.name}")
         old.folder.rename(aside)

@@ -74,7 +74,7 @@ class Vault:
         return "" if sha256_of(path) == sha256 else f"{path} is damaged: its hash is another one"
 
     def forget_all_but(self, wanted: set[str]) -> int:
-        """Remove contents that no snapshot names any more."""
+        """Remove contents that no backup names any more."""
         gone = [each for each in self.root.glob("??/*") if each.name not in wanted]
         for path in gone:
             path.unlink()

@@ -25,7 +25,7 @@ from annotation.campaigns import create_campaign, ensure_built_in_sets
 from annotation.importing import create_triplets
 from annotation.media import store_video
 from annotation.models import CampaignState, Prompt, Video
-from pipelines.backups import checking, postgres_dumps, records, snapshots, taking
+from pipelines.backups import checking, describing, postgres_dumps, records, taking
 from pipelines.backups.errors import BackupError
 from pipelines.backups.vault import Vault
 from pipelines.models import Artifact
@@ -125,7 +125,7 @@ def files_below(folder: Path) -> dict[str, str]:
 
 @pytest.fixture
 def site(settings: Any, alice: Any) -> Any:
-    """Clips that runs made, alice's votes on them, and a snapshot of the votes as an artifact."""
+    """Clips that runs made, alice's votes on them, and a backup of the votes as an artifact."""
     campaign = voted_campaign("backed up", alice, pairs=counts(3, 20, 60))
     play(start_run("snapshot", {"campaign": campaign.pk}, user=None))
     return campaign
@@ -180,7 +180,7 @@ def test_a_backup_is_restored_whole_into_an_empty_site(
     again = empty_site.manage("restore", str(tmp_path / "backups"))
     assert again.returncode == 1
     assert "the database is not empty" in again.stderr
-    newest = snapshots.newest(tmp_path / "backups").about
+    newest = describing.newest(tmp_path / "backups").about
     figures(
         "D3", restores=1, rows=sum(newest.tables.values()), files=newest.files,
         clips=Video.objects.count(), seconds=float(done.stdout.partition(" in ")[2].split()[0]),
@@ -195,7 +195,7 @@ def test_who_was_erased_since_the_backup_is_erased_again(
 
     target = tmp_path / "backups"
     call_command("backup", target)
-    first = snapshots.newest(target).name
+    first = describing.newest(target).name
     erasing.erase(olga, alice.pk)
     call_command("backup", target)
     # The site is lost with its tombstones; those that the backups keep are newer than the old one.
@@ -216,7 +216,7 @@ def test_a_check_restores_beside_the_site_and_says_when(
     call_command("check_backup", target, all_files=True)
     good = records.last_good()
     assert good is not None
-    assert good.snapshot == snapshots.newest(target).name
+    assert good.backup == describing.newest(target).name
 
 
 def _damage(path: Path) -> None:
@@ -229,16 +229,16 @@ def _damage(path: Path) -> None:
 @pytest.mark.parametrize("what", ["content", "lost content", "database", "list", "what rows name"])
 def test_damage_is_found_and_named(site: Any, tmp_path: Path, what: str) -> None:
     target = tmp_path / "backups"
-    snapshot = taking.take(target)
-    entries = list(snapshot.entries())
+    backup = taking.take(target)
+    entries = list(backup.entries())
     clip = next(e for e in entries if e.area == "media" and e.name.startswith("videos/"))
     artifact = next(e for e in entries if e.area == "store")
     vault = target / "files"
     damaged = {
         "content": [vault / clip.sha256[:2] / clip.sha256],
         "lost content": [vault / clip.sha256[:2] / clip.sha256],
-        "database": [snapshot.database],
-        "list": [snapshot.folder / "files.jsonl"],
+        "database": [backup.database],
+        "list": [backup.folder / "files.jsonl"],
         # Found by the questions to the restored rows, which read what they name.
         "what rows name": [vault / sha[:2] / sha for sha in (clip.sha256, artifact.sha256)],
     }[what]
@@ -275,7 +275,7 @@ def test_old_backups_go_and_take_along_what_nobody_names(site: Any, tmp_path: Pa
     content = hashlib.sha256(b"only in the first backup").hexdigest()
     assert (target / "files" / content[:2] / content).is_file()
     newest = taking.take(target, keep=1)
-    assert [each.name for each in snapshots.all_of(target)] == [newest.name]
+    assert [each.name for each in describing.all_of(target)] == [newest.name]
     assert not (target / "files" / content[:2] / content).exists()
     vault = Vault(target / "files")
     assert [fault for each in newest.entries() if (fault := vault.fault(each.sha256))] == []
@@ -293,7 +293,7 @@ def test_a_rotten_clip_is_not_backed_up_as_if_it_were_good(
     path.write_bytes(content[:-1] + b"x")
     with pytest.raises(CommandError, match="its hash is not the one in its name"):
         call_command("backup", tmp_path / "backups")
-    assert snapshots.all_of(tmp_path / "backups") == []
+    assert describing.all_of(tmp_path / "backups") == []
 
 
 @pytest.mark.one_engine
@@ -317,11 +317,11 @@ def test_a_backup_that_broke_off_is_none(
     def full_disk(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(snapshots, "write_about", full_disk)
+    monkeypatch.setattr(describing, "write_about", full_disk)
     with pytest.raises(OSError, match="No space"):
         taking.take(target)
-    assert [each.name for each in snapshots.all_of(target)] == [whole.name]
-    assert len(list((target / "snapshots").iterdir())) == 1
+    assert [each.name for each in describing.all_of(target)] == [whole.name]
+    assert len(list((target / "backups").iterdir())) == 1
 
 
 @pytest.mark.one_engine
@@ -360,9 +360,9 @@ def test_an_older_tool_than_the_server_is_refused(settings: Any, tmp_path: Path)
 
 @pytest.mark.one_engine
 def test_the_list_says_what_lay_where(site: Any, tmp_path: Path) -> None:
-    snapshot = taking.take(tmp_path / "backups")
-    about = json.loads((snapshot.folder / "backup.json").read_text())
+    backup = taking.take(tmp_path / "backups")
+    about = json.loads((backup.folder / "backup.json").read_text())
     assert about["engine"] == connection.vendor
     assert about["migrations"]["annotation"] > "0017"
-    areas = {entry.area for entry in snapshot.entries()}
+    areas = {entry.area for entry in backup.entries()}
     assert areas == {"runs", "media", "store"}

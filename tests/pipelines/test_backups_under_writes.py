@@ -150,7 +150,7 @@ def test_a_backup_under_writes_is_one_moment(
 def test_what_is_no_moment_is_caught(
     writer: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A copy of the file lacks its log; a dump without the shared snapshot counts other rows."""
+    """A copy of the file lacks its log; a dump without the shared backup counts other rows."""
     if connection.vendor == "sqlite":
         before = writer.committed()
         shutil.copyfile(site_settings.DATABASES["default"]["NAME"], tmp_path / "copy")
@@ -178,7 +178,7 @@ def test_a_killed_backup_leaves_the_finished_ones_whole(
     db: None, database_url: str, tmp_path: Path, settings: Any
 ) -> None:
     """SIGKILL at any moment: what counts as a backup is whole, and the next one is made."""
-    from pipelines.backups import snapshots, taking
+    from pipelines.backups import describing, taking
     from pipelines.backups.vault import Vault
 
     settings.VAR = tmp_path / "var"
@@ -200,7 +200,7 @@ def test_a_killed_backup_leaves_the_finished_ones_whole(
         os.kill(child, 9)
         os.waitpid(child, 0)
         vault = Vault(target / "files")
-        for snapshot in snapshots.all_of(target):
-            assert snapshot.faults() == []
-            assert [f for e in snapshot.entries() if (f := vault.fault(e.sha256))] == []
+        for backup in describing.all_of(target):
+            assert backup.faults() == []
+            assert [f for e in backup.entries() if (f := vault.fault(e.sha256))] == []
     assert len(list(taking.take(target).entries())) == 300

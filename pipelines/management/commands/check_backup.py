@@ -23,6 +23,6 @@ class Command(BaseCommand):
         except PipelineError as error:
             raise CommandError(str(error)) from None
         self.stdout.write(
-            f"backup {done.snapshot.name} can be restored: {done.rows} rows and {done.files} files"
+            f"backup {done.backup.name} can be restored: {done.rows} rows and {done.files} files"
             f" are there; {done.seconds:.1f} s"
         )

@@ -22,7 +22,7 @@ class Command(BaseCommand):
         except PipelineError as error:
             raise CommandError(str(error)) from None
         self.stdout.write(
-            f"restored {done.snapshot.name} in {done.seconds:.1f} s: {done.rows} rows,"
+            f"restored {done.backup.name} in {done.seconds:.1f} s: {done.rows} rows,"
             f" {done.files} files, all as they were; {done.erased_again} people were erased again."
             " Everybody has to log in anew."
         )
