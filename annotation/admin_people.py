@@ -1,5 +1,14 @@
-"""The admin of accounts: as Django's, with links to set passwords for operators."""
+"""The admin of accounts: as Django's, with links to set passwords for operators.
 
+Second factors and identities of other services can be seen and deleted there, for who has lost a
+phone or changes the service. What else django-allauth would show is configured elsewhere.
+"""
+
+from typing import Any
+
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import User
@@ -9,7 +18,7 @@ from django.http import HttpRequest
 from annotation.errors import AnnotationError
 from annotation.people import password_link
 
-admin.site.unregister(User)
+admin.site.unregister([User, EmailAddress, Authenticator, SocialAccount, SocialApp, SocialToken])
 
 
 @admin.register(User)
@@ -28,3 +37,29 @@ class AccountAdmin(UserAdmin):
             else:
                 address = request.build_absolute_uri(link.path)
                 self.message_user(request, f"{user}: {address}", messages.SUCCESS)
+
+
+class _Deletable(admin.ModelAdmin):
+    """Made and changed by its owner alone; an operator may delete it."""
+
+    list_select_related = ["user"]
+    search_fields = ["user__username"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        return False
+
+
+@admin.register(Authenticator)
+class AuthenticatorAdmin(_Deletable):
+    list_display = ["user", "type", "created_at", "last_used_at"]
+    list_filter = ["type"]
+    fields = ["user", "type", "created_at", "last_used_at"]  # its secrets stay where they are
+
+
+@admin.register(SocialAccount)
+class IdentityAdmin(_Deletable):
+    list_display = ["user", "provider", "uid", "last_login", "date_joined"]
+    fields = ["user", "provider", "uid", "last_login", "date_joined"]

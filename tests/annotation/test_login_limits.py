@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from annotation.login_limits import client_address
 
+pytestmark = pytest.mark.promise("S4")
 LOGIN = "/accounts/login/"
 RIGHT = "a long test password"
 
