@@ -347,7 +347,8 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Tiebreak",
     "DESCRIPTION": "Everything that the pages do. How to begin: docs/api.md.",
     "VERSION": "0.1.0",
-    "SERVE_PUBLIC": False,
+    # All addresses, to whoever is logged in: what one may do there is asked when it is done.
+    "SERVE_PUBLIC": True,
     "SERVE_PERMISSIONS": [
         "rest_framework.permissions.IsAuthenticated",
         "annotation.declared.Declared",
