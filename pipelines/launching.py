@@ -151,6 +151,7 @@ def _django_environment() -> dict[str, str]:
         "SECRET_KEY": settings.SECRET_KEY,
         "MEDIA_ROOT": str(Path(settings.MEDIA_ROOT).absolute()),
         "RUNS_ROOT": str(Path(settings.RUNS_ROOT).absolute()),
+        "ARTIFACT_STORE_URL": settings.ARTIFACT_STORE_URL,
         "TIEBREAK_VAR": str(settings.VAR),
     }
 

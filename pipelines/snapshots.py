@@ -100,6 +100,7 @@ def perform(run: Supervised) -> Outcome:
         "campaign": campaign.pk,
         "campaign_name": campaign.name,
         "watermark": taken.watermark,
+        "votes": sum(record.votes for record in taken.records),
         "dimension_set": dimensions.to_json(),
         "split": split.to_json(),
         "counts": counts,

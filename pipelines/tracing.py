@@ -3,14 +3,14 @@
 Asked by sha256 or by path. What is found is what the rows say; `gaps` names what they do not.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
-from annotation.models import Video, Vote
+from annotation.models import Consensus, Video, Vote
 from formats.checkpoints import MANIFEST
 from formats.errors import FormatError
 from formats.files import read_json, sha256_of
@@ -187,11 +187,6 @@ def _holds_votes(artifact: Artifact) -> bool:
 
 def _votes(snapshot: Artifact) -> Votes:
     meta = snapshot.meta
-    counted = Vote.objects.filter(
-        triplet__campaign_id=meta["campaign"],
-        state=Vote.State.COUNTED,
-        triplet__consensus__settled_at__lte=meta["watermark"],
-    )
     return Votes(
         snapshot.pk,
         snapshot.sha256,
@@ -200,8 +195,18 @@ def _votes(snapshot: Artifact) -> Votes:
         meta["watermark"],
         meta["counts"]["pairs"],
         meta["counts"].get("judgements"),
-        counted.distinct().count(),
+        meta["votes"] if "votes" in meta else _counted(meta),
     )
+
+
+def _counted(meta: Mapping[str, Any]) -> int:
+    """For snapshots that did not say it: those of triplets that were settled by then."""
+    settled = Consensus.objects.filter(
+        triplet=OuterRef("triplet"), settled_at__lte=meta["watermark"]
+    )
+    return Vote.objects.filter(
+        Exists(settled), triplet__campaign_id=meta["campaign"], state=Vote.State.COUNTED
+    ).count()
 
 
 def gaps(steps: Iterable[Step]) -> Iterator[str]:
