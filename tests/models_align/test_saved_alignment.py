@@ -27,12 +27,13 @@ from models_align.encoding import ClipEncoder
 from models_align.generators.tiny import build
 from models_align.latents import TensorCache, write_tensors
 from models_align.training import prepared, train
+from tests.promises import counts
 
 Weights = dict[str, torch.Tensor]
 # Sums over two processes in another order, over a few steps of Adam.
 CLOSE = 1e-4
 # Each start of a trainer costs seconds of imports; `make test-faults-full` kills more often.
-KILLS = 6 if os.environ.get("TIEBREAK_FAULTS") == "full" else 2
+KILLS = counts(2, 3, 6)
 
 
 def weights(run: RunDir) -> Weights:
@@ -59,6 +60,7 @@ def full_disk(*_args: Any, **_named: Any) -> Any:
 
 
 @pytest.mark.promise("J13")
+@pytest.mark.promise("A3")
 def test_a_disk_that_is_full_while_saving_leaves_the_last_checkpoint(
     alignment_run, write_pairs, monkeypatch
 ):
@@ -339,7 +341,9 @@ def test_a_number_of_processes_that_was_not_started_is_refused(alignment_run):
 
 
 @pytest.mark.faults
-def test_a_run_killed_at_any_moment_comes_to_the_same_adapter(alignment_run, write_pairs):
+@pytest.mark.promise("A1")
+@pytest.mark.promise("A2")
+def test_a_run_killed_at_any_moment_comes_to_the_same_adapter(alignment_run, write_pairs, figures):
     pairs, chance = write_pairs(), random.Random(0)
     config = {"steps": 120, "noise_draws": 2, "reference": "cached"}
     whole = alignment_run("whole", config, pairs)
@@ -358,3 +362,4 @@ def test_a_run_killed_at_any_moment_comes_to_the_same_adapter(alignment_run, wri
         assert state.read(newest.path).step == newest.step
     assert ended(run, started(run)) == 0
     assert furthest(weights(whole), weights(run)) == 0
+    figures("A2", kills_of_an_alignment=KILLS, largest_difference=0)
