@@ -242,9 +242,9 @@ def race(settings: Any, database_url: str, tmp_path: Path) -> Callable[[str], li
             )
             for _ in range(4)
         ]
-        wait_until(lambda: len(list(tmp_path.glob("ready-*"))) == 4, "ready", 30)
+        wait_until(lambda: len(list(tmp_path.glob("ready-*"))) == 4, "ready", 120)
         (tmp_path / "go").touch()
-        words = " ".join(process.communicate(timeout=30)[0] for process in running)
+        words = " ".join(process.communicate(timeout=120)[0] for process in running)
         assert [process.returncode for process in running] == [0] * 4
         return [int(word) for word in words.split()]
 
