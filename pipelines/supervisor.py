@@ -239,7 +239,8 @@ class _Supervisor:
         if run.state == RunState.CANCELLING:
             return lifecycle.move(run, RunState.CANCELLED, reason="cancelled")
         code = self.child.returncode if self.child is not None else None
-        if outcome is not None and outcome.exit_code == 0 and code in (0, None):
+        # The outcome is written last: whoever was ended behind it, by us, was done.
+        if outcome is not None and outcome.exit_code == 0 and (why or code in (0, None)):
             return registering.commit(run, outcome)
         if run.state == RunState.PAUSING and (code is None or code not in FINAL):
             return lifecycle.rest(run)
