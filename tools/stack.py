@@ -113,17 +113,16 @@ class Stack:
         """A one-shot service, or RuntimeError with what it said."""
         return self.run(*self.command(service), service=service)
 
-    def run(self, *command: str, service: str = "web") -> str:
+    def run(self, *command: str, service: str = "web", **changed: str) -> str:
         """A command with the environment of a service; what it printed."""
-        done = subprocess.run(
-            command, cwd=ROOT, env=self.environment(service), capture_output=True, text=True
-        )
+        environment = self.environment(service) | changed
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
         if done.returncode != 0:
             raise RuntimeError(f"{shlex.join(command)}:\n{done.stdout}{done.stderr}")
         return done.stdout
 
-    def manage(self, *words: str) -> str:
-        return self.run(sys.executable, "manage.py", *words)
+    def manage(self, *words: str, **changed: str) -> str:
+        return self.run(sys.executable, "manage.py", *words, **changed)
 
     def make_role(self) -> None:
         """docker/postgres/role.sh, as the image runs it when the cluster is made."""

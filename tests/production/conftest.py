@@ -170,18 +170,17 @@ def alice(production: Stack, campaign: int) -> Person:
 
 
 @pytest.fixture(scope="session")
-def objects(production: Stack) -> Callable[[str], dict[str, bytes]]:
-    """What lies in the bucket below a prefix."""
+def objects(production: Stack) -> Callable[..., dict[str, bytes]]:
+    """What lies in a bucket below a prefix."""
     given = production.environment("web")
-    bucket = boto3.resource(
+    service = boto3.resource(
         "s3", endpoint_url=given["MEDIA_S3_ENDPOINT_URL"], region_name=given["MEDIA_S3_REGION"],
         aws_access_key_id=given["MEDIA_S3_ACCESS_KEY"],
         aws_secret_access_key=given["MEDIA_S3_SECRET_KEY"],
-    ).Bucket("tiebreak")  # fmt: skip
+    )  # fmt: skip
 
-    def below(prefix: str) -> dict[str, bytes]:
-        return {
-            each.key: each.get()["Body"].read() for each in bucket.objects.filter(Prefix=prefix)
-        }
+    def below(prefix: str, bucket: str = "tiebreak") -> dict[str, bytes]:
+        found = service.Bucket(bucket).objects.filter(Prefix=prefix)
+        return {each.key: each.get()["Body"].read() for each in found}
 
     return below

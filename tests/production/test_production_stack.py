@@ -11,10 +11,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
 import pytest
 import requests
 
-from tests.production.conftest import Person, rows, stranger
+from tests.conftest import PASSWORD
+from tests.production.conftest import Person, rows, shell, stranger
+from tests.promises import LEVEL, Figures
 from tools.stack import Stack
 
 pytestmark = [
@@ -24,7 +27,7 @@ pytestmark = [
     pytest.mark.xdist_group("production"),
 ]
 PART = 1 << 20  # `slice` in docker/nginx/site.inc.template
-Objects = Callable[[str], dict[str, bytes]]
+Objects = Callable[..., dict[str, bytes]]
 
 
 def test_a_visitor_is_sent_to_tls_and_cookies_stay_there(production: Stack) -> None:
@@ -199,6 +202,94 @@ def test_a_dead_worker_and_a_restarted_redis_lose_nothing(
     mia.follow(run)
     wait_for(lambda: ready(production)["state"] == "good", 60)
     assert production.manage("check_worker").strip() == "1 alive"
+
+
+@pytest.mark.e2e
+def test_a_clip_plays_and_seeks_in_a_browser(
+    production: Stack, campaign: int, browser: Any
+) -> None:
+    """Under the policy of the page, over TLS, by ranges of nginx."""
+    context = browser.new_context(ignore_https_errors=True, viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    page.goto(f"{production.url}/accounts/login/")
+    page.fill("input[name=username]", "mia")
+    page.fill("input[name=password]", PASSWORD)
+    page.click("main button[type=submit]")
+    page.wait_for_url(f"{production.url}/")
+    answers: list[Any] = []
+    page.on("response", lambda each: answers.append(each) if "/v/" in each.url else None)
+    page.goto(f"{production.url}/campaigns/{campaign}/")
+    clip = page.evaluate(
+        """async (address) => {
+          const video = document.createElement("video");
+          video.muted = true;
+          video.preload = "auto";
+          document.body.append(video);
+          await new Promise((done, fail) => {
+            video.onerror = () => fail(new Error("the clip does not play"));
+            video.oncanplay = done;
+            video.src = address;
+          });
+          video.oncanplay = null;
+          const seeked = new Promise((done) => { video.onseeked = done; });
+          video.currentTime = 2.0;
+          await seeked;
+          return {at: video.currentTime, length: video.duration, width: video.videoWidth};
+        }""",
+        address_for(production, "mia"),
+    )
+    assert (clip["at"], clip["width"]) == (2.0, 256)
+    assert clip["length"] == pytest.approx(3.0, abs=0.1)
+    assert {each.status for each in answers} == {206}
+    assert {each.headers["server"] for each in answers} == {"nginx"}
+    context.close()
+
+
+def address_for(site: Stack, name: str) -> str:
+    """Of a clip, signed for that person."""
+    return shell(
+        site,
+        "from annotation.media_urls import signed_url\n"
+        "from annotation.models import Video\n"
+        "from django.contrib.auth.models import User\n"
+        f"print(signed_url(Video.objects.first().pk, User.objects.get(username={name!r})))",
+    )
+
+
+def restore_elsewhere(site: Stack, source: str) -> dict[str, str]:
+    """Into a database, a bucket and folders that are all new; what changes in the environment."""
+    url = site.environment("web")["DATABASE_URL"]
+    with psycopg.connect(url, autocommit=True) as database:
+        database.execute("CREATE DATABASE restored")
+    elsewhere = {
+        "DATABASE_URL": url.rpartition("/")[0] + "/restored",
+        "MEDIA_STORAGE_URL": "s3://restored/media",
+        "ARTIFACT_STORE_URL": "s3://restored/artifacts",
+        "TIEBREAK_VAR": str(site.folder / "restored"),
+        "RUNS_ROOT": str(site.folder / "restored" / "runs"),
+        "MEDIA_ROOT": str(site.folder / "restored" / "media"),
+        "TIEBREAK_TOMBSTONES": str(site.folder / "restored" / "tombstones.jsonl"),
+    }
+    site.manage("make_bucket", **elsewhere)
+    assert "all as they were" in site.manage("restore", source, **elsewhere)
+    return elsewhere
+
+
+if LEVEL:  # some twenty seconds of processes: not in `make test`, where tests/pipelines restores
+
+    @pytest.mark.promise("D3")
+    def test_a_backup_of_database_and_bucket_is_restored_elsewhere(
+        production: Stack, campaign: int, objects: Objects, figures: Figures
+    ) -> None:
+        """With the rights of the site's own role, which is no superuser."""
+        target = str(production.folder / "backups")
+        production.manage("backup", target)
+        assert "can be restored" in production.manage("check_backup", target, "--all-files")
+        started = time.monotonic()
+        elsewhere = restore_elsewhere(production, target)
+        figures("D3", seconds=round(time.monotonic() - started, 1), clips=4)
+        assert objects("", "restored") == objects("")
+        assert "All is well" in production.manage("check_votes", **elsewhere)
 
 
 def ready(site: Stack) -> dict[str, Any]:
