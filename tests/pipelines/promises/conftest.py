@@ -30,9 +30,9 @@ from tools.web import Application, WebServer, gunicorn
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 LEASE = float(TIMES["TIEBREAK_RUN_LEASE_SECONDS"])  # type: ignore[arg-type]
-# Between a worker's death and its run back in the queue: the lease, and somebody who looks. The
-# promise gives 15 s for the latter; the tests' workers look twenty times as often.
-BACK_WITHIN = LEASE + 5
+# Between a worker's death and its run back in the queue: the lease, and the 15 s of the promise
+# until somebody looks. Workers of the tests look often, but it takes seconds to start one anew.
+BACK_WITHIN = LEASE + 15
 NO_BROKER = "redis://127.0.0.1:9/0"
 
 # Brings what the tests of J1-J12 need anyway: short times, tables that others see, counting runs.

@@ -16,6 +16,7 @@ from pipelines.models import Artifact, Run
 from tests.pipelines.conftest import steps_of, wait_until
 from tests.pipelines.promises.conftest import (
     BACK_WITHIN,
+    LEASE,
     Fleet,
     Queue,
     counted,
@@ -200,7 +201,7 @@ def test_without_a_reaper_a_run_stays_with_its_dead_worker(
     first.wait()
     moment, _ = since_now()
     fleet.worker(mutant="no-reaper")
-    time.sleep(BACK_WITHIN)
+    time.sleep(counts(LEASE + 3, BACK_WITHIN, BACK_WITHIN))
     assert (state_of(run), seconds_of(run, "queued", moment)) == ("running", None)
 
 
