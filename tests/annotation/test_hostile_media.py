@@ -57,7 +57,7 @@ def listener() -> Iterator[tuple[int, list[str]]]:
 
 @pytest.mark.promise("M1")
 def test_no_file_makes_us_open_another_one(
-    db: None, listener: tuple[int, list[str]], tmp_path: Path, settings: Any
+    db: None, listener: tuple[int, list[str]], tmp_path: Path, settings: Any, figures: Any
 ) -> None:
     port, asked = listener
     canary, segment = tmp_path / "canary.txt", tmp_path / "segment.ts"
@@ -79,6 +79,7 @@ def test_no_file_makes_us_open_another_one(
     assert asked == []
     stored = [each for each in Path(settings.MEDIA_ROOT).rglob("*") if each.is_file()]
     assert stored == []
+    figures("M1", files=len(files), refused=len(files), listener_hits=len(asked))
 
 
 def encodes(path: Path, target: Path) -> bool:
@@ -129,7 +130,7 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 
 
 @pytest.mark.promise("M2")
-def test_no_bomb_took_more_memory_than_it_may(tmp_path: Path) -> None:
+def test_no_bomb_took_more_memory_than_it_may(tmp_path: Path, figures: Any) -> None:
     paths = []
     for name, make in hostile.BOMBS.items():
         paths.append(tmp_path / f"{name}.mp4")
@@ -137,6 +138,7 @@ def test_no_bomb_took_more_memory_than_it_may(tmp_path: Path) -> None:
     probing = [sys.executable, "-c", PROBING, *map(str, paths)]
     said = subprocess.run(probing, capture_output=True, text=True, check=True, timeout=120)
     assert int(said.stdout) < 1.4e6  # kB
+    figures("M2", bombs=len(paths), refused=len(paths), peak_mb=int(said.stdout) // 1000)
 
 
 MISBEHAVING = """
