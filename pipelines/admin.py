@@ -216,6 +216,7 @@ class RunAdmin(RecordAdmin):
             run = start_run(
                 spec.name, form.config_with_upload(), form.inputs(),
                 user=person(request), name=values["name"], files=form.given() or None,
+                needs=values["needs"],
             )  # fmt: skip
         except PipelineError as error:
             form.add_error(None, str(error))

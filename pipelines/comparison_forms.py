@@ -31,6 +31,7 @@ class StartComparisonForm(StartRunForm):
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(_spec(), *args, **kwargs)
         del self.fields["name"]  # It stands in the config.
+        del self.fields["needs"]  # Of which of its runs?
 
     def inputs(self) -> dict[str, Source]:
         """Judges get the name of their run, because win rates are read by it."""

@@ -19,6 +19,7 @@ from pipelines.run_pages import pretty
 from pipelines.splitting import SPLITS, Split
 from pipelines.starting import Source
 from pipelines.suites import campaign_prompts, suite_prompts, with_split
+from pipelines.worker_labels import PROCESSES, Value, as_given, parsed
 
 _LATEST: Final = 100
 _TABLES: Final[dict[str, type[Source]]] = {
@@ -51,6 +52,11 @@ class StartRunForm(forms.Form):
 
     name = forms.CharField(max_length=200, required=False)
     config = JSONObject()
+    needs = forms.CharField(
+        max_length=500,
+        required=False,
+        help_text="What its worker must have, as gpu_memory=40, zone=a; empty: nothing special.",
+    )
 
     def __init__(self, spec: kinds.KindSpec, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
@@ -66,6 +72,13 @@ class StartRunForm(forms.Form):
                 self._add_prompts(role)
             else:
                 self._add_role(role)
+
+    def clean_needs(self) -> dict[str, Value]:
+        words = [word for word in self.cleaned_data["needs"].split(",") if word.strip()]
+        try:
+            return parsed(words)
+        except InvalidRunConfig as error:
+            raise forms.ValidationError(str(error)) from None
 
     @property
     def pair_fields(self) -> list[str]:
@@ -198,8 +211,10 @@ def default_config(spec: kinds.KindSpec, preset: str = "") -> dict[str, Any]:
 
 def initial_of(run: Run) -> dict[str, Any]:
     """Another run's name, config and inputs, to start one like it."""
-    values: dict[str, Any] = {"name": run.name, "config": pretty(run.config)}
     spec = kinds.get(run.kind)
+    asked = {name: need for name, need in run.needs.items() if name != PROCESSES}
+    values: dict[str, Any] = {"name": run.name, "config": pretty(run.config)}
+    values["needs"] = as_given(asked)
     for row in run.inputs.all():
         role = spec.role(row.role)
         if role is None or row.file:
