@@ -83,7 +83,8 @@ def of_form(form: "StartRunForm") -> list[Said]:
     values = form.cleaned_data
     config = form.spec.check(values.get("config", {}))
     given = {role: len(records) for role, records in form.given().items()}
-    return forecast(form.spec, config, form.inputs(), given=given)
+    needs = values.get("needs")
+    return forecast(form.spec, config, form.inputs(), needs=needs, given=given)
 
 
 def to_json(said: list[Said]) -> list[dict[str, str]]:

@@ -226,6 +226,24 @@ def test_people_read_what_a_run_waits_for(mia: Any) -> None:
     assert cards([run], mia)[0].words == "Waits for a free worker."
 
 
+def test_the_form_of_a_start_asks_for_needs_and_says_who_meets_them(
+    test_kinds: None, mia: Any, client: Any
+) -> None:
+    client.force_login(mia)
+    alive(SMALL, queues=("default",))
+    asked = {"kind": "counting", "config": "{}", "needs": "gpu_memory=80, zone=b"}
+    said = client.post(reverse("pipelines:forecast"), asked).json()["said"]
+    worker_says = next(each["text"] for each in said if each["about"] == "worker")
+    assert "has gpu_memory 80 or more, zone b" in worker_says
+    url = reverse("admin:pipelines_run_add") + "?kind=counting"
+    page = client.post(url, {**asked, "needs": "gpu_memory"}).content.decode()
+    assert "a label is written name=value" in page
+    assert client.post(url, asked).status_code == 302
+    run = Run.objects.get()
+    assert run.needs == {"gpu_memory": 80, "zone": "b"}
+    assert "gpu_memory=80,zone=b" in client.get(f"{url}&like={run.pk}").content.decode()
+
+
 def test_needs_come_through_rest_and_the_command_line(
     test_kinds: None, mia: Any, client: Any, tmp_path: Path
 ) -> None:
