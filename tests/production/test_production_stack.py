@@ -30,6 +30,7 @@ PART = 1 << 20  # `slice` in docker/nginx/site.inc.template
 Objects = Callable[..., dict[str, bytes]]
 
 
+@pytest.mark.promise("S5")
 def test_a_visitor_is_sent_to_tls_and_cookies_stay_there(production: Stack) -> None:
     plain = f"http://127.0.0.1:{production.ports['http']}/campaigns/?a=b"
     moved = requests.get(plain, allow_redirects=False, timeout=30)
@@ -45,6 +46,7 @@ def test_a_visitor_is_sent_to_tls_and_cookies_stay_there(production: Stack) -> N
     assert "Server" not in page.headers or page.headers["Server"] == "nginx"
 
 
+@pytest.mark.promise("S4")
 def test_nobody_passes_for_another_address_or_host(production: Stack) -> None:
     forged = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Host": "evil.example",
               "X-Real-IP": "203.0.113.9", "Forwarded": "for=203.0.113.9"}  # fmt: skip
@@ -95,6 +97,7 @@ def test_what_is_inside_stays_inside(production: Stack, path: str) -> None:
     assert status in {400, 404}
 
 
+@pytest.mark.promise("M8")
 def test_clips_lie_in_the_bucket_and_play_by_ranges_through_nginx(
     production: Stack, campaign: int, alice: Person, objects: Objects
 ) -> None:
@@ -155,6 +158,7 @@ def test_a_clip_says_what_it_would_without_nginx_and_nothing_of_the_bucket(
         assert word not in said
 
 
+@pytest.mark.promise("M8")
 def test_the_second_viewer_costs_the_bucket_nothing(
     production: Stack, campaign: int, alice: Person
 ) -> None:
@@ -167,6 +171,7 @@ def test_the_second_viewer_costs_the_bucket_nothing(
     assert " HIT" in (production.folder / "nginx" / "access.log").read_text()
 
 
+@pytest.mark.promise("M8")
 def test_a_link_is_nobody_elses(
     production: Stack, campaign: int, alice: Person, mia: Person
 ) -> None:
@@ -190,6 +195,7 @@ def test_a_vote_is_kept_and_a_run_of_the_worker_makes_an_artifact_of_it(
     assert "pipelines.tasks.ring" in production.said("worker-cpu")
 
 
+@pytest.mark.promise("J2", "O1")
 def test_a_dead_worker_and_a_restarted_redis_lose_nothing(
     production: Stack, campaign: int, mia: Person
 ) -> None:
