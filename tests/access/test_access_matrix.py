@@ -14,6 +14,7 @@ from django.urls import include, path
 from annotation import policies
 from annotation.scopes import SCOPES
 from tests.access.conftest import PEOPLE, ROLES, ROWS, Row, World, is_refused, knock
+from tests.promises import counts
 from tools.access_matrix import addresses, rows
 
 # Doors that ask for the role and the campaign in one statement, and hide both in one 404.
@@ -21,6 +22,7 @@ HIDES = {404, 410}
 # Where a link or a form decides, whoever brings it.
 ASKED_BY_LINK = {"annotation:clip", "annotation:poster", "annotation:reference-image"}
 # They answer with a log-in page, or refuse an empty password.
+EVERY = [*SCOPES, "campaign"]
 ENTRANCES = {
     "logout", "account_logout", "confirm", "account_reauthenticate", "mfa_authenticate",
     "socialaccount_signup", "socialaccount_login_error",
@@ -96,7 +98,7 @@ def test_the_campaign_of_others_is_not_there(world: World) -> None:
 
 @pytest.mark.promise("S2")
 @pytest.mark.one_engine
-@pytest.mark.parametrize("scope", [*SCOPES, "campaign"])
+@pytest.mark.parametrize("scope", counts(["vote", "runs", "campaign"], EVERY, EVERY))
 def test_a_token_opens_what_its_scope_says_and_nothing_else(world: World, scope: str) -> None:
     """Its owner may do everything; `campaign` is a token of all scopes for another campaign."""
     from django.contrib.auth.models import Group

@@ -31,7 +31,7 @@ MODELS: dict[str, tuple[set[str], set[str], set[str], set[str]]] = {
         f"pipelines.{name}": RECORD
         for name in ("artifact", "basemodel", "suite", "workerheartbeat")
     },
-    # Of libraries, for operators: failed log-ins (all fields read-only), second factors, identities.
+    # Of libraries, for operators: failed log-ins (all read-only), second factors, identities.
     "axes.accessattempt": (OPERATOR, NOBODY, OPERATOR, OPERATOR),
     "axes.accesslog": (OPERATOR, NOBODY, OPERATOR, OPERATOR),
     "axes.accessfailurelog": (OPERATOR, NOBODY, OPERATOR, OPERATOR),
