@@ -272,8 +272,9 @@ def test_a_run_is_started_watched_and_cancelled_over_rest(mia: Any, lee: Any) ->
     path = f"/api/runs/{made.json()['id']}"
     assert _as(lee).get(path).json()["state"] == "queued"
     assert _as(lee).post(f"{path}/cancel").status_code == 403
-    assert client.post(f"{path}/cancel").json()["state"] == "cancelled"
-    assert client.post(f"{path}/retry").status_code == 409
+    json = "application/json"
+    assert client.post(f"{path}/cancel", content_type=json).json()["state"] == "cancelled"
+    assert client.post(f"{path}/retry", content_type=json).status_code == 409
 
 
 @pytest.mark.parametrize(
