@@ -14,7 +14,7 @@ from tools import new_secrets
 from tools.compose import ROOT, ComposeError, project, raw, variables_of
 
 SCHEMA = json.loads((Path(__file__).parent / "compose-spec.json").read_text())
-OURS = ("migrate", "static", "bucket", "web", "worker-cpu", "worker-gpu", "beat", "backup")
+OURS = ("migrate", "static", "bucket", "web", "worker-cpu", "worker-gpu", "beat", "backup", "fetch")
 KEPT = ("nginx", "postgres", "redis", "storage", "flower")
 # What the file decides itself, what the tests alone read, and what an image is built with.
 NOT_GIVEN = {
@@ -57,7 +57,8 @@ def test_the_schema_would_find_a_mistake() -> None:
 def test_all_services_are_there(services: dict[str, Any]) -> None:
     assert set(services) == {*OURS, *KEPT}
     profiles = {name: each["profiles"] for name, each in services.items() if "profiles" in each}
-    assert profiles == {"worker-gpu": ["gpu"], "flower": ["flower"], "backup": ["backup"]}
+    assert profiles == {"worker-gpu": ["gpu"], "flower": ["flower"], "backup": ["backup"],
+                        "fetch": ["fetch"]}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", [*OURS, *KEPT])
@@ -81,7 +82,7 @@ def test_what_runs_for_ever_has_a_health_check_and_comes_back(
     assert services[name]["restart"] == "unless-stopped"
 
 
-@pytest.mark.parametrize("name", ["migrate", "static", "bucket", "backup"])
+@pytest.mark.parametrize("name", ["migrate", "static", "bucket", "backup", "fetch"])
 def test_one_shot_services_run_once(services: dict[str, Any], name: str) -> None:
     assert services[name]["restart"] == "no"
 
@@ -103,6 +104,8 @@ def test_only_nginx_is_reached_from_outside(services: dict[str, Any]) -> None:
     assert raw()["networks"]["inside"]["internal"] is True
     for name in ("postgres", "redis", "storage", "worker-cpu", "worker-gpu"):
         assert services[name]["networks"] == ["inside"]  # a trainer reaches no other network
+    # What reaches hubs of models knows no secret.
+    assert set(services["fetch"]["environment"]) == {"HF_HOME", "HOME"}
 
 
 def test_no_secret_has_a_default() -> None:
@@ -129,7 +132,7 @@ def test_commands_are_programs_and_subcommands_that_exist(services: dict[str, An
             if "manage.py" in words:
                 assert words[words.index("manage.py") + 1] in commands
             elif words:
-                assert words[0] in {"gunicorn", "celery", "python"}
+                assert words[0] in {"gunicorn", "celery", "python", "hf"}
                 assert words[0] != "python" or (ROOT / words[1]).is_file()
 
 
