@@ -71,7 +71,7 @@ def celery_worker(child_environment: dict[str, str], tmp_path: Path) -> Callable
 
     def start(broker: str) -> Any:
         argv = [sys.executable, "-m", "celery", "-A", "config", "worker", "--pool", "threads"]
-        argv += ["--concurrency", "2", "--queues", "default,gpu", "--loglevel", "INFO"]
+        argv += ["--concurrency", "2", "--queues", "default,io,gpu", "--loglevel", "INFO"]
         environment = {**child_environment, "CELERY_BROKER_URL": broker}
         return process(argv, environment, tmp_path / "celery.log")
 
