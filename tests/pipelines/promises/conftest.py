@@ -31,7 +31,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 LEASE = float(TIMES["TIEBREAK_RUN_LEASE_SECONDS"])  # type: ignore[arg-type]
 # Between a worker's death and its run back in the queue: the lease, and the 15 s of the promise
-# until somebody looks. Workers of the tests look often, but it takes seconds to start one anew.
+# until somebody looks.
 BACK_WITHIN = LEASE + 15
 NO_BROKER = "redis://127.0.0.1:9/0"
 
