@@ -325,6 +325,7 @@ class LoopGroupAdmin(RecordAdmin):
                 self.log_addition(request, group, [{"added": {}}])
                 return redirect("pipelines:comparison", group.pk)
         context = {"title": "Start a comparison", "form": form, "button": "Start all its runs"}
+        context["forecast"] = forecasts.of_group()
         return render(request, "admin/pipelines/start.html", _frame(self, request, context))
 
 

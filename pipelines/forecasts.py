@@ -274,6 +274,11 @@ def _by(found: Duration) -> str:
 
 def of_loop() -> list[Said]:
     """What can be said before all runs of a loop are started together."""
+    return [*of_group(), _loop_time()]
+
+
+def of_group() -> list[Said]:
+    """Of runs of several kinds that are started together."""
     alive = live_workers()
     missing = [queue for queue in QueueName.values if not fitting(queue, {}, alive)]
     if missing:
@@ -283,7 +288,7 @@ def of_loop() -> list[Said]:
         worker = Said("worker", GOOD, f"{_counted(len(alive), 'worker')}; every queue is served.")
     ahead = lifecycle.claimable(QueueName.values).count()
     place = Said("place", GOOD if not ahead else UNKNOWN, f"{_counted(ahead, 'run')} before it.")
-    return [worker, place, _loop_time()]
+    return [worker, place]
 
 
 def _loop_time() -> Said:

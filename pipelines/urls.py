@@ -84,9 +84,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("artifacts/<int:artifact_id>/adapter.zip", artifacts.adapter_zip, name="adapter-zip"),
     path("artifacts/<int:artifact_id>/ingest.json", artifacts.ingest_json, name="ingest-json"),
     path("artifacts/<int:artifact_id>/export.zip", exports.export_zip, name="export-zip"),
-    path(
-        "artifacts/<int:artifact_id>/export/<path:name>", exports.export_file, name="export-file"
-    ),
+    path("artifacts/<int:artifact_id>/export/<path:name>", exports.export_file, name="export-file"),
     path("artifacts/<int:artifact_id>/pairs/", doubts.doubtful_pairs, name="doubtful-pairs"),
     path(
         "api/scores/<int:artifact_id>/pairs",

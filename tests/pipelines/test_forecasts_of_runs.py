@@ -350,6 +350,15 @@ def test_the_form_says_it_before_anything_is_started(mia: Any) -> None:
     assert "js/forecast.js" in html
 
 
+@pytest.mark.parametrize("query", ["", "?kind=comparison"])
+def test_starts_of_several_runs_say_whether_every_queue_is_served(mia: Any, query: str) -> None:
+    path = f"/admin/pipelines/loopgroup/add/{query}"
+    assert "No connected worker serves: default" in _as(mia).get(path).content.decode()
+    for queue in ("default", "io", "gpu"):
+        _worker(queue)
+    assert "3 workers; every queue is served." in _as(mia).get(path).content.decode()
+
+
 def test_the_form_is_asked_as_it_is_filled_in(mia: Any, alice: Any, snapshot: Run) -> None:
     values = {
         "kind": "export",
