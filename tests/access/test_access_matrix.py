@@ -22,6 +22,7 @@ HIDES = {404, 410}
 # Where a link or a form decides, whoever brings it.
 ASKED_BY_LINK = {"annotation:clip", "annotation:poster", "annotation:reference-image"}
 # They answer with a log-in page, or refuse an empty password.
+FEW = ("anonymous", "member", "lead", "engineer")
 EVERY = [*SCOPES, "campaign"]
 ENTRANCES = {
     "logout", "account_logout", "confirm", "account_reauthenticate", "mfa_authenticate",
@@ -31,6 +32,11 @@ ENTRANCES = {
 
 def sides(row: Row) -> list[bool]:
     return [acts for acts in (False, True) if row.who(acts=acts)]
+
+
+def costs_much(row: Row, who: str) -> bool:
+    """The schema is written anew for each who asks: twice is enough, once for the refusal."""
+    return row.name == "schema" and who not in {"anonymous", "member", "vote", "campaign"}
 
 
 def expected_refusal(row: Row, who: str, *, acts: bool) -> bool:
@@ -50,13 +56,13 @@ def test_every_address_has_a_policy_and_a_row_in_the_docs() -> None:
 
 @pytest.mark.promise("S2")
 @pytest.mark.one_engine
-@pytest.mark.parametrize("who", PEOPLE)
+@pytest.mark.parametrize("who", counts(FEW, PEOPLE, PEOPLE))
 def test_everybody_gets_in_where_the_matrix_says_and_nowhere_else(
     world: World, who: str, figures: Any
 ) -> None:
     wrong, checks = [], 0
     for row in ROWS:
-        for acts in sides(row):
+        for acts in [] if costs_much(row, who) else sides(row):
             answer = world.ask(who, row, acts=acts)
             checks += 1
             if not as_expected(row, who, answer, acts=acts):
@@ -117,7 +123,7 @@ def test_a_token_opens_what_its_scope_says_and_nothing_else(world: World, scope:
     client = Client(raise_request_exception=False)
     wrong = []
     for row in ROWS:
-        for acts in sides(row):
+        for acts in [] if costs_much(row, scope) else sides(row):
             bearer = {"Authorization": f"Bearer {secret}"}
             answer = knock(client, row, world.own, acts=acts, **bearer)
             needs = row.token_acts if acts else row.token_reads
