@@ -31,6 +31,8 @@ WRITERS = {
     "Blob": {"pipelines.store.ledger"},
     "StoredFile": {"pipelines.store.ledger"},
     "BaseModel": {"pipelines.registry"},
+    "BaseModelProposal": {"pipelines.proposals"},
+    "ApiToken": {"annotation.tokens"},
     "WorkerHeartbeat": {"pipelines.worker"},
     "Notice": {"pipelines.notices"},
     "NoticeWish": {"pipelines.notices"},
