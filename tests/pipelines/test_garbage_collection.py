@@ -43,14 +43,16 @@ def race(
     try:
         told = [each.communicate(timeout=240)[0] for each in commits]
         (folder / "stop").touch()
-        assert [each.wait(60) for each in (*commits, *collectors)] == [0, 0, 0, 0]
+        codes = [each.wait(60) for each in (*commits, *collectors)]
+        assert codes == [0, 0, 0, 0] or how == "naive", codes
     finally:
         for each in (*commits, *collectors):
             each.kill()
             each.wait()
             if each.stdout is not None:
                 each.stdout.close()
-    return [json.loads(text) for text in told]
+    # A commit that met a row without its blob may have broken down: so much is lost at least.
+    return [json.loads(text) if text else {"lost": 1} for text in told]
 
 
 @pytest.mark.faults
