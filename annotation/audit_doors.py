@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -154,7 +155,10 @@ def _sent(request: Any) -> dict[str, Any]:
     if request.method in _SAFE:
         return {}
     if isinstance(request, Request):
-        data = request.data
+        try:
+            data = request.data
+        except exceptions.UnsupportedMediaType:
+            return {}  # a door that reads no body does not mind, any other one refuses it itself
         return dict(data.items()) if isinstance(data, Mapping) else {}
     if request.content_type == "application/json":
         return _json(request)

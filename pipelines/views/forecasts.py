@@ -4,6 +4,7 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_POST
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -31,6 +32,16 @@ def forecast(request: HttpRequest) -> JsonResponse:
         return JsonResponse({"error": str(error)}, status=422)
 
 
+class SaidOfARun(serializers.Serializer):
+    about = serializers.CharField(help_text="worker, place, memory or time")
+    verdict = serializers.CharField()
+    text = serializers.CharField()
+
+
+class ForecastAnswer(serializers.Serializer):
+    said = SaidOfARun(many=True)
+
+
 class ForecastView(api.Door):
     @extend_schema(
         summary="What is known of a run before it starts",
@@ -39,7 +50,7 @@ class ForecastView(api.Door):
             "worker, the place in the queue, the memory and the time; nothing is started."
         ),
         request=_OBJECT,
-        responses=_OBJECT,
+        responses=ForecastAnswer,
     )
     def post(self, request: Request) -> Response:
         api.viewer(request)

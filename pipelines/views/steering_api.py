@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db import transaction
 from drf_spectacular.utils import extend_schema
-from rest_framework import exceptions
+from rest_framework import exceptions, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -56,6 +56,10 @@ class PriorityView(Door):
         return Response(_card(moved, user))
 
 
+class SteeredRuns(serializers.Serializer):
+    runs = serializers.ListField(child=serializers.DictField(), help_text="Cards of what changed.")
+
+
 class GroupView(Door):
     @extend_schema(
         summary="Steer a whole chain",
@@ -65,7 +69,7 @@ class GroupView(Door):
             '`priority` takes `{"priority": 10}`.'
         ),
         request=_OBJECT,
-        responses=_OBJECT,
+        responses=SteeredRuns,
     )
     def post(self, request: Request, group_id: int, act: str) -> Response:
         user = engineer(request)

@@ -55,7 +55,7 @@ def test_the_frame_of_a_page_asks_for_its_panels_one_by_one(
         html = lead.get(path).content.decode()
         for panel in page.panels:
             assert f'hx-get="/campaigns/{campaign.pk}/panels/{panel}/"' in html
-    with django_assert_max_num_queries(5):  # session, person, roles, campaign
+    with django_assert_max_num_queries(6):  # session, person, roles, campaign, notices
         lead.get(f"/campaigns/{campaign.pk}/generators/")
 
 
