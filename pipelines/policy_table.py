@@ -35,7 +35,7 @@ PAGES: Final[Table] = {
     "pipelines:run": page(VIEWERS, "beside"),
     "pipelines:run-live": page(VIEWERS, "since", "log", "rank", scope=Scope.RUNS),
     "pipelines:alignment-live": page(VIEWERS, "mark", scope=Scope.RUNS),
-    "pipelines:watched-clip": page(VIEWERS, scope=Scope.READ_MEDIA),
+    "pipelines:watched-clip": page(VIEWERS, "v", scope=Scope.READ_MEDIA),
     "pipelines:cancel": button(ENGINEERS),
     "pipelines:retry": button(ENGINEERS),
     "pipelines:pause": button(ENGINEERS),

@@ -78,7 +78,7 @@ def test_kill_9_again_and_again(
 def test_cancel_stops_it_within_the_grace_and_keeps_what_is_taken(
     run: Run, start_worker: Callable[..., subprocess.Popen[bytes]]
 ) -> None:
-    from pipelines.lifecycle import cancel
+    from pipelines.wishes import cancel
 
     start_worker()
     wait_until(lambda: settled(run) >= 2, "two clips", 60)
