@@ -82,13 +82,13 @@ def in_words(needs: Labels) -> str:
     """For people: `gpu_memory 40 or more, zone a`."""
     return ", ".join(
         f"{name} {need}" if isinstance(need, str) else f"{name} {need:g} or more"
-        for name, need in needs.items()
+        for name, need in sorted(needs.items())
     )
 
 
 def as_given(labels: Labels) -> str:
-    """As an operator writes them: `cores=4,zone=a`."""
-    return ",".join(f"{name}={value}" for name, value in labels.items())
+    """As an operator writes them: `cores=4,zone=a`. By name, for PostgreSQL has its own order."""
+    return ",".join(f"{name}={value}" for name, value in sorted(labels.items()))
 
 
 def of_this_worker(more: Labels | None = None) -> dict[str, Value]:

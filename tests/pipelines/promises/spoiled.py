@@ -23,7 +23,7 @@ def naive_claim() -> None:
         found = Run.objects.filter(state="queued", **({"pk": run_id} if run_id else {})).first()
         if found is None:
             return None
-        time.sleep(0.2)
+        time.sleep(0.4)
         later = timezone.now() + timedelta(minutes=1)
         queued = Run.objects.filter(pk=found.pk, state="queued")
         queued.update(state="starting", lease_until=later)  # Who cares whether it was one row?

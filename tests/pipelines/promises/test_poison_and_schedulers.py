@@ -83,6 +83,8 @@ def sweep_at_once(
 ) -> list[tuple[int, int]]:
     """Three sweepers ring for all runs at each tick; gives fence and starts of each run."""
     many, ticks = counts(6, 20, 50), counts(10, 50, 50)
+    if mutant:  # A race comes when it comes: give it room.
+        many, ticks = max(many, 20), max(ticks, 30)
     runs = [queue(steps=20, pause=0.02) for _ in range(many)]
     workers = [
         fleet.celery(redis.url, "--pool", "threads", "-c", "4", mutant=mutant)
