@@ -72,8 +72,8 @@ def sweep() -> None:
 
 @shared_task(name="pipelines.tasks.collect_garbage")
 def collect_garbage() -> None:
-    """Once a day: what nothing refers to leaves the store."""
-    logger.info("garbage: %s", collecting.as_words(collecting.collect(), dry_run=False))
+    """Once a day: what nothing refers to leaves the store, and expired log-ins go."""
+    collecting.once_a_day()
 
 
 def _ring_for(runs: Iterable[Run], alive: Sequence[WorkerHeartbeat], places: int) -> None:

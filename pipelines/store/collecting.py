@@ -15,6 +15,7 @@ from typing import Final
 from django.conf import settings
 from django.db import Error, connection
 
+from annotation.sessions import SessionStore
 from pipelines.errors import StoreError
 from pipelines.models import ENDED, Run
 from pipelines.store import ledger
@@ -56,9 +57,15 @@ def collect_if_due() -> None:
     threading.Thread(target=_collect_quietly, name="collector", daemon=True).start()
 
 
+def once_a_day() -> None:
+    """What a site sweeps up: bytes that nothing refers to, and log-ins that have expired."""
+    SessionStore.clear_expired()
+    logger.info("garbage: %s", as_words(collect(), dry_run=False))
+
+
 def _collect_quietly() -> None:
     try:
-        logger.info("garbage: %s", as_words(collect(), dry_run=False))
+        once_a_day()
     except (StoreError, Error) as error:
         logger.warning("garbage was not collected: %s", error)
     finally:

@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.test import Client
 from django.utils import timezone
 
+from annotation.models import Session
 from formats.files import sha256_of
+from pipelines import tasks
 from pipelines.models import Artifact, Blob, Run, RunState, StoredFile
 from pipelines.store import collecting, ledger
 from pipelines.store.blobs import blob_store, key_of
@@ -209,3 +212,14 @@ def test_the_database_itself_keeps_a_blob_that_a_file_refers_to(kept: tuple[str,
     assert StoredFile.objects.count() == 1
     with pytest.raises(ProtectedError):
         Blob.objects.all().delete()
+
+
+@pytest.mark.django_db
+def test_what_is_done_once_a_day_takes_expired_log_ins_along(
+    short_times: Any, alice: Any, bob: Any
+) -> None:
+    for user in (alice, bob):
+        Client().force_login(user)
+    Session.objects.filter(person=alice).update(expire_date=timezone.now() - timedelta(days=1))
+    tasks.collect_garbage()
+    assert [each.person for each in Session.objects.all()] == [bob]
