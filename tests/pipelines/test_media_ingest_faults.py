@@ -1,5 +1,6 @@
 """A media import whose processes are killed goes on; nothing comes twice, nothing is left."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -46,12 +47,21 @@ def state_of(run: Run) -> str:
 
 
 def performer(run: Run) -> int:
-    """The process id of `manage.py perform RUN_DIR`."""
+    """The process id of `manage.py perform RUN_DIR`, as soon as it has become that."""
     words = str(launching.run_dir(run).root).encode()
-    for pid in launching.leftovers(run):
-        if words in Path(f"/proc/{pid}/cmdline").read_bytes():
-            return pid
-    raise AssertionError("the run has no process")
+    found: list[int] = []
+
+    def look() -> bool:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            found.extend(
+                pid
+                for pid in launching.leftovers(run)
+                if words in Path(f"/proc/{pid}/cmdline").read_bytes()
+            )
+        return bool(found)
+
+    wait_until(look, "the run has a process", 20)
+    return found[0]
 
 
 def test_kill_9_again_and_again(
