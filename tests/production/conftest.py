@@ -1,5 +1,6 @@
 """The processes of docker-compose.yml, started once for all tests here, and people who use them."""
 
+import json
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -144,8 +145,9 @@ class Person:
             said: dict[str, Any] = self.get(f"/api/runs/{run}").json()
             if said["state"] == "succeeded":
                 return said
-            assert said["state"] not in {"failed", "cancelled"}, said
-            assert time.monotonic() < deadline, said
+            # As text: of a dict pytest shows the first few fields, and the error is none of them.
+            assert said["state"] not in {"failed", "cancelled"}, json.dumps(said)
+            assert time.monotonic() < deadline, json.dumps(said)
             time.sleep(0.3)
 
     def next(self, campaign: int) -> dict[str, Any]:
@@ -167,6 +169,13 @@ class Person:
 @pytest.fixture(scope="session")
 def alice(production: Stack, campaign: int) -> Person:
     return Person(production, "alice")
+
+
+@pytest.fixture(scope="session")
+def voted(campaign: int, alice: Person) -> list[tuple[int, str]]:
+    """What the site answered to the vote on each of the two pairs: a snapshot needs them."""
+    answers = [alice.vote(alice.next(campaign)) for _ in range(2)]
+    return [(each.status_code, each.json()["state"]) for each in answers]
 
 
 @pytest.fixture(scope="session")
