@@ -7,7 +7,7 @@ from pathlib import Path
 from formats.outcome import Outcome
 from formats.run_dir import RunDir
 from formats.supervised import BadConfigError, Supervised, supervise
-from models_rm.observing import observe
+from trainers.observing import observe
 
 Body = Callable[[Supervised], Outcome]
 

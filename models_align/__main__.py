@@ -16,7 +16,7 @@ from formats.outcome import Outcome
 from formats.run_dir import RunDir
 from formats.supervised import BadConfigError, Supervised, supervise
 from models_align.checked import ConfigError
-from models_align.observing import observe
+from trainers.observing import observe
 
 
 @dataclass(frozen=True, slots=True)

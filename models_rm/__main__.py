@@ -15,7 +15,7 @@ from formats.errors import FormatError
 from formats.outcome import ExitCode, Outcome
 from formats.run_dir import RunDir
 from formats.supervised import BadConfigError, NonFiniteError, Supervised, supervise
-from models_rm.observing import observe
+from trainers.observing import observe
 
 
 @dataclass(frozen=True, slots=True)

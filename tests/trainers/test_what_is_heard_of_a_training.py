@@ -10,15 +10,11 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-import models_align.observing
-import models_rm.observing
 from formats.memory import Peaks, resident_peak
 from formats.outcome import Outcome
 from formats.run_dir import RunDir
 from formats.supervised import Supervised, supervise
-
-Observe = Callable[[RunDir], None]
-OBSERVERS = [models_rm.observing.observe, models_align.observing.observe]
+from trainers.observing import observe
 
 
 def _opened(run_dir: RunDir) -> EventAccumulator:
@@ -41,8 +37,7 @@ def _logging(steps: range) -> Callable[[Supervised], Outcome]:
     return body
 
 
-@pytest.mark.parametrize("observe", OBSERVERS)
-def test_tensorboard_shows_what_was_logged(observe: Observe, tmp_path: Path) -> None:
+def test_tensorboard_shows_what_was_logged(tmp_path: Path) -> None:
     run_dir = RunDir(tmp_path)
     assert supervise(_logging(range(1, 6)), run_dir, observe) == 0
     assert _curve(run_dir, "loss") == pytest.approx({n: 1 / n for n in range(1, 6)})
@@ -52,10 +47,7 @@ def test_tensorboard_shows_what_was_logged(observe: Observe, tmp_path: Path) -> 
     assert "nothing" not in _opened(run_dir).Tags()["scalars"]
 
 
-@pytest.mark.parametrize("observe", OBSERVERS)
-def test_a_resumed_attempt_takes_the_place_of_the_lost_tail(
-    observe: Observe, tmp_path: Path
-) -> None:
+def test_a_resumed_attempt_takes_the_place_of_the_lost_tail(tmp_path: Path) -> None:
     run_dir = RunDir(tmp_path)
     supervise(_logging(range(1, 8)), run_dir, observe)
     # The newest checkpoint was that of step 4.
@@ -63,24 +55,6 @@ def test_a_resumed_attempt_takes_the_place_of_the_lost_tail(
     supervise(_logging(range(5, 10)), again, observe)
     assert len(list(run_dir.tensorboard.iterdir())) == 2
     assert list(_curve(run_dir, "loss")) == list(range(1, 10))
-
-
-def test_a_real_training_is_seen_in_tensorboard_and_says_what_memory_it_took(
-    make_run: Callable[..., RunDir],
-) -> None:
-    run = make_run(steps=3)
-    code = subprocess.run(
-        [sys.executable, "-I", "-m", "models_rm", "train", str(run.root)], timeout=120
-    ).returncode
-    assert code == 0
-    lines, _ = run.metrics_from(0)
-    logged = {line.step: line.values["loss"] for line in lines if "loss" in line.values}
-    assert _curve(run, "loss") == pytest.approx(logged)
-    told = [line.memory["memory_mb"] for line in lines if line.memory]
-    assert told == sorted(told)
-    assert 150 < told[-1] < 4000
-    # A figure of the run, not of the training: a resumed one logs the same values.
-    assert not any("memory_mb" in line.values for line in lines)
 
 
 def test_the_peak_is_that_of_this_process_and_not_of_the_one_that_started_it() -> None:
@@ -122,6 +96,6 @@ def test_the_memory_of_the_gpu_is_told(tmp_path: Path) -> None:
         return Outcome(0)
 
     run_dir = RunDir(tmp_path)
-    assert supervise(body, run_dir, models_rm.observing.observe) == 0
+    assert supervise(body, run_dir, observe) == 0
     lines, _ = run_dir.metrics_from(0)
     assert 100 <= lines[0].memory["gpu_memory_mb"] < 200

@@ -1,7 +1,4 @@
-"""Who hears of what a trainer logs, beside metrics.jsonl: TensorBoard, and the count of memory.
-
-`models_rm` and `models_align` have one each: neither may import more of the other than its doors.
-"""
+"""Who hears of what a trainer logs, beside metrics.jsonl: TensorBoard, and the count of memory."""
 
 import sys
 from typing import TYPE_CHECKING
