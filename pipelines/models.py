@@ -55,6 +55,7 @@ class QueueName(models.TextChoices):
 class GroupKind(models.TextChoices):
     LOOP = "loop", "loop"
     COMPARISON = "comparison", "comparison"
+    EVALUATION = "evaluation", "evaluation"  # generators or clips on the prompts of a suite
 
 
 class LoopGroup(models.Model):
@@ -372,10 +373,21 @@ class WorkerHeartbeat(models.Model):
 
 
 class Suite(models.Model):
-    """A list of prompts that generators are compared on."""
+    """A list of prompts that generators are compared on, with the way to score their clips.
+
+    `scoring` is a ScoringWay (pipelines.suite_scoring); reward models that judge are SuiteJudge
+    rows. Prompts never change; how they are scored may.
+    """
 
     name = models.CharField(max_length=100, unique=True)
     title = models.CharField(max_length=200, blank=True)
+    source = models.CharField(max_length=300, blank=True)  # the name of the file it came from
+    sha256 = models.CharField(max_length=64, blank=True)  # of that file
+    scoring = models.JSONField(default=dict, blank=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField(default=timezone.now)
 
     def __str__(self) -> str:
         return self.title or self.name
@@ -389,6 +401,14 @@ class SuitePrompt(models.Model):
     translations = models.JSONField(default=dict, blank=True)  # {"zh": …}
     category = models.CharField(max_length=100, blank=True)
     split = models.CharField(max_length=20, default="test")
+    image = models.ForeignKey(
+        "annotation.ReferenceImage",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="What an image-to-video generator starts from.",
+    )
 
     class Meta:
         ordering = ["suite", "position"]
@@ -398,6 +418,24 @@ class SuitePrompt(models.Model):
 
     def __str__(self) -> str:
         return self.short_text or self.text
+
+
+class SuiteJudge(models.Model):
+    """A reward model that scores what is made on a suite, under the name that figures carry."""
+
+    suite = models.ForeignKey(Suite, on_delete=models.CASCADE, related_name="judges")
+    name = models.CharField(max_length=30)
+    reward_model = models.ForeignKey(Artifact, on_delete=models.PROTECT, related_name="+")
+    backbone = models.ForeignKey(
+        BaseModel, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(name="suite_judge_once", fields=["suite", "name"])]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Blob(models.Model):
