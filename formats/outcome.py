@@ -41,6 +41,8 @@ class OutputKind(StrEnum):
     BENCHMARK = "benchmark"  # a reward model against the votes of a published benchmark
     EXPORT = "export"  # a snapshot in the format of another tool
     INGEST = "ingest"  # what became of each file of a media import
+    RETEST = "retest"  # a blind campaign, and which clip of each of its pairs is the candidate's
+    HUMAN_TEST = "human_test"  # what people said of a candidate against its base
 
 
 @dataclass(frozen=True, slots=True)
