@@ -6,14 +6,20 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from formats.errors import FormatError
-from pipelines.suites import import_suite
+from pipelines.suites import Given, import_suite
 
 
 class Command(BaseCommand):
-    help = "Imports a prompt suite (.csv, .jsonl or .txt), whole or not at all."
+    help = (
+        "Imports a prompt suite, whole or not at all: a .csv, .jsonl or .txt file, or a folder or "
+        "zip archive with one table beside its reference images."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path)
+        parser.add_argument(
+            "--images", type=Path, help="the folder that paths of image_path start from"
+        )
         parser.add_argument("--name", required=True)
         parser.add_argument("--title", default="")
         parser.add_argument(
@@ -23,7 +29,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             report = import_suite(
-                options["file"], options["name"], title=options["title"], repair=options["repair"]
+                Given(options["file"], images=options["images"], links=True),
+                options["name"],
+                title=options["title"],
+                repair=options["repair"],
             )
         except FormatError as error:
             raise CommandError(str(error)) from error
