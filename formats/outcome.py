@@ -41,6 +41,7 @@ class OutputKind(StrEnum):
     BENCHMARK = "benchmark"  # a reward model against the votes of a published benchmark
     EXPORT = "export"  # a snapshot in the format of another tool
     INGEST = "ingest"  # what became of each file of a media import
+    VBENCH = "vbench"  # the dimensions of VBench and proxies of them, of one generator
     RETEST = "retest"  # a blind campaign, and which clip of each of its pairs is the candidate's
     HUMAN_TEST = "human_test"  # what people said of a candidate against its base
 
