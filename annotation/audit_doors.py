@@ -73,6 +73,7 @@ ACTS: Final[dict[str, Noted]] = {
     "annotation:api-clone": Noted("campaign.clone", _CAMPAIGN),
     "annotation:api-import": Noted("campaign.import", _CAMPAIGN),
     "annotation:api-pairs": Noted("campaign.import", _CAMPAIGN),
+    "annotation:api-uploads": Noted("import.upload", "", ("name", "bytes", "sha256")),
     # Data that leave the site.
     "annotation:export": Noted("export.labels", _CAMPAIGN, reads=True),
     "annotation:api-export": Noted("export.votes", _CAMPAIGN, ("what",), reads=True),

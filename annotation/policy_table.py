@@ -28,6 +28,7 @@ _READ: Final = Rule(LEADS, Scope.READ_CAMPAIGNS)
 _WRITE: Final = Rule(LEADS, Scope.WRITE_CAMPAIGNS)
 _SEEN: Final = Rule(PEOPLE, Scope.READ_CAMPAIGNS)  # whoever may see the campaign; others get 404
 _FIGURES: Final = Rule(VIEWERS, Scope.READ_CAMPAIGNS)
+_SENT: Final = Rule(VIEWERS, Scope.WRITE_IMPORT)
 _BY_A_PERSON: Final = Rule(LEADS)  # people and roles: never by a token
 _FRESH: Final = Rule(LEADS, fresh=True)
 _CLIP: Final = Policy(
@@ -82,6 +83,10 @@ CAMPAIGNS: Final[Table] = {
     "annotation:api-export": door(Rule(VIEWERS, Scope.EXPORT), query=BY_DOOR),
     "annotation:api-triplets": door(_FIGURES, query=BY_DOOR),
     "annotation:api-pairs": door(act=Rule(LEADS, Scope.WRITE_IMPORT)),
+    # What is sent goes into the folder for imports; imports themselves ask again.
+    "annotation:api-uploads": door(_SENT, _SENT),
+    "annotation:api-upload": door(_SENT, _SENT),
+    "annotation:api-upload-part": door(act=_SENT),
     "annotation:api-plan": door(act=_WRITE),
     "annotation:api-priorities": door(act=_WRITE),
     "annotation:api-overlap": door(_FIGURES, query=BY_DOOR),

@@ -5,6 +5,7 @@ from annotation.urls_dashboards import urlpatterns as of_dashboards
 from annotation.urls_lead_api import urlpatterns as of_leads
 from annotation.urls_people import urlpatterns as of_people
 from annotation.urls_quality import urlpatterns as of_quality
+from annotation.urls_uploads import urlpatterns as of_uploads
 from annotation.views import api, languages, media, pages, plan_pages
 
 app_name = "annotation"
@@ -35,4 +36,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *of_leads,
     *of_people,
     *of_quality,
+    *of_uploads,
 ]

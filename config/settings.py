@@ -393,6 +393,8 @@ TIEBREAK_LEASES_PER_ANNOTATOR = 3  # one shown, two prefetched
 # What a file of a stranger may cost before it is refused: for each, beside its length.
 TIEBREAK_MEDIA_CPU_SECONDS = env.float("TIEBREAK_MEDIA_CPU_SECONDS", default=20)
 TIEBREAK_MEDIA_MEMORY_MB = env.int("TIEBREAK_MEDIA_MEMORY_MB", default=1024)
+# The largest file that programs may send in parts (annotation/uploads.py), in GB of 2**30 bytes.
+TIEBREAK_UPLOAD_GB = env.float("TIEBREAK_UPLOAD_GB", default=4)
 TIEBREAK_MEDIA_URL_SECONDS = env.float("TIEBREAK_MEDIA_URL_SECONDS", default=30 * 60)
 
 # Runs.

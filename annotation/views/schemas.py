@@ -200,6 +200,30 @@ class ImportAnswer(Serializer):
     warnings = serializers.ListField(child=serializers.CharField())
 
 
+class UploadBody(Serializer):
+    name = serializers.CharField(
+        max_length=500, help_text="A file name, with folders before it if wanted: batch-1/7.mp4."
+    )
+    bytes = serializers.IntegerField()
+    sha256 = serializers.CharField(max_length=64)
+
+
+class UploadAnswer(UploadBody):
+    id = serializers.UUIDField()
+    received = serializers.IntegerField(help_text="Bytes that are here: where to go on.")
+    done = serializers.BooleanField()
+    path = serializers.CharField(help_text="Below MEDIA_ROOT/incoming, when it is done.")
+    part_bytes = serializers.IntegerField(help_text="At most so many bytes in a part.")
+
+
+class UploadList(Serializer):
+    uploads = UploadAnswer(many=True)
+
+
+class UploadFault(ErrorAnswer):
+    received = serializers.IntegerField(required=False)
+
+
 class RowFault(Serializer):
     line = serializers.IntegerField()
     error = serializers.CharField()

@@ -20,6 +20,7 @@ _HOLE = re.compile(r"\^?\(\?P<(\w+)>[^)]*\)|<(?:\w+:)?(\w+)>")
 _NOWHERE = "00000000-0000-4000-8000-000000000000"
 _VALUES = {
     "video_id": _NOWHERE, "image_id": _NOWHERE, "vote_id": _NOWHERE, "token": _NOWHERE,
+    "upload_id": _NOWHERE,
     "uidb64": "MQ", "language": "en", "digest": "0123456789abcdef", "provider_id": "sso",
     "panel": "progress", "page": "agreement", "act": "cancel", "name": "progress",
 }  # fmt: skip
