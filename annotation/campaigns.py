@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 
 from annotation.campaign_options import OPTIONS, checked
 from annotation.errors import CampaignError
-from annotation.models import Campaign, CampaignState, Dimension, DimensionSet
+from annotation.models import Campaign, CampaignKind, CampaignState, Dimension, DimensionSet
 from formats import dimensions as dimension_formats
 
 # From which states a campaign may come into each state.
@@ -62,12 +62,18 @@ def create_campaign(
     votes_wanted: int = 3,
     state: CampaignState = CampaignState.DRAFT,
     created_by: User | None = None,
+    made_by: str = "",
     **options: Any,
 ) -> Campaign:
-    """Make a campaign; `options` are the further ones of `campaign_options.OPTIONS`."""
+    """Make a campaign; `options` are the further ones of `campaign_options.OPTIONS`.
+
+    `made_by`: the run that makes it; a re-test is made by one alone (`retests`).
+    """
     dimension_set = named_set(dimension_set_name)
     check_name(name)
     wanted = checked({"votes_wanted": votes_wanted, **options})
+    if not made_by:
+        check_kind(wanted.get("kind", ""))
     try:
         with transaction.atomic():
             return Campaign.objects.create(
@@ -75,6 +81,7 @@ def create_campaign(
                 dimension_set=dimension_set,
                 state=state,
                 created_by=created_by,
+                made_by=made_by,
                 **wanted,
             )
     except IntegrityError:  # somebody was quicker
@@ -127,7 +134,19 @@ def check_name(name: str) -> None:
         raise CampaignError(f"there is a campaign {name!r} already")
 
 
+def check_kind(kind: str) -> None:
+    """A type of campaign that a person may choose."""
+    if kind == CampaignKind.RETEST:
+        raise CampaignError(
+            "a re-test is opened by a run, which knows the clips of base and candidate; "
+            "start one from an adapter or an evaluation"
+        )
+
+
 def _check_asked(campaign: Campaign, changes: Mapping[str, Any]) -> None:
+    if (kind := changes.get("kind", campaign.kind)) != campaign.kind:
+        check_kind(kind)
+        check_kind(campaign.kind)
     if not campaign.triplets_total:
         return
     now = {**{key: getattr(campaign, key) for key in ("kind", "votes_wanted")},

@@ -14,7 +14,7 @@ from annotation import gold, guidelines
 from annotation.campaign_options import OPTIONS
 from annotation.campaigns import create_campaign
 from annotation.importing import Pair, create_triplets
-from annotation.models import Campaign, Probe, ProbeKind, TripletState
+from annotation.models import Campaign, CampaignKind, Probe, ProbeKind, TripletState
 
 
 def clone_campaign(
@@ -26,13 +26,16 @@ def clone_campaign(
     of the old ones, stay behind.
     """
     options = {key: getattr(campaign, key) for key in OPTIONS}
+    if campaign.kind == CampaignKind.RETEST:
+        options["kind"] = CampaignKind.PAIRWISE  # a copy is no test: no run counts it
     dimension_set = changes.pop("dimension_set", campaign.dimension_set.name)
     same_questions = dimension_set == campaign.dimension_set.name
     with transaction.atomic():
         made = create_campaign(name, dimension_set, created_by=user, **{**options, **changes})
         made.members.set(campaign.members.all())
         made.pool.set(campaign.pool.all())
-        if same_questions and made.kind == campaign.kind:
+        same_form = (made.kind == CampaignKind.SINGLE) == (campaign.kind == CampaignKind.SINGLE)
+        if same_questions and same_form:
             _copy_guideline(campaign, made, user)
             _copy_probes(campaign, made, user)
         if triplets:

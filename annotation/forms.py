@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 
 from annotation.campaign_options import OPTIONS, checked
+from annotation.campaigns import check_kind
 from annotation.errors import CampaignError, ImportRefused
 from annotation.models import Campaign, CampaignKind, DimensionSet
 from annotation.sources import import_folder
@@ -20,6 +21,9 @@ class CampaignForm(forms.ModelForm):
         values = super().clean() or self.cleaned_data
         try:
             checked({name: values[name] for name in OPTIONS if name in values})
+            if values.get("kind", self.instance.kind) != self.instance.kind:
+                check_kind(values["kind"])
+                check_kind(self.instance.kind)
         except CampaignError as error:
             self.add_error(None, error.message)
         return values

@@ -88,6 +88,7 @@ def _triplet(campaign: Campaign, pair: Pair, priority: int) -> Triplet:
 
 def store_triplets(campaign: Campaign, triplets: Sequence[Triplet], chance: random.Random) -> None:
     """Write triplets that are known to be new, and count them; those to vote on need slots too."""
+    _refuse_more(campaign, triplets)
     for triplet in triplets:
         triplet.shuffle = chance.randrange(SHUFFLE)
     if connection.vendor == "postgresql":
@@ -99,6 +100,14 @@ def store_triplets(campaign: Campaign, triplets: Sequence[Triplet], chance: rand
         triplets_total=F("triplets_total") + len(triplets), triplets_done=F("triplets_done") + done
     )
     campaign.refresh_from_db(fields=["triplets_total", "triplets_done"])
+
+
+def _refuse_more(campaign: Campaign, triplets: Sequence[Triplet]) -> None:
+    """A re-test knows the pairs that it was opened with; others would count for neither side."""
+    if triplets and campaign.kind == CampaignKind.RETEST and campaign.triplets.exists():
+        raise CampaignError(
+            f"the pairs of the re-test {campaign.name!r} are fixed; start another re-test for more"
+        )
 
 
 def position_of(priority: int, shuffle: int) -> int:

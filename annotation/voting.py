@@ -172,7 +172,7 @@ def _last_vote(tally: Tally, judgements: list[Judgement]) -> list[Statement]:
     settled = _consensus_of(tally.triplet.pk, every)
     campaign, triplet = tally.campaign, tally.triplet
     wanted_at_most = campaign.votes_wanted + campaign.extra_votes
-    split = campaign.kind == CampaignKind.PAIRWISE and any(not each.label for each in settled)
+    split = campaign.kind != CampaignKind.SINGLE and any(not each.label for each in settled)
     if split and triplet.need < wanted_at_most:
         return _one_more_slot(tally)
     return [

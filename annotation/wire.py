@@ -19,7 +19,7 @@ from annotation.errors import BadVote, Unreadable
 from annotation.flashes import SAFE
 from annotation.gates import daily_ms
 from annotation.media_urls import image_url, poster_url, signed_url
-from annotation.models import Campaign, Dimension, Prompt, Video
+from annotation.models import Campaign, CampaignKind, Dimension, Prompt, Video
 from annotation.offers import Assignment, Empty, OwnAnswer, Receipt, StageProgress
 from annotation.queue import Desk
 from formats.labels import Label
@@ -153,7 +153,7 @@ def assignment_json(given: Assignment, desk: Desk, user: User) -> dict[str, Any]
         "lease": str(given.token),
         "expires_at": given.expires_at.isoformat(),
         "campaign": campaign.pk,
-        "kind": campaign.kind,
+        "kind": _kind_on_screen(campaign),
         "stage": given.stage,
         "stage_progress": _stage_progress(given.stage_progress),
         "prompt": prompt_json(given.prompt, user),
@@ -171,6 +171,12 @@ def assignment_json(given: Assignment, desk: Desk, user: User) -> dict[str, Any]
             "total": campaign.triplets_total,
         },
     }
+
+
+def _kind_on_screen(campaign: Campaign) -> str:
+    """Who judges a re-test is not told that it is one: they judge pairs."""
+    single = campaign.kind == CampaignKind.SINGLE
+    return CampaignKind.SINGLE if single else CampaignKind.PAIRWISE
 
 
 def _stage_progress(progress: StageProgress | None) -> dict[str, int] | None:

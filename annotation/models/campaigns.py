@@ -106,6 +106,8 @@ class CampaignState(models.TextChoices):
 class CampaignKind(models.TextChoices):
     PAIRWISE = "pairwise"
     SINGLE = "single", "single clips, scored 1 to 5"
+    # Pairs of a candidate and its base; opened by a run alone, which knows which is which.
+    RETEST = "retest", "re-test, blind"
 
 
 class Showing(models.TextChoices):
@@ -186,6 +188,9 @@ class Campaign(models.Model):
     created_by = models.ForeignKey(
         USER, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
+    made_by = models.CharField(
+        max_length=64, blank=True, editable=False, help_text="The run that opened it, if one did."
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     # Counters, kept in the transactions that change them: a page must not count 182,000 rows.
     triplets_total = models.PositiveIntegerField(default=0, editable=False)
@@ -201,6 +206,9 @@ class Campaign(models.Model):
             one_of("state", CampaignState, "campaign"),
             one_of("kind", CampaignKind, "campaign"),
             models.CheckConstraint(condition=Q(votes_wanted__gte=1), name="campaign_wants_a_vote"),
+            models.UniqueConstraint(
+                fields=["made_by"], condition=~Q(made_by=""), name="campaign_once_per_maker"
+            ),
             models.CheckConstraint(
                 condition=Q(triplets_done__lte=F("triplets_total")), name="campaign_done_of_total"
             ),
