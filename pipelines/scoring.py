@@ -8,6 +8,7 @@ from typing import Final
 
 from formats.errors import FormatError
 from formats.records import ScoreRecord
+from pipelines.models import Artifact
 from pipelines.step_configs import StepConfigError
 
 FILE: Final = "scores.jsonl"
@@ -61,3 +62,38 @@ def _check(row: ScoreRecord, keys: set[str]) -> None:
             raise FormatError(
                 f"the score of clip {row.video_id!r} on {key} is {value}; expected a finite number"
             )
+
+
+def refuse_two_scales(judge: str, base: Artifact, candidate: Artifact) -> None:
+    """Scores of both sides must come from one judge and mean one scale, else StepConfigError.
+
+    A score set says in its `meta` which reward model it is of, or the scale of an imported one.
+    """
+    sides = (base.meta, candidate.meta)
+    for key, what in _SAME.items():
+        said = [meta.get(key) for meta in sides]
+        if said[0] != said[1] and None not in said:
+            shown = " and ".join(_shown(each) for each in said)
+            raise StepConfigError(
+                f"judge {judge!r} scored base and candidate {what}: {shown}; "
+                "score both sides alike, two scales are never compared"
+            )
+    if ("scale" in sides[0]) != ("scale" in sides[1]):
+        raise StepConfigError(
+            f"judge {judge!r}: the scores of one side were imported, those of the other were not;"
+            " score both sides alike, two scales are never compared"
+        )
+
+
+_SAME: Final = {
+    "judge": "under two names",
+    "reward_model": "with two reward models",
+    "scale": "on two scales",
+}
+
+
+def _shown(value: object) -> str:
+    """A scale per dimension, or the start of a hash."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {low:g} to {high:g}" for key, (low, high) in value.items())
+    return str(value)[:12]
