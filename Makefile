@@ -3,7 +3,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command 
 VENV := .venv/bin
 export PYTHONDONTWRITEBYTECODE ?= 1
 
-.PHONY: help set-up set-up-test run run-anime test test-fast lint format types test-faults test-faults-full soak bench bench-annotation bench-careless bench-playback bench-truth bench-anime bench-ingest bench-reward bench-reward-speed bench-align demo-report messages secrets check-deploy stack backup screenshot migrate clean distclean
+.PHONY: help set-up set-up-test run run-anime test test-fast lint format types test-faults test-faults-full soak bench bench-annotation bench-careless bench-playback bench-truth bench-anime bench-ingest bench-reward bench-reward-speed bench-align demo-report messages docs secrets check-deploy stack backup screenshot migrate clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -94,6 +94,9 @@ bench-align: set-up-test ## alignment: speed, memory, families, methods, guidanc
 
 demo-report: set-up ## the figures of the newest report of the demo
 	@$(VENV)/python manage.py demo_report
+
+docs: set-up-test ## the docs site, into var/docs/site; a warning is an error
+	@$(VENV)/python -m tools.docs_site
 
 secrets: set-up ## random values for the secrets of .env
 	@$(VENV)/python -m tools.new_secrets

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 NGINX = VENV / "nginx" / "usr" / "sbin" / "nginx"
-GROUPS = {"run": ["web", "ml"], "test": ["web", "ml", "dev"]}
+GROUPS = {"run": ["web", "ml"], "test": ["web", "ml", "dev", "docs"]}
 
 
 def say(text: str) -> None:
