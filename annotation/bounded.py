@@ -24,6 +24,7 @@ from annotation.errors import MediaError
 from annotation.images import Picture
 from annotation.overlays import Overlays
 from annotation.probing import Clip
+from annotation.sketches import Sketch
 
 ARGV: Final = [sys.executable, "-I", "-m", "annotation.bounded_child"]
 _PASSED_ON: Final = ("PATH", "LANG", "TIEBREAK_RUN_TAG")
@@ -84,6 +85,9 @@ class Bounded:
 
     def overlays(self, file: Path) -> Overlays:
         return Overlays.from_json(self._ask("overlays", file, Limits.for_probing(file), str(file)))
+
+    def sketch(self, file: Path) -> Sketch:
+        return Sketch.from_json(self._ask("sketch", file, Limits.for_probing(file), str(file)))
 
     def ask(self, task: str, *given: Any, limits: Limits) -> dict[str, Any]:
         """The answer as it comes."""

@@ -26,6 +26,7 @@ from annotation.images import Picture, read_picture
 from annotation.overlays import overlays_of
 from annotation.probing import MAX_PIXELS, Clip, probe
 from annotation.renditions import write_poster, write_rendition
+from annotation.sketches import sketch_of
 
 _PR_SET_PDEATHSIG: Final = 1
 _LIBC: Final = ctypes.CDLL(None)
@@ -85,12 +86,17 @@ def _overlays(file: str) -> Result:
     return overlays_of(Path(file)).to_json()
 
 
+def _sketch(file: str) -> Result:
+    return sketch_of(Path(file)).to_json()
+
+
 TASKS: Final[dict[str, Callable[..., Result]]] = {
     "probe": _probe,
     "render": _render,
     "take": _take,
     "picture": _picture,
     "overlays": _overlays,
+    "sketch": _sketch,
 }
 
 

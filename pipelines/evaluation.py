@@ -1,18 +1,13 @@
-"""Does the candidate beat the base? Win rates on the same prompts and seeds, pure arithmetic.
+"""Does the candidate beat the base, on the same prompts and seeds? (run kind `evaluation`)
 
-Per judge and dimension: share of (prompt, seed) on which the candidate's clip has the higher score,
-an exact equality counting half (ML.md 6.4), a 95 % interval by a bootstrap over prompts (clips of
-one prompt are not independent), and a two-sided sign test on the decided ones.
+Per judge and dimension a win rate (`win_rates`); beside it, because a win rate does not see them,
+how much the clips move and how much those of one prompt differ.
 """
 
 import hashlib
-import math
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
-
-import numpy as np
 
 from formats.errors import FormatError
 from formats.files import write_json
@@ -20,16 +15,19 @@ from formats.outcome import ExitCode, Outcome, Output, OutputKind
 from formats.records import GenerationRecord, ScoreRecord
 from formats.supervised import Supervised
 from pipelines.changes import Change, changes_of
+from pipelines.diversity import DIVERSITY, Diversity, Looks, diversity_of
+from pipelines.footage import footage_of
 from pipelines.generations import read_generations
-from pipelines.models import RunInput
+from pipelines.models import Artifact, RunInput
 from pipelines.registry import stands_on
-from pipelines.scoring import read_scores, weighted_mean
+from pipelines.scoring import read_scores, refuse_two_scales, weighted_mean
 from pipelines.start_images import prompt_key
-from pipelines.step_configs import StepConfig, StepConfigError, check_weights, whole
+from pipelines.step_configs import StepConfig, StepConfigError, check_weights, require, whole
+from pipelines.win_rates import WinRate, win_rate
 
 EVALUATION: Final = "evaluation/1"
 OVERALL: Final = "overall"
-RESAMPLES: Final = 4000
+MOTION: Final = "motion"  # among the measures of clips
 SAMPLES: Final = 6  # pairs of clips kept for the page
 
 Key = tuple[str, int]  # (prompt, seed)
@@ -41,23 +39,6 @@ class Judged:
 
     scores: dict[Key, dict[str, float]]
     unreadable: int
-
-
-@dataclass(frozen=True, slots=True)
-class WinRate:
-    """Candidate against base on one dimension. `p_value` is None where nothing was decided."""
-
-    wins: int
-    ties: int
-    losses: int
-    prompts: int
-    rate: float
-    low: float
-    high: float
-    p_value: float | None
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,76 +104,26 @@ def compare(
     )
 
 
-def win_rate(
-    prompts: list[str], differences: list[float], *, seed: int = 0, resamples: int = RESAMPLES
-) -> WinRate:
-    """`differences`: candidate minus base, one per pair of clips; `prompts`: that pair's prompt."""
-    signs = np.sign(np.asarray(differences, dtype=float))
-    wins, losses = int((signs > 0).sum()), int((signs < 0).sum())
-    points: dict[str, list[float]] = defaultdict(list)
-    for prompt, sign in zip(prompts, signs, strict=True):
-        points[prompt].append((sign + 1) / 2)
-    low, high = _interval(list(points.values()), seed=seed, resamples=resamples)
-    decided = wins + losses
-    return WinRate(
-        wins=wins,
-        ties=len(signs) - decided,
-        losses=losses,
-        prompts=len(points),
-        rate=float((signs + 1).mean() / 2),
-        low=low,
-        high=high,
-        p_value=sign_test(wins, losses) if decided else None,
-    )
-
-
-def sign_test(wins: int, losses: int) -> float:
-    """Two-sided exact binomial test of one half: how odd is so lopsided a score by chance?"""
-    decided = wins + losses
-    tail = sum(math.comb(decided, k) for k in range(min(wins, losses) + 1))
-    # Whole numbers until the end: 2**decided leaves the range of floats beyond 1,023 pairs.
-    return min(1.0, (2 * tail * 10**18 // (1 << decided)) / 10**18)
-
-
-def _interval(points: list[list[float]], *, seed: int, resamples: int) -> tuple[float, float]:
-    """Percentile interval of the mean when whole prompts are drawn with replacement.
-
-    Where all prompts say the same, a bootstrap would claim to be certain after one of them: then
-    Wilson's interval over the prompts stands in.
-    """
-    totals = np.array([sum(each) for each in points])  # [P]
-    counts = np.array([len(each) for each in points])  # [P]
-    if np.ptp(totals / counts) == 0:
-        return wilson(float(totals[0] / counts[0]), len(points))
-    rng = np.random.default_rng(seed)
-    draws = rng.multinomial(len(points), np.full(len(points), 1 / len(points)), size=resamples)
-    means = (draws @ totals) / (draws @ counts)  # [R]
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
-
-
-def wilson(share: float, trials: int, z: float = 1.959964) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share (E. B. Wilson, JASA 22, 1927)."""
-    middle = (share + z * z / (2 * trials)) / (1 + z * z / trials)
-    half = math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
-    half *= z / (1 + z * z / trials)
-    return max(0.0, middle - half), min(1.0, middle + half)
-
-
 # The run.
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationConfig(StepConfig):
-    """`candidate` is the name of what is compared with the base; weights as in pairing."""
+    """`candidate` is the name of what is compared with the base; weights as in pairing.
+
+    Clips of other frame rates than the base's are refused unless `allow_other_rates` is set.
+    """
 
     candidate: str = ""
     weights: dict[str, float] = field(default_factory=dict)
     seed: int = 0
+    allow_other_rates: bool = False
 
     def __post_init__(self) -> None:
         check_weights(self.weights)
         whole("seed", self.seed, low=0)
+        given = self.allow_other_rates
+        require(isinstance(given, bool), "allow_other_rates", "true or false", given)
 
 
 def perform(run: Supervised) -> Outcome:
@@ -201,29 +132,40 @@ def perform(run: Supervised) -> Outcome:
     inputs = _inputs(int(run.dir.root.name))
     judges = _judges(inputs)
     clips = {side: read_generations(run.dir.input(side)) for side in ("base", "candidate")}
+    films = footage_of(
+        clips["base"], clips["candidate"], allow_other_rates=config.allow_other_rates
+    )
     results = []
     scored: dict[str, dict[str, Judged]] = {}
     for step, judge in enumerate(judges, start=1):
         run.check()
+        refuse_two_scales(judge, *(_scores_of(inputs, side, judge) for side in clips))
         sides = {
             side: judged(clips[side], read_scores(run.dir.input(f"{side}_scores:{judge}")))
             for side in ("base", "candidate")
         }
         scored[judge] = sides
         found = compare(sides["base"], sides["candidate"], weights=config.weights, seed=config.seed)
-        results.append(_result(judge, found, was_training_reward=_trained_it(inputs, judge)))
+        results.append(_result(judge, found, _standing(inputs, judge)))
         run.dir.log_metrics(step, len(judges), stage=f"judge {judge}")
     measures = measured(clips["base"], clips["candidate"], seed=config.seed)
+    several = _diversity(run, clips, seed=config.seed)
+    if several.change is not None:
+        measures[DIVERSITY] = several.change
     body = {
         "candidate": config.candidate,
         "judges": results,
         "measures": {name: each.to_json() for name, each in measures.items()},
+        "not_measured": not_measured(measures, several),
         "samples": samples(clips, scored),
+        "footage": films.to_json(),
     }
     sha256 = write_json(run.dir.outputs / "evaluation.json", EVALUATION, body)
     summary: dict[str, Any] = {"candidate": config.candidate}
     summary |= {f"by {each['judge']}": each["dimensions"] for each in results}
     summary |= {f"{name} amount": each.to_json() for name, each in measures.items()}
+    if films.warnings:
+        summary["footage"] = films.warnings
     output = Output(OutputKind.EVALUATION, "outputs/evaluation.json", sha256, summary)
     return Outcome(ExitCode.DONE, outputs=(output,), summary=summary)
 
@@ -251,24 +193,63 @@ def _judges(inputs: Mapping[str, RunInput]) -> list[str]:
     return sorted(by_side[0])
 
 
-def _trained_it(inputs: Mapping[str, RunInput], judge: str) -> bool:
-    """Whether the candidate was trained, by whatever way, on this judge's own reward model."""
-    candidate, scores = inputs["candidate"].artifact, inputs[f"candidate_scores:{judge}"].artifact
-    if candidate is None or scores is None:
-        return False
-    model = RunInput.objects.filter(run=scores.run_id, role="reward_model").first()
-    return model is not None and model.artifact_id in stands_on(candidate)
+def _scores_of(inputs: Mapping[str, RunInput], side: str, judge: str) -> Artifact:
+    found = inputs[f"{side}_scores:{judge}"].artifact
+    assert found is not None  # the claim of the run has pinned it
+    return found
 
 
-def _result(judge: str, found: Comparison, *, was_training_reward: bool) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """How far a judge is from the training of the candidate. `shares_votes`: it is not the reward,
+    and learned from a snapshot on which the candidate stands too."""
+
+    was_training_reward: bool = False
+    shares_votes: bool = False
+
+
+def _standing(inputs: Mapping[str, RunInput], judge: str) -> _Standing:
+    candidate = inputs["candidate"].artifact
+    model = RunInput.objects.filter(
+        run=_scores_of(inputs, "candidate", judge).run_id, role="reward_model"
+    ).first()
+    if candidate is None or model is None or model.artifact is None:
+        return _Standing()
+    upstream = stands_on(candidate)
+    if model.artifact_id in upstream:
+        return _Standing(was_training_reward=True)
+    both = upstream & stands_on(model.artifact)
+    return _Standing(
+        shares_votes=Artifact.objects.filter(pk__in=both, kind=OutputKind.SNAPSHOT).exists()
+    )
+
+
+def _result(judge: str, found: Comparison, standing: _Standing) -> dict[str, Any]:
     return {
         "judge": judge,
-        "was_training_reward": was_training_reward,
+        **asdict(standing),
         "dimensions": {name: rate.to_json() for name, rate in found.by_dimension.items()},
         "changes": {name: each.to_json() for name, each in found.changes.items()},
         "unmatched": found.unmatched,
         "unreadable": found.unreadable,
     }
+
+
+def _diversity(
+    run: Supervised, clips: Mapping[str, list[GenerationRecord]], *, seed: int
+) -> Diversity:
+    looks = Looks((clip for side in clips.values() for clip in side), between=run.check)
+    return diversity_of(clips["base"], clips["candidate"], looks, seed=seed)
+
+
+def not_measured(measures: Mapping[str, Change], several: Diversity) -> dict[str, str]:
+    """What always stands beside a win rate and cannot, each with the reason in a sentence."""
+    missing = {DIVERSITY: several.why_not} if several.change is None else {}
+    if MOTION not in measures:
+        missing[MOTION] = (
+            "Nothing measured how much these clips move: those of an import have no such figure."
+        )
+    return missing
 
 
 def measured(

@@ -62,16 +62,24 @@ class StoredClips:
 
     def _looked_at(self, video: VideoRef) -> Overlays:
         """A stranger's file is opened in the bounded child."""
-        stored = self._of(video)
-        look = overlays_of if stored.ours else bounded.shared().overlays
+        path, ours = self.opened(video)
+        look = overlays_of if ours else bounded.shared().overlays
         try:
-            found = look(media_storage().local(stored.file, video.sha256))
+            found = look(path)
         except MediaError as error:
             raise FormatError(
                 f"clip {video.id!r} cannot be looked at for a watermark: {error.message}"
             ) from error
         write_json(_file(video), OVERLAYS, found.to_json())
         return found
+
+    def opened(self, video: VideoRef) -> tuple[Path, bool]:
+        """The file on this machine, and whether a run of ours has made it."""
+        stored = self._of(video)
+        try:
+            return media_storage().local(stored.file, video.sha256), stored.ours
+        except (MediaError, OSError) as error:
+            raise FormatError(f"clip {video.id!r} is not in the store: {error}") from error
 
     def _of(self, video: VideoRef) -> Stored:
         found = self._clips.get(video.sha256)

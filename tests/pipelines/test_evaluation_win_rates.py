@@ -6,7 +6,8 @@ import pytest
 
 from formats.errors import FormatError
 from formats.records import GenerationRecord, ScoreRecord, VideoRef
-from pipelines.evaluation import OVERALL, Judged, compare, judged, sign_test, wilson, win_rate
+from pipelines.evaluation import OVERALL, Judged, compare, judged
+from pipelines.win_rates import sign_test, wilson, win_rate
 
 
 def _side(scores: dict[tuple[str, int], float]) -> Judged:
