@@ -15,8 +15,9 @@ from django.db import transaction
 from django.db.models import DateTimeField, ExpressionWrapper, F, Q, QuerySet
 from django.db.models.functions import Now
 
+from annotation.models import CampaignState
 from pipelines import notices
-from pipelines.models import ACTIVE, ENDED, Run, RunState
+from pipelines.models import ACTIVE, ENDED, PeopleWait, Run, RunState
 from pipelines.worker_labels import Labels, fits
 
 LEGAL: Final[dict[RunState, frozenset[RunState]]] = {
@@ -101,9 +102,17 @@ def claimable(queues: Iterable[str], labels: Labels | None = None) -> QuerySet[R
         Run.objects.filter(state=RunState.QUEUED, queue__in=list(queues))
         .filter(Q(not_before=None) | Q(not_before__lte=Now()))
         .exclude(pk__in=blocked)
+        .exclude(pk__in=people_waits().values("run"))
         .exclude(_unmet(labels))
         .order_by("-priority", "pk")
     )
+
+
+def people_waits() -> QuerySet[PeopleWait]:
+    """Runs that wait for votes: the campaign is not open yet, or wants more and still gets them."""
+    wanting = Q(campaign__triplets_done__lt=F("campaign__triplets_total"))
+    still = Q(campaign=None) | (wanting & ~Q(campaign__state=CampaignState.CLOSED))
+    return PeopleWait.objects.filter(still, enough_at=None)
 
 
 def _unmet(labels: Labels | None) -> Q:

@@ -21,7 +21,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from annotation.models import Campaign, CampaignState, Slot, SlotState, Vote
-from pipelines import alerts, waiting
+from pipelines import alerts, lifecycle, waiting
 from pipelines.models import QueueName, Run, RunState
 
 _HOUR: Final = timedelta(hours=1)
@@ -58,7 +58,9 @@ def _runs() -> Iterator[Metric]:
     oldest = GaugeMetricFamily(
         "tiebreak_queue_oldest_seconds", "Age of the run that waits longest.", labels=["queue"]
     )
+    # Whoever waits for votes waits for no worker.
     waiting_runs = Run.objects.filter(state=RunState.QUEUED).values_list("queue")
+    waiting_runs = waiting_runs.exclude(pk__in=lifecycle.people_waits().values("run"))
     found = {
         queue: (count, (timezone.now() - first).total_seconds())
         for queue, count, first in waiting_runs.annotate(Count("pk"), Min("created_at")).order_by()

@@ -55,6 +55,7 @@ class QueueName(models.TextChoices):
 class GroupKind(models.TextChoices):
     LOOP = "loop", "loop"
     COMPARISON = "comparison", "comparison"
+    RETEST = "retest", "human re-test"
     EVALUATION = "evaluation", "evaluation"  # generators or clips on the prompts of a suite
 
 
@@ -351,6 +352,25 @@ class RunInput(models.Model):
 
     def __str__(self) -> str:
         return f"{self.role} of run {self.run_id}"
+
+
+class PeopleWait(models.Model):
+    """A run that counts votes starts when they are there, or when somebody says: count now.
+
+    Without a campaign yet, the run that opens it has not ended.
+    """
+
+    run = models.OneToOneField(Run, on_delete=models.CASCADE, related_name="people_wait")
+    campaign = models.ForeignKey(
+        "annotation.Campaign", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    enough_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    enough_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"run {self.run_id} waits for people"
 
 
 class WorkerHeartbeat(models.Model):

@@ -14,7 +14,7 @@ from pipelines import kinds, work_times
 from pipelines.lifecycle import MAY_CANCEL, MAY_PAUSE, WAITING
 from pipelines.models import ACTIVE, ENDED, Run, RunInput, RunState, WorkerHeartbeat
 from pipelines.throughput import Throughput, throughputs
-from pipelines.waiting import fitting, live_workers
+from pipelines.waiting import fitting, live_workers, votes_awaited
 from pipelines.worker_labels import in_words
 
 _BADGES: Final = {
@@ -68,13 +68,14 @@ def cards(runs: Iterable[Run], user: Person) -> list[RunCard]:
     queued = [run.pk for run in rows if run.state == RunState.QUEUED]
     awaited = _awaited(queued) if queued else {}
     alive = live_workers() if queued else []
+    votes = votes_awaited(queued) if queued else {}
     paces = throughputs(rows)
     left = _times_left(rows, paces, now := timezone.now())
     may_steer = is_ml_engineer(user)
     return [
         _card(
             run,
-            why_waiting(run, awaited.get(run.pk, []), alive, now),
+            why_waiting(run, awaited.get(run.pk, []), alive, now, votes.get(run.pk, "")),
             paces.get(run.pk),
             left.get(run.pk),
             may_steer=may_steer,
@@ -98,7 +99,11 @@ def _awaited(run_ids: list[int]) -> Mapping[int, list[Run]]:
 
 
 def why_waiting(
-    run: Run, awaited: list[Run], alive: Sequence[WorkerHeartbeat], now: datetime
+    run: Run,
+    awaited: list[Run],
+    alive: Sequence[WorkerHeartbeat],
+    now: datetime,
+    votes: str = "",
 ) -> str:
     """Why a queued run does not run yet; nothing for any other state.
 
@@ -110,6 +115,8 @@ def why_waiting(
         names = [f"{each.name or each.kind} (run {each.pk})" for each in awaited]
         more = f" and {len(names) - 2} more" if len(names) > 3 else ""
         return f"Waits for {', '.join(names[:2] if more else names)}{more}."
+    if votes:
+        return f"{votes[0].upper()}{votes[1:]}."
     if run.not_before is not None and run.not_before > now:
         return f"Tries again in {duration(run.not_before - now)}: {run.message}"
     if not fitting(run.queue, {}, alive):

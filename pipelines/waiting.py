@@ -9,6 +9,8 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from annotation.models import Campaign, CampaignState
+from annotation.retests import votes_missing
 from pipelines import lifecycle
 from pipelines.models import Run, RunState, WorkerHeartbeat
 from pipelines.worker_labels import Labels, fits, in_words
@@ -18,7 +20,23 @@ def waiting_for(run: Run) -> str:
     """What a queued run waits for; empty for any other run."""
     if run.state != RunState.QUEUED:
         return ""
-    return _producers(run) or _next_try(run) or _worker(run) or _place(run)
+    people = votes_awaited([run.pk]).get(run.pk, "")
+    return _producers(run) or people or _next_try(run) or _worker(run) or _place(run)
+
+
+def votes_awaited(run_ids: Iterable[int]) -> dict[int, str]:
+    """Which of these runs wait for people, and how many votes are missing, by run."""
+    rows = lifecycle.people_waits().filter(run__in=list(run_ids), campaign__isnull=False)
+    return {row.run_id: _votes(row.campaign) for row in rows.select_related("campaign")}
+
+
+def _votes(campaign: Campaign | None) -> str:
+    assert campaign is not None  # the rows were asked for with one
+    missing = votes_missing(campaign)
+    votes = "1 vote is" if missing == 1 else f"{missing} votes are"
+    pairs = f"{campaign.triplets_done} of {campaign.triplets_total} pairs are complete"
+    paused = "; it is paused" if campaign.state == CampaignState.PAUSED else ""
+    return f"waits for people: {votes} missing in {campaign.name!r}, {pairs}{paused}"
 
 
 def _producers(run: Run) -> str:
