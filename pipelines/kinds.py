@@ -19,10 +19,12 @@ from pipelines import (
     conversions,
     demo_runs,
     evaluation,
+    existing_clips,
     export_runs,
     generations,
     guidance_grids,
     guidance_tables,
+    imported_scores,
     ingesting,
     ingests_gathered,
     judged_clips,
@@ -480,6 +482,34 @@ register(
         perform=judged_clips.perform,
         roles=(Role("snapshot", (OutputKind.SNAPSHOT,)),),
         output=OutputKind.GENERATIONS,
+    )
+)
+register(
+    KindSpec(
+        existing_clips.KIND,
+        "Take clips that are here as the clips of a suite",
+        partial(trainer_configs.checked, existing_clips.ExistingClipsConfig.from_json),
+        perform=existing_clips.perform,
+        roles=(
+            Role("prompts", given=True),
+            Role("ingest", (OutputKind.INGEST,), required=False),
+        ),
+        output=OutputKind.GENERATIONS,
+        queue=QueueName.IO,
+        opens_media=False,
+        fits=existing_clips.fits,
+    )
+)
+register(
+    KindSpec(
+        imported_scores.KIND,
+        "Import the scores of another judge",
+        imported_scores.check,
+        perform=imported_scores.perform,
+        roles=(Role("generations", (OutputKind.GENERATIONS,)),),
+        output=OutputKind.SCORES,
+        queue=QueueName.IO,
+        opens_media=False,
     )
 )
 register(
