@@ -45,7 +45,7 @@ class Entering:
     warnings: list[str] = field(default_factory=list)
 
     def clip_of(self, clip: NamedClip) -> Clip | Video:
-        return self.found.clips[clip.path] if clip.path else self.found.videos[clip.video]
+        return self.found.videos[clip.video] if clip.video else self.found.clips[clip.name]
 
     def not_there_yet(self, rows: Sequence[Row]) -> tuple[list[Row], list[Duplicate]]:
         """Rows that the campaign does not have, and those that it has with the same labels."""
@@ -111,10 +111,10 @@ class Entering:
         if clip.video:
             return self.found.videos[clip.video]
         prompt = self._prompt(row)
-        name = (prompt.pk, clip.path, clip.generator, clip.seed)
+        name = (prompt.pk, clip.name, clip.generator, clip.seed)
         if name not in self.videos:
             self.videos[name] = register_clip(
-                self.kept[clip.path],
+                self.kept[clip.name],
                 prompt=prompt,
                 generator=self._generator(clip.generator),
                 seed=clip.seed,
@@ -128,12 +128,14 @@ class Entering:
         return self.generators.get(name)
 
     def _prompt(self, row: Row) -> Prompt:
-        key = (row.prompt, row.image)
+        key = (row.prompt, row.image or row.image_sha256)
         if key not in self.prompts:
             self.prompts[key] = Prompt.objects.for_text(row.prompt, self._image(row))
         return self.prompts[key]
 
     def _image(self, row: Row) -> ReferenceImage | None:
+        if row.image_sha256 in self.found.pictures:
+            return self.found.pictures[row.image_sha256]
         if not row.image:
             return None
         try:

@@ -89,7 +89,8 @@ def import_rows(
     faults.refuse()
     _check_few(sheet.name, found, most_clips)
     probe_all(first, source, found, faults)
-    kept = {path: keep_clip(found.files[path], clip) for path, clip in found.clips.items()}
+    new = {name: clip for name, clip in found.clips.items() if name not in found.kept}
+    kept = found.kept | {name: keep_clip(found.files[name], clip) for name, clip in new.items()}
     with transaction.atomic():
         campaign = _campaign(target, user, labelled=sheet.shape.labelled)
         work = Entering(campaign, sheet, found, kept)

@@ -154,8 +154,15 @@ def measured(path: Path) -> Clip:
 def known_clip(sha256: str) -> Clip | None:
     """What a clip with this content is, if one was looked at before, flashes and all."""
     row = Video.objects.filter(sha256=sha256).exclude(phash="").first()
-    if row is None:
-        return None
+    return None if row is None else _clip_of(row)
+
+
+def kept_clip(video: Video) -> KeptClip:
+    """The clip of a row, whose files are in the store already."""
+    return KeptClip(video.file, video.sha256, _clip_of(video))
+
+
+def _clip_of(row: Video) -> Clip:
     return Clip(
         fps=row.fps,
         num_frames=row.num_frames,

@@ -6,12 +6,13 @@ Pure: no database, no clip is opened. The columns are described in docs/importin
 import math
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any, Final
 
+from annotation.behind import NOTHING, Behind, read_label
 from formats.errors import FormatError
 from formats.labels import Label, from_videoalign
 
@@ -21,6 +22,7 @@ MAX_PRIORITY: Final = 1000
 LANGUAGES: Final = ("en", "zh-hans", "ja", "ko")
 _SEED: Final = re.compile(r"-?[0-9]{1,18}")
 _PRIORITY: Final = re.compile(r"-?[0-9]{1,4}")
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 Values = Mapping[str, Any]
 
@@ -55,9 +57,13 @@ class Shape:
     layout: Layout
     dimensions: tuple[str, ...]
     labelled: bool  # the rows bring their labels, or their scores where clips stand alone
+    # From another site: labels in our words and not on every dimension, clips by content alone.
+    travelled: bool = False
 
     @property
     def needed(self) -> tuple[str, ...]:
+        if self.travelled:
+            return ("prompt",)
         prompt = () if self.layout.stored else ("prompt",)
         return (*self.layout.columns, *prompt, *(self.judged if self.labelled else ()))
 
@@ -76,13 +82,14 @@ class Shape:
     @property
     def known(self) -> frozenset[str]:
         """All columns that are read."""
-        of_clip = ("fps", "num_frames", "seed")
+        of_clip = ("fps", "num_frames", "seed", "sha256")
         sides = ("",) if self.layout.single else ("_A", "_B")
         models = ("model",) if self.layout.single else ("A_model", "B_model")
         scores = self.scores if self.labelled else ()
         return frozenset(
             (
                 *(*self.needed, "prompt", *models, *scores, "pair_id", "image_path", "category"),
+                "image_sha256",
                 *(f"{name}{side}" for name in of_clip for side in sides),
                 *(f"prompt_{language}" for language in LANGUAGES),
                 "priority",
@@ -92,10 +99,13 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class NamedClip:
-    """A clip as a row names it: by a path below the folder of the clips, or by its id here."""
+    """A clip as a row names it: by a path below the folder of the clips, by its id here, or by what
+    is in it."""
 
     path: str = ""  # normalised: "./videos//x.mp4" and "videos/x.mp4" are one clip
     video: str = ""
+    sha256: str = ""
+    hint: str = ""  # the id that it had where the file was written
     given: str = ""  # the path as it was written
     generator: str = ""
     seed: int | None = None
@@ -103,7 +113,7 @@ class NamedClip:
 
     @property
     def name(self) -> str:
-        return self.path or self.video
+        return self.path or self.video or self.sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,25 +128,27 @@ class Row:
     scores_a: Mapping[str, float] = field(default_factory=dict)
     scores_b: Mapping[str, float] = field(default_factory=dict)
     image: str = ""
+    image_sha256: str = ""
     category: str = ""
     translations: Mapping[str, str] = field(default_factory=dict)
     priority: int = 0
     pair_id: str = ""
     text: str = ""
     line_end: str = "\n"
+    behind: Behind = NOTHING
 
     @property
     def clips(self) -> tuple[NamedClip, ...]:
         return (self.a,) if self.b is None else (self.a, self.b)
 
 
-def read_row(line: int, values: Values, shape: Shape, **came: str) -> Row:
+def read_row(line: int, values: Values, shape: Shape) -> Row:
     """The row of these cells; FormatError says in a sentence what is wrong with one of them."""
     missing = [name for name in shape.needed if name not in values]
     if missing:
         raise FormatError(f"{missing[0]!r} is missing; expected {', '.join(shape.needed)}")
     cells = {name: _cell(name, value) for name, value in values.items()}
-    clips = [_clip(cells, side, shape.layout) for side in _sides(shape)]
+    clips = [_clip(cells, side, shape) for side in _sides(shape)]
     scores = [_scores(cells, side, shape) for side in _sides(shape)]
     return Row(
         line=line,
@@ -147,11 +159,11 @@ def read_row(line: int, values: Values, shape: Shape, **came: str) -> Row:
         scores_a=scores[0],
         scores_b={} if shape.layout.single else scores[1],
         image=_path(cells, "image_path") if cells.get("image_path") else "",
+        image_sha256=_sha256(cells, "image_sha256"),
         category=_short(cells, "category", 64),
         translations=_translations(cells),
         priority=int(_matching(cells, "priority", _PRIORITY, "a whole number") or 0),
         pair_id=_short(cells, "pair_id", 200),
-        **came,
     )
 
 
@@ -171,15 +183,21 @@ def _cell(name: str, value: Any) -> str:
     return text
 
 
-def _clip(cells: Mapping[str, str], side: str, layout: Layout) -> NamedClip:
-    tail = f"_{side}" if side else ""
+def _clip(cells: Mapping[str, str], side: str, shape: Shape) -> NamedClip:
+    layout, tail = shape.layout, f"_{side}" if side else ""
     column = f"{'video' if layout.stored else 'path'}{tail}"
+    sha256 = _sha256(cells, f"sha256{tail}")
+    by_content = shape.travelled and sha256 and not cells.get(column)
+    if not by_content and column not in cells:
+        raise FormatError(f"{column} and sha256{tail} are missing; expected one of them")
     seed = _matching(cells, f"seed{tail}", _SEED, "a whole number")
     numbers = {name: _number(cells, f"{name}{tail}") for name in ("fps", "num_frames")}
     return NamedClip(
-        path="" if layout.stored else _path(cells, column),
+        path="" if layout.stored or by_content else _path(cells, column),
         video=_video(cells, column) if layout.stored else "",
-        given="" if layout.stored else cells[column],
+        sha256=sha256,
+        hint=_hint(cells, f"video{tail}") if shape.travelled else "",
+        given="" if layout.stored or by_content else cells[column],
         generator=_short(cells, f"{side}_model" if side else "model", 200),
         seed=int(seed) if seed else None,
         numbers={name: number for name, number in numbers.items() if number is not None},
@@ -199,6 +217,13 @@ def _path(cells: Mapping[str, str], column: str) -> str:
     return str(path)
 
 
+def _sha256(cells: Mapping[str, str], column: str) -> str:
+    word = cells.get(column, "").lower()
+    if word and not _SHA256.fullmatch(word):
+        raise FormatError(f"{column} is {word[:80]!r}; expected a sha256 of 64 letters or nothing")
+    return word
+
+
 def _video(cells: Mapping[str, str], column: str) -> str:
     try:
         return str(uuid.UUID(cells[column]))
@@ -206,6 +231,14 @@ def _video(cells: Mapping[str, str], column: str) -> str:
         raise FormatError(
             f"{column} is {cells[column][:80]!r}; expected the id of a clip that is here"
         ) from None
+
+
+def _hint(cells: Mapping[str, str], column: str) -> str:
+    """An id of another site may be an id here, too; if it is no id at all, it helps nobody."""
+    try:
+        return _video(cells, column) if cells.get(column) else ""
+    except FormatError:
+        return ""
 
 
 def _prompt(cells: Mapping[str, str], shape: Shape) -> str:
@@ -226,6 +259,8 @@ def _translations(cells: Mapping[str, str]) -> dict[str, str]:
 
 
 def _labels(cells: Mapping[str, str], shape: Shape) -> dict[str, Label]:
+    if shape.travelled:
+        return _travelled_labels(cells, shape)
     if shape.layout.single or not shape.labelled:
         return {}
     labels = {}
@@ -237,6 +272,15 @@ def _labels(cells: Mapping[str, str], shape: Shape) -> dict[str, Label]:
     return labels
 
 
+def _travelled_labels(cells: Mapping[str, str], shape: Shape) -> dict[str, Label]:
+    """No label says that people split there; a clip alone can only be invalid."""
+    found = {key: read_label(cells.get(key), f"the label of {key}") for key in shape.dimensions}
+    labels = {key: label for key, label in found.items() if label is not None}
+    if shape.layout.single and set(labels.values()) - {Label.INVALID}:
+        raise FormatError("a clip that stands alone has no label but invalid")
+    return labels
+
+
 def _scores(cells: Mapping[str, str], side: str, shape: Shape) -> dict[str, float]:
     if not shape.labelled:
         return {}
@@ -244,13 +288,13 @@ def _scores(cells: Mapping[str, str], side: str, shape: Shape) -> dict[str, floa
     found = {key: _number(cells, prefix + key) for key in shape.dimensions}
     scores = {key: score for key, score in found.items() if score is not None}
     if shape.layout.single:
-        _check_alone(scores, shape)
+        _check_alone(scores, scores if shape.travelled else shape.dimensions)
     return scores
 
 
-def _check_alone(scores: Mapping[str, float], shape: Shape) -> None:
+def _check_alone(scores: Mapping[str, float], keys: Iterable[str]) -> None:
     """Where a clip stands alone, its scores are all that the row says."""
-    for key in shape.dimensions:
+    for key in keys:
         if not 1 <= scores.get(key, 0) <= 5:
             raise FormatError(f"MOS_{key} must be a number from 1 to 5")
 

@@ -29,6 +29,8 @@ class Source:
     name: str
     file_of: Callable[[str], Path | None]
     root: Path  # where the files lie; no concern of who reads a message
+    # A file by its sha256, where a folder or archive was given: tables of votes name clips so.
+    with_content: Callable[[str], Path | None] = lambda _sha256: None
 
     def plain(self, message: str) -> str:
         """A message that speaks of files as the table does."""

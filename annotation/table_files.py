@@ -4,8 +4,8 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +13,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from annotation.behind import NOTHING, Behind
 from annotation.csv_lines import check_text, read_records
 from annotation.errors import ImportRefused
 from annotation.faults import refused
@@ -21,6 +22,7 @@ from annotation.rows import LANGUAGES
 MAX_ROWS: Final = 1_000_000
 MAX_BYTES: Final = 1 << 30  # of an unpacked Parquet file
 SUFFIXES: Final = (".csv", ".jsonl", ".parquet")
+TASKS: Final = ".json"  # Label Studio's: read by `label_studio`
 _BATCH: Final = 5_000
 
 
@@ -33,6 +35,7 @@ class Cells:
     text: str = ""
     line_end: str = "\n"
     fault: str = ""
+    behind: Behind = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +43,30 @@ class Table:
     header: str
     columns: tuple[str, ...]
     cells: Iterator[Cells]
+    first: Mapping[str, Any] = field(default_factory=dict)  # what the first row says
+    typed: bool = False  # cells that are no text yet: JSON lines, Parquet
 
 
 def open_table(path: Path, name: str) -> Table:
-    """The cells of a table; `name` is how people know the file."""
+    """The cells of a table of rows; `name` is how people know the file."""
+    return as_csv(read_table(path, name))
+
+
+def read_table(path: Path, name: str) -> Table:
+    """The cells as the format has them: lists and objects among them, where it has any."""
     read = _READERS.get(Path(name).suffix.lower())
     if read is None:
         raise ImportRefused(f"{name}: expected a table that ends in {', '.join(SUFFIXES)}")
     return read(path, name)
+
+
+def as_csv(table: Table) -> Table:
+    """The same table, each row with what it would look like in CSV."""
+    if not table.typed:
+        return table
+    columns = table.columns
+    cells = _as_csv(columns, table.cells)
+    return replace(table, header=_csv_text(columns) if columns else "", cells=cells, typed=False)
 
 
 def _csv(path: Path, name: str) -> Table:
@@ -78,7 +97,7 @@ def _jsonl(path: Path, name: str) -> Table:
     if first.fault:  # the first row names the columns
         raise refused(name, first.line, first.fault)
     columns = tuple(first.values)
-    return Table(_csv_text(columns), columns, _as_csv(columns, chain([first], cells)))
+    return Table("", columns, chain([first], cells), first.values, typed=True)
 
 
 def _objects(path: Path) -> Iterator[Cells]:
@@ -153,7 +172,7 @@ def _parquet(path: Path, name: str) -> Table:
             what = f"the file is damaged behind this row: {_first_line(error)}"
             raise refused(name, line, what) from None
 
-    return Table(_csv_text(columns), columns, _as_csv(columns, cells()))
+    return Table("", columns, cells(), typed=True)
 
 
 def _check_size(name: str, said: pq.FileMetaData) -> None:
