@@ -14,13 +14,14 @@ os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.promises import Figures, keeper
+from tests.promises import Figures, keep_cases, keeper
 from tools.services import ServiceMissing, postgres, redis
 
 _SCRATCH = Path(tempfile.mkdtemp(prefix="tiebreak-tests-"))
@@ -63,6 +64,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     On the second only what touches tables runs again. What needs a broker runs there alone: both
     belong to production.
     """
+    for item in items:
+        names = [name for mark in item.iter_markers("promise") for name in mark.args]
+        item.user_properties += [("promise", name) for name in names]
     engine = os.environ.get("TIEBREAK_TEST_ENGINE")
     if engine == "postgresql":
         kept = [each for each in items if _touches_tables(each)]
@@ -77,6 +81,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     dropped = set(items) - set(kept)
     config.hook.pytest_deselected(items=[each for each in items if each in dropped])
     items[:] = kept
+
+
+_passed: Counter[str] = Counter()  # by promise
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "call" and report.passed:
+        _passed.update(name for kind, name in report.user_properties if kind == "promise")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """What passed of each promise, where all tests of promises were run (tools/run_tests.py)."""
+    if os.environ.get("TIEBREAK_TEST_COUNTS") and not hasattr(session.config, "workerinput"):
+        keep_cases(os.environ["TIEBREAK_TEST_ENGINE"], _passed)
 
 
 def _touches_tables(item: pytest.Item) -> bool:

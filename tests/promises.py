@@ -15,7 +15,7 @@ much as the promise says. TIEBREAK_FAULTS tells which: nothing, `reduced` or `fu
 import fcntl
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,6 +36,15 @@ def counts(smoke: Count, reduced: Count, full: Count) -> Count:
 
 
 Figures = Callable[..., None]
+
+
+CASES = "cases"  # in the place of a test's name: what was tried of a promise without a figure
+
+
+def keep_cases(engine: str, passed: Mapping[str, int]) -> None:
+    """How many tests and cases of each promise have passed in a whole run of them."""
+    for promise, count in sorted(passed.items()):
+        keeper(engine, CASES)(promise, cases_passed=count)
 
 
 def keeper(engine: str, test: str) -> Figures:
