@@ -20,5 +20,6 @@ ACTS: Final[dict[str, Noted]] = {
     "pipelines:adapter-zip": Noted("export.weights", _ARTIFACT, reads=True),
     "pipelines:export-zip": Noted("export.snapshot", _ARTIFACT, reads=True),
     "pipelines:export-file": Noted("export.snapshot", _ARTIFACT, ("name",), reads=True),
+    "pipelines:api-artifact-file": Noted("export.artifact", _ARTIFACT, ("name",), reads=True),
     "pipelines:api-pairs": Noted("export.pairs", _ARTIFACT, reads=True),
 }

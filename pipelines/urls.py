@@ -5,6 +5,7 @@ from pipelines.views import (
     alignment,
     api,
     artifacts,
+    artifacts_api,
     base_models,
     chains,
     comparisons,
@@ -19,6 +20,7 @@ from pipelines.views import (
     notices,
     reports,
     run_files,
+    run_files_api,
     runs,
 )
 
@@ -91,6 +93,17 @@ urlpatterns: list[URLPattern | URLResolver] = [
         doubts_api.DoubtfulPairsView.as_view(),
         name="api-doubtful-pairs",
     ),
+    path("api/artifacts", artifacts_api.ArtifactsView.as_view(), name="api-artifacts"),
+    path(
+        "api/artifacts/<int:artifact_id>",
+        artifacts_api.ArtifactView.as_view(),
+        name="api-artifact",
+    ),
+    path(
+        "api/artifacts/<int:artifact_id>/files/<path:name>",
+        artifacts_api.ArtifactFileView.as_view(),
+        name="api-artifact-file",
+    ),
     path("api/comparisons", comparisons_api.ComparisonsView.as_view(), name="api-comparisons"),
     path(
         "api/comparisons/<int:group_id>",
@@ -109,6 +122,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/forecast", forecasts.ForecastView.as_view(), name="api-forecast"),
     path("api/runs", api.RunsView.as_view(), name="api-runs"),
     path("api/runs/<int:run_id>", api.RunView.as_view(), name="api-run"),
+    path("api/runs/<int:run_id>/log", run_files_api.LogView.as_view(), name="api-log"),
+    path("api/runs/<int:run_id>/metrics", run_files_api.MetricsView.as_view(), name="api-metrics"),
     path("api/runs/<int:run_id>/cancel", api.CancelView.as_view(), name="api-cancel"),
     path("api/runs/<int:run_id>/retry", api.RetryView.as_view(), name="api-retry"),
 ]

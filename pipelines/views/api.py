@@ -3,28 +3,30 @@
 from typing import Any
 
 from django.contrib.auth.models import User
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
+from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import exceptions, status
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import exception_handler
 
 from annotation.audit_doors import Audited
 from annotation.permissions import is_lead, is_ml_engineer
+from annotation.views import door
+from annotation.views.lead_door import read_number, read_query, read_word
 from formats.errors import FormatError
 from formats.records import PromptRecord
 from pipelines import kinds
 from pipelines.errors import InvalidRunConfig, NotAllowed, PipelineError, WrongState
-from pipelines.models import Artifact, BaseModel, Run, Suite
+from pipelines.models import Artifact, BaseModel, Run, RunState, Suite
 from pipelines.run_cards import cards
 from pipelines.splitting import SPLITS, Split
 from pipelines.starting import Source, cancel_run, retry_run, start_run
 from pipelines.suites import suite_prompts, with_split
+from pipelines.views.shapes_runs import RUN, RUNS, START, WHOLE_RUN
 
-_OBJECT = OpenApiTypes.OBJECT
 _SOURCES: dict[str, type[Source]] = {"artifact": Artifact, "base_model": BaseModel, "run": Run}
 _LATEST = 50
+_MOST = 200
 _PROMPTS = ("prompts", "watch_prompts")  # roles that a body may give lists for
 _ENTRIES = frozenset({"kind", "config", "name", "nonce", "inputs", "needs", "preset", *_PROMPTS})
 _STATUS: dict[type[Exception], int] = {WrongState: 409, NotAllowed: 403}  # all others: 422
@@ -35,17 +37,7 @@ def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
     if isinstance(error, PipelineError | FormatError):
         code = _STATUS.get(type(error), 422)
         return Response({"error": str(error), "code": type(error).__name__}, status=code)
-    response = exception_handler(error, context)
-    if response is None:
-        return None
-    if isinstance(error, exceptions.NotAuthenticated):
-        response.status_code = status.HTTP_401_UNAUTHORIZED
-    detail = response.data.get("detail", "") if isinstance(response.data, dict) else ""
-    response.data = {
-        "error": str(detail or "The request cannot be read."),
-        "code": getattr(detail, "code", "unreadable"),
-    }
-    return response
+    return door.answer_error(error, context)
 
 
 class Door(Audited):
@@ -73,7 +65,7 @@ def _user(request: Request) -> User:
     return request.user
 
 
-def _run(run_id: int) -> Run:
+def run_of(run_id: int) -> Run:
     run = Run.objects.filter(pk=run_id).first()
     if run is None:
         raise exceptions.NotFound("There is no such run.")
@@ -86,10 +78,20 @@ def _card(run: Run, user: User) -> dict[str, Any]:
 
 
 class RunsView(Door):
-    @extend_schema(summary="The latest runs", operation_id="runs_list", responses=_OBJECT)
+    @extend_schema(
+        summary="Runs, the latest first",
+        operation_id="runs_list",
+        parameters=[
+            OpenApiParameter("kind", str),
+            OpenApiParameter("state", enum=RunState.values),
+            OpenApiParameter("before", int, description="Only runs with a smaller id: the last."),
+            OpenApiParameter("limit", int, description=f"Up to {_MOST}; {_LATEST} if not given."),
+        ],
+        responses={200: RUNS},
+    )
     def get(self, request: Request) -> Response:
         user = viewer(request)
-        runs = Run.objects.all()[:_LATEST]
+        runs = _wanted(read_query(request, ("kind", "state", "before")))
         return Response({"runs": [card.to_json() for card in cards(runs, user)]})
 
     @extend_schema(
@@ -101,8 +103,8 @@ class RunsView(Door):
             'have, as `{"gpu_memory": 40}`. The same nonce twice gives the same '
             "run; entries of the config go before those of a preset."
         ),
-        request=_OBJECT,
-        responses=_OBJECT,
+        request=START,
+        responses={201: RUN},
     )
     def post(self, request: Request) -> Response:
         user = engineer(request)
@@ -118,6 +120,17 @@ class RunsView(Door):
             needs=object_of(body, "needs"),
         )
         return Response(_card(run, user), status=status.HTTP_201_CREATED)
+
+
+def _wanted(query: dict[str, str]) -> QuerySet[Run]:
+    runs = Run.objects.order_by("-id")
+    if kind := read_word(query, "kind", kinds.names()):
+        runs = runs.filter(kind=kind)
+    if state := read_word(query, "state", RunState.values):
+        runs = runs.filter(state=state)
+    if before := read_number(query, "before"):
+        runs = runs.filter(pk__lt=before)
+    return runs[: min(read_number(query, "limit") or _LATEST, _MOST)]
 
 
 def body_of(request: Request) -> dict[str, Any]:
@@ -192,10 +205,10 @@ def _suite_prompts(role: str, named: object) -> list[PromptRecord]:
 
 
 class RunView(Door):
-    @extend_schema(summary="One run", responses=_OBJECT)
+    @extend_schema(summary="One run", responses={200: WHOLE_RUN})
     def get(self, request: Request, run_id: int) -> Response:
         user = viewer(request)
-        run = _run(run_id)
+        run = run_of(run_id)
         artifacts = [
             {"id": each.pk, "kind": each.kind, "sha256": each.sha256}
             for each in run.artifacts.all()
@@ -205,14 +218,14 @@ class RunView(Door):
 
 
 class CancelView(Door):
-    @extend_schema(summary="Cancel a run", request=None, responses=_OBJECT)
+    @extend_schema(summary="Cancel a run", request=None, responses={200: RUN})
     def post(self, request: Request, run_id: int) -> Response:
         user = engineer(request)
-        return Response(_card(cancel_run(_run(run_id), user), user))
+        return Response(_card(cancel_run(run_of(run_id), user), user))
 
 
 class RetryView(Door):
-    @extend_schema(summary="Try a failed run again", request=None, responses=_OBJECT)
+    @extend_schema(summary="Try a failed run again", request=None, responses={200: RUN})
     def post(self, request: Request, run_id: int) -> Response:
         user = engineer(request)
-        return Response(_card(retry_run(_run(run_id), user), user))
+        return Response(_card(retry_run(run_of(run_id), user), user))

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db import transaction
 from drf_spectacular.utils import extend_schema
-from rest_framework import exceptions, serializers
+from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -12,7 +12,8 @@ from annotation import audit
 from pipelines import steering
 from pipelines.models import LoopGroup
 from pipelines.run_cards import cards
-from pipelines.views.api import _OBJECT, Door, _card, _run, body_of, engineer
+from pipelines.views.api import Door, _card, body_of, engineer, run_of
+from pipelines.views.shapes_runs import PRIORITY, RUN, STEERED
 
 
 class PauseView(Door):
@@ -20,10 +21,10 @@ class PauseView(Door):
         summary="Pause a run",
         description="What runs saves its state and stops; `resume` goes on from there.",
         request=None,
-        responses=_OBJECT,
+        responses={200: RUN},
     )
     def post(self, request: Request, run_id: int) -> Response:
-        user, run = engineer(request), _run(run_id)
+        user, run = engineer(request), run_of(run_id)
         with transaction.atomic():
             paused = steering.pause_run(run, user)
             audit.record(request, "run.pause", run)
@@ -31,9 +32,9 @@ class PauseView(Door):
 
 
 class ResumeView(Door):
-    @extend_schema(summary="Go on with a paused run", request=None, responses=_OBJECT)
+    @extend_schema(summary="Go on with a paused run", request=None, responses={200: RUN})
     def post(self, request: Request, run_id: int) -> Response:
-        user, run = engineer(request), _run(run_id)
+        user, run = engineer(request), run_of(run_id)
         with transaction.atomic():
             resumed = steering.resume_run(run)
             audit.record(request, "run.resume", run)
@@ -44,20 +45,16 @@ class PriorityView(Door):
     @extend_schema(
         summary="Move a waiting run in the queue",
         description='`{"priority": 10}`: a whole number from -100 to 100, the higher the earlier.',
-        request=_OBJECT,
-        responses=_OBJECT,
+        request=PRIORITY,
+        responses={200: RUN},
     )
     def post(self, request: Request, run_id: int) -> Response:
-        user, run = engineer(request), _run(run_id)
+        user, run = engineer(request), run_of(run_id)
         value = steering.priority_of(body_of(request).get("priority"))
         with transaction.atomic():
             moved = steering.put_run_at(run, value)
             audit.record(request, "run.priority", run, priority=value)
         return Response(_card(moved, user))
-
-
-class SteeredRuns(serializers.Serializer):
-    runs = serializers.ListField(child=serializers.DictField(), help_text="Cards of what changed.")
 
 
 class GroupView(Door):
@@ -68,8 +65,8 @@ class GroupView(Door):
             "comparison that can be, and gives the runs that it changed. "
             '`priority` takes `{"priority": 10}`.'
         ),
-        request=_OBJECT,
-        responses=SteeredRuns,
+        request=PRIORITY,
+        responses={200: STEERED},
     )
     def post(self, request: Request, group_id: int, act: str) -> Response:
         user = engineer(request)
