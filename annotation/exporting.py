@@ -23,7 +23,7 @@ class Exported:
 
 def pair_id(triplet: Triplet) -> str:
     """A name of the pair, the same in every database: the one it came with, or its content."""
-    given = _source(triplet).get("pair_id", "")
+    given = source_cells(triplet).get("pair_id", "")
     return given or content_id(triplet)
 
 
@@ -62,19 +62,19 @@ def write_videoalign(triplets: Iterable[Triplet], path: Path | str) -> Exported:
 def _lines(triplets: Sequence[Triplet]) -> Iterator[str]:
     sources = [triplet.source_row or {} for triplet in triplets]
     headers = {source.get("header") for source in sources}
-    as_they_came = all(_labels(each).items() <= _source(each).items() for each in triplets)
+    as_they_came = all(_labels(each).items() <= source_cells(each).items() for each in triplets)
     if len(headers) == 1 and None not in headers and as_they_came:
         yield sources[0]["header"] + sources[0]["line_end"]
         yield from (source["row"] + source["line_end"] for source in sources)
         return
     columns = _columns(triplets)
-    yield _csv_line(columns)
+    yield csv_line(columns)
     for triplet in triplets:
         values = _values(triplet)
-        yield _csv_line([values.get(column, "") for column in columns])
+        yield csv_line([values.get(column, "") for column in columns])
 
 
-def _source(triplet: Triplet) -> dict[str, str]:
+def source_cells(triplet: Triplet) -> dict[str, str]:
     """The imported row, by column; empty for a pair that was voted on here."""
     row = triplet.source_row
     if not row or "header" not in row:
@@ -126,7 +126,7 @@ def _values(triplet: Triplet) -> dict[str, str]:
         **_clips(triplet),
         **_scores(triplet),
         # What the file said goes before what we found out: it is exported as it came.
-        **_source(triplet),
+        **source_cells(triplet),
         **_labels(triplet),
         "pair_id": pair_id(triplet),
     }
@@ -157,7 +157,7 @@ def _scores(triplet: Triplet) -> dict[str, str]:
     }
 
 
-def _csv_line(values: Sequence[str]) -> str:
+def csv_line(values: Sequence[str]) -> str:
     line = io.StringIO()
     csv.writer(line, lineterminator="\n").writerow(values)
     return line.getvalue()
