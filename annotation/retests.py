@@ -4,6 +4,7 @@ Whoever votes learns nothing: the campaign has a neutral name, the clips have ra
 are dealt anew for each pair, and left and right for each vote (`assigning.swapped`).
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -35,7 +36,7 @@ from annotation.models import (
 )
 from formats.labels import Label
 
-_TELLING: Final = 3  # letters of a name that may not be part of another word by chance
+_SAYS_NOTHING: Final = {"", "base", "candidate"}  # words that name no model
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +127,16 @@ def refuse_telling(wish: BlindWish) -> None:
     """CampaignError where what annotators read names one of the sides."""
     for where, text in (("name", wish.name), ("instructions", wish.instructions)):
         for hidden in wish.hidden:
-            if len(hidden) >= _TELLING and hidden.casefold() in text.casefold():
+            if hidden.casefold() not in _SAYS_NOTHING and _says(text, hidden):
                 raise CampaignError(
                     f"the {where} of a re-test is read by those who vote and must not say"
                     f" {hidden!r}"
                 )
+
+
+def _says(text: str, name: str) -> bool:
+    """Whether it stands there as a word of its own."""
+    return bool(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE))
 
 
 def _dealt(made_by: str, pair: BlindPair) -> bool:

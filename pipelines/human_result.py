@@ -138,7 +138,7 @@ class HumanTest:
     votes_missing: int
     people: int  # whose votes count
     simulated: bool  # by the simulated annotators of the demo, all of them or some
-    counted_early: str  # empty, or who asked for the count before all votes were there
+    counted_early: str  # empty, or how it came to be counted before all votes were there
     dimensions: tuple[DimensionResult, ...]
     voters: tuple[Voter, ...] = ()
     pairs: tuple[PairResult, ...] = ()

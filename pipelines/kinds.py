@@ -24,14 +24,17 @@ from pipelines import (
     generations,
     guidance_grids,
     guidance_tables,
+    human_tests,
     imported_scores,
     ingesting,
     ingests_gathered,
     judged_clips,
     pair_rules,
     pairing,
+    people_waits,
     registry,
     reporting,
+    retest_campaigns,
     snapshots,
     trainer_configs,
 )
@@ -112,6 +115,7 @@ class KindSpec:
     splits: bool = False  # its trainer halves its micro-batch where retry.json says so
     connects: bool = False  # a trainer that talks to a site; all others get no network
     opens_media: bool = True  # the clips that its inputs name are made local before it starts
+    waits_for_people: bool = False  # it starts when a campaign has its votes (people_waits)
     gathered_by: str = ""
     gathered_with: tuple[str, ...] = ()
     parts: Parts | None = None
@@ -401,6 +405,8 @@ register(
         "Let the simulated annotators of the demo vote",
         trainer_configs.left_to_the_child,
         command=trainer("demo", "annotate"),
+        # The config names the campaign; one that a run opens must be there first.
+        roles=(Role("retest", (OutputKind.RETEST,), required=False),),
         connects=True,
         output=OutputKind.VOTES,
     )
@@ -548,6 +554,36 @@ register(
             Role("candidate_scores", (OutputKind.SCORES,), many=True),
         ),
         output=OutputKind.EVALUATION,
+    )
+)
+register(
+    KindSpec(
+        retest_campaigns.KIND,
+        "Ask people, blind: candidate or base",
+        retest_campaigns.check,
+        perform=retest_campaigns.perform,
+        roles=(
+            Role("base", (OutputKind.GENERATIONS,)),
+            Role("candidate", (OutputKind.GENERATIONS,)),
+        ),
+        output=OutputKind.RETEST,
+        opens_media=False,
+        for_leads=True,
+        finish=people_waits.tell,
+    )
+)
+register(
+    KindSpec(
+        human_tests.KIND,
+        "Count the votes of a re-test",
+        human_tests.check,
+        perform=human_tests.perform,
+        roles=(Role("retest", (OutputKind.RETEST,)),),
+        output=OutputKind.HUMAN_TEST,
+        opens_media=False,
+        for_leads=True,
+        waits_for_people=True,
+        finish=human_tests.end_campaign,
     )
 )
 register(

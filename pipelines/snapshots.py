@@ -17,7 +17,7 @@ import numpy as np
 from django.db.models import QuerySet
 
 from annotation.exporting import pair_id
-from annotation.models import Campaign, Consensus, Judgement, Triplet, Video, Vote
+from annotation.models import Campaign, CampaignKind, Consensus, Judgement, Triplet, Video, Vote
 from annotation.posteriors import refresh_posteriors
 from formats.errors import FormatError
 from formats.labels import Label
@@ -60,7 +60,13 @@ def check(values: Mapping[str, Any]) -> dict[str, Any]:
     """The whole config of a snapshot run, with the campaign's id."""
     config = trainer_configs.checked(SnapshotConfig.from_json, values)
     split = Split.from_json(config["split"])
-    return {"campaign": find_campaign(config["campaign"]).pk, "split": split.to_json()}
+    campaign = find_campaign(config["campaign"])
+    if campaign.kind == CampaignKind.RETEST:
+        raise InvalidRunConfig(
+            f"the campaign {campaign.name!r} is a re-test: what says whether a candidate got better"
+            " must not train the next one; clone it and collect votes there to learn from its clips"
+        )
+    return {"campaign": campaign.pk, "split": split.to_json()}
 
 
 def find_campaign(named: object) -> Campaign:

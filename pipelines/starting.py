@@ -23,7 +23,7 @@ from formats.records import (
     PromptRecord,
     ScoreRecord,
 )
-from pipelines import chunking, doorbell, kinds, launching, wishes
+from pipelines import chunking, doorbell, kinds, launching, people_waits, wishes
 from pipelines.errors import InvalidRunConfig, WrongState
 from pipelines.models import Artifact, BaseModel, LoopGroup, Run, RunInput, RunState
 from pipelines.parts import Part
@@ -248,6 +248,8 @@ def _write(
         row.save(force_insert=True)
         if row.file:
             refer_given(row, launching.run_dir(run).root / row.file)
+    if spec.waits_for_people:
+        people_waits.begin(run, rows)
     doorbell.ring_on_commit([run])
     with bound(run=run.pk):
         logger.info("run %s (%s) is queued", run.pk, run.kind)
