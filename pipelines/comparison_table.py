@@ -19,7 +19,7 @@ from pipelines.comparison_members import Member, Rate, Table, with_winners
 from pipelines.comparison_settings import differences, refuse_different_inputs
 from pipelines.evaluation import OVERALL
 from pipelines.models import Run
-from pipelines.reporting import TRUTH
+from pipelines.report_evidence import TRUTH
 
 MOTION: Final = "motion"  # as sampling calls what it measures
 

@@ -19,7 +19,7 @@ from pipelines.evaluation import OVERALL
 from pipelines.guidance_tables import GRID
 from pipelines.models import Artifact
 from pipelines.registry import path_of
-from pipelines.reporting import TRUTH
+from pipelines.report_evidence import TRUTH
 from pipelines.run_pages import playable
 
 _PROMPTS: Final = 3

@@ -37,6 +37,7 @@ from pipelines import (
     retest_campaigns,
     snapshots,
     trainer_configs,
+    vbench,
 )
 from pipelines.errors import InvalidRunConfig
 from pipelines.models import Artifact, BaseModel, QueueName, Run
@@ -391,6 +392,32 @@ register(
 )
 register(
     KindSpec(
+        vbench.RUN,
+        "Measure clips by VBench and by weight-free proxies",
+        trainer_configs.vbench,
+        command=trainer("measuring", "vbench"),
+        roles=(Role("generations", (OutputKind.GENERATIONS,)),),
+        output=OutputKind.VBENCH,
+        queue=QueueName.GPU,
+        gathered_by="vbench_gathered",
+        gathered_with=("protocol",),
+    )
+)
+register(
+    KindSpec(
+        "vbench_gathered",
+        "Gather the VBench values of all chunks",
+        trainer_configs.gathered_vbench,
+        command=trainer("measuring", "gather"),
+        roles=(
+            Role("generations", (OutputKind.GENERATIONS,)),
+            Role("vbench", (OutputKind.VBENCH,), many=True),
+        ),
+        output=OutputKind.VBENCH,
+    )
+)
+register(
+    KindSpec(
         "pretrain",
         "Pretrain a tiny base model of the demo",
         trainer_configs.left_to_the_child,
@@ -482,6 +509,25 @@ register(
 )
 register(
     KindSpec(
+        vbench.IMPORT,
+        "Take in results of the official VBench tool",
+        vbench.check,
+        perform=vbench.perform,
+        fits=vbench.refuse_unfit,
+        roles=(
+            # What was measured, as far as it is here: clips, the adapter, the generator.
+            Role("generations", (OutputKind.GENERATIONS,), required=False),
+            Role("adapter", (OutputKind.ADAPTER,), required=False),
+            replace(_GENERATOR, required=False),
+            Role(vbench.EARLIER, (OutputKind.VBENCH,), required=False, many=True),
+        ),
+        output=OutputKind.VBENCH,
+        queue=QueueName.IO,
+        opens_media=False,
+    )
+)
+register(
+    KindSpec(
         "judged_clips",
         "Give the clips that people judged to a reward model",
         partial(trainer_configs.checked, judged_clips.JudgedClipsConfig.from_json),
@@ -499,6 +545,7 @@ register(
         roles=(
             Role("prompts", given=True),
             Role("ingest", (OutputKind.INGEST,), required=False),
+            Role("generations", (OutputKind.GENERATIONS,), required=False),
         ),
         output=OutputKind.GENERATIONS,
         queue=QueueName.IO,
@@ -614,7 +661,12 @@ register(
         "Write a report",
         partial(trainer_configs.checked, reporting.ReportConfig.from_json),
         perform=reporting.perform,
-        roles=(Role("evaluation", (OutputKind.EVALUATION,), many=True),),
+        roles=(
+            Role("evaluation", (OutputKind.EVALUATION,), required=False, many=True),
+            Role("human_test", (OutputKind.HUMAN_TEST,), required=False, many=True),
+            Role("vbench", (OutputKind.VBENCH,), required=False, many=True),
+        ),
         output=OutputKind.REPORT,
+        fits=reporting.refuse_without_answers,
     )
 )

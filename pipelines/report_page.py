@@ -12,7 +12,7 @@ from annotation.models import Video
 from formats.outcome import OutputKind
 from pipelines.models import Artifact
 from pipelines.registry import lineage
-from pipelines.reporting import change_words, in_order
+from pipelines.report_text import change_words, in_order
 from pipelines.run_pages import Clip, cell, playable
 from pipelines.splitting import SPLITS
 

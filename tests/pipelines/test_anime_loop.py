@@ -19,7 +19,8 @@ from formats.supervised import Supervised
 from pipelines import demo_site, registry
 from pipelines.demo_presets import ANIME, preset
 from pipelines.models import Artifact, LoopGroup, Run
-from pipelines.reporting import as_text, read_report
+from pipelines.report_text import as_text
+from pipelines.reporting import read_report
 from tests.pipelines.loop_world import play
 
 pytestmark = [

@@ -17,7 +17,8 @@ from pipelines.loop import start_loop
 from pipelines.loop_configs import config_of, first_config
 from pipelines.models import LoopGroup, Run
 from pipelines.registry import lineage, path_of, stands_on
-from pipelines.reporting import most_independent, newest, read_report, recommend, verdict
+from pipelines.report_evidence import Candidate, evidence_of
+from pipelines.reporting import concluded, newest, read_report
 from pipelines.times import loop_times
 from tests.pipelines.loop_world import loop_config, make_campaign, play_all
 
@@ -226,41 +227,49 @@ def test_a_report_opens_no_file_outside_its_folder(mia: Any) -> None:
 # The rules.
 
 
-def _judge(name: str, low: float, high: float, *, trained: bool = False) -> dict[str, Any]:
-    rate = {"rate": (low + high) / 2, "low": low, "high": high}
-    return {"judge": name, "was_training_reward": trained, "dimensions": {"overall": rate}}
+def _judge(name: str, low: float, high: float, **standing: bool) -> dict[str, Any]:
+    rate = {"rate": (low + high) / 2, "low": low, "high": high, "prompts": 50}
+    told = {"was_training_reward": False, "shares_votes": False, **standing}
+    return {"judge": name, **told, "dimensions": {"overall": rate}}
 
 
-def _verdict(candidate: str, *judges: dict[str, Any]) -> dict[str, Any]:
-    return verdict({"candidate": candidate, "judges": list(judges)})
+def _evaluation(*judges: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"candidate": "x", "judges": list(judges), "run": 1, **more}
 
 
 def test_the_truth_is_asked_before_any_reward_model() -> None:
-    judges = [_judge("reward", 0.9, 1, trained=True), _judge("z", 0.5, 1), _judge("truth", 0, 1)]
-    assert most_independent(judges)["judge"] == "truth"
-    assert most_independent(judges[:2])["judge"] == "z"
+    judges = [
+        _judge("reward", 0.9, 1, was_training_reward=True),
+        _judge("twin", 0.5, 1, shares_votes=True),
+        _judge("z", 0.5, 1),
+        _judge("truth", 0, 1),
+    ]
+    order = ["truth", "z", "twin"]
+    for place, name in enumerate(order):
+        known = [each for each in judges if each["judge"] not in order[:place]]
+        decides = evidence_of(Candidate("x", _evaluation(*known))).decides
+        assert decides is not None
+        assert decides.judge == name
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "word"),
-    [(0.51, 0.8, "better"), (0.2, 0.49, "worse"), (0.5, 0.9, "undecided")],
-)
-def test_the_interval_decides(low: float, high: float, word: str) -> None:
-    assert _verdict("x", _judge("truth", low, high))["verdict"] == word
+def test_a_candidate_is_told_with_its_rule_and_with_what_is_not_known() -> None:
+    reward = _judge("reward", 0.8, 0.9, was_training_reward=True)
+    (line,) = concluded([_evaluation(reward, not_measured={"motion": "No."})], {})["candidates"]
+    assert (line["verdict"], line["was_training_reward"]) == ("too few votes", True)
+    assert line["rule"].startswith("Too few votes:")
+    assert line["more"] == 97
+    trained, alone, motion = line["said"]
+    assert trained.startswith("x was trained on the judge reward: its rise there says that the")
+    assert alone.startswith("No independent judge was asked")
+    assert motion == "No figure of motion: No."
 
 
-def test_the_recommendation_takes_the_best_that_is_better_beyond_doubt() -> None:
-    both = [_verdict("x", _judge("truth", 0.6, 0.9)), _verdict("y", _judge("truth", 0.7, 0.8))]
-    assert recommend(both).startswith("Take y: it beats the base by the judge truth")
-    none = [_verdict("x", _judge("truth", 0.3, 0.9))]
-    assert recommend(none).startswith("Keep the base for now")
-    worse = [_verdict("x", _judge("truth", 0.1, 0.3))]
-    assert recommend(worse) == "Keep the base: every candidate is worse than it."
-
-
-def test_its_own_training_reward_convinces_nobody() -> None:
-    only = [_verdict("x", _judge("reward", 0.8, 0.9, trained=True))]
-    assert recommend(only).startswith("Do not take x on this evidence alone")
+def test_a_loss_in_one_dimension_is_named() -> None:
+    truth = _judge("truth", 0.7, 0.8)
+    truth["dimensions"]["MQ"] = {"rate": 0.3, "low": 0.2, "high": 0.4, "prompts": 50}
+    found = concluded([_evaluation(truth)], {})
+    assert found["candidates"][0]["lost"] == ["MQ"]
+    assert found["recommendation"].endswith("It lost on MQ.")
 
 
 def test_the_time_of_a_loop_goes_from_its_first_step_to_its_report(played: LoopGroup) -> None:

@@ -9,7 +9,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from formats.errors import FormatError
 from pipelines.figures import figures_of
-from pipelines.reporting import as_text, newest, read_report
+from pipelines.report_text import as_text
+from pipelines.reporting import newest, read_report
 from pipelines.times import loop_times
 
 
