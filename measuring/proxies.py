@@ -5,6 +5,7 @@ frame rate compare.
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -75,22 +76,19 @@ def _cells(luma: NDArray[np.float32]) -> NDArray[np.float32]:  # [H, W] -> [h * 
     """Means over a grid, as adaptive_avg_pool2d of torch takes them: cells may overlap."""
     height, width = luma.shape
     side = max(1, min(height, width) // _CELLS)
-    sums = np.zeros((height + 1, width + 1))
-    sums[1:, 1:] = luma.cumsum(0, dtype=np.float64).cumsum(1)
-    top, bottom = _bounds(height, max(1, height // side))
-    left, right = _bounds(width, max(1, width // side))
-    totals = (
-        sums[np.ix_(bottom, right)] - sums[np.ix_(top, right)]
-        - sums[np.ix_(bottom, left)] + sums[np.ix_(top, left)]
-    )  # fmt: skip
-    areas = np.outer(bottom - top, right - left)
-    cells: NDArray[np.float32] = (totals / areas).astype(np.float32).ravel()
+    rows, columns = _means(height, max(1, height // side)), _means(width, max(1, width // side))
+    cells: NDArray[np.float32] = (rows @ luma @ columns.T).ravel()
     return cells
 
 
-def _bounds(size: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    numbers = np.arange(count)
-    return numbers * size // count, -(-(numbers + 1) * size // count)
+@cache
+def _means(size: int, count: int) -> NDArray[np.float32]:  # [count, size]
+    """A matrix that takes `count` means along a side of so many pixels."""
+    weights = np.zeros((count, size), dtype=np.float32)
+    for number in range(count):
+        first, last = number * size // count, -(-(number + 1) * size // count)
+        weights[number, first:last] = 1 / (last - first)
+    return weights
 
 
 def _change(cells: NDArray[np.float32]) -> NDArray[np.float32]:  # [T, C] -> [T - 1, C]

@@ -22,6 +22,7 @@ GATHERS: Final = {
     "scores_gathered": "scores:",
     "generations_gathered": "generations:",
     "ingests_gathered": "ingest:",
+    "vbench_gathered": "vbench:",
 }
 
 

@@ -30,8 +30,10 @@ from pipelines.kinds import KindSpec
 from pipelines.launchers import far_argv, far_environment, goes_there
 from pipelines.models import Run, RunInput
 
-# Where a site keeps its GPUs apart, and its copies of public models.
-_PASSED_ON: Final = ("CUDA_VISIBLE_DEVICES", "HF_HOME")
+# Where a site keeps its GPUs apart, its copies of public models, and the package of VBench.
+_PASSED_ON: Final = (
+    "CUDA_VISIBLE_DEVICES", "HF_HOME", "TIEBREAK_VBENCH_PYTHON", "VBENCH_CACHE_DIR",
+)  # fmt: skip
 # How the site is set up: what only a child of manage.py may know.
 _OF_THE_SITE: Final = ("MEDIA_STORAGE_URL", "MEDIA_S3_", "TIEBREAK_MEDIA_")
 # What starts the trainer several times; the number and the trainer's own words follow.

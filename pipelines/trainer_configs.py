@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from measuring.config import GatheringConfig as MeasuredConfig
+from measuring.config import VBenchConfig
 from models_align.config import SETTINGS, AlignmentConfig, GenerationConfig
 from models_align.config import GatheringConfig as GatheredConfig
 from models_align.grid_config import GridConfig
@@ -60,6 +62,14 @@ def reward_evaluation(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def benchmark(values: Mapping[str, Any]) -> dict[str, Any]:
     return checked(BenchmarkConfig.from_json, values)
+
+
+def vbench(values: Mapping[str, Any]) -> dict[str, Any]:
+    return checked(VBenchConfig.from_json, values)
+
+
+def gathered_vbench(values: Mapping[str, Any]) -> dict[str, Any]:
+    return checked(MeasuredConfig.from_json, values)
 
 
 def composition(values: Mapping[str, Any]) -> dict[str, Any]:
