@@ -49,6 +49,10 @@ def one_of(name: str, value: object, words: tuple[str, ...]) -> None:
     require(value in words, name, f"one of {', '.join(words)}", value)
 
 
+def yes_or_no(name: str, value: object) -> None:
+    require(isinstance(value, bool), name, "true or false", value)
+
+
 def check_weights(weights: object) -> None:
     """Weights per dimension: numbers, 0 or more, not all 0; none at all means equal ones."""
     require(isinstance(weights, dict), "weights", "an object from dimension to number", weights)
