@@ -34,6 +34,7 @@ from annotation.models.clips import (
     prompt_sha256,
 )
 from annotation.models.custody import AuditEntry, Erasure
+from annotation.models.foreign import ForeignAnnotator, ForeignVote
 from annotation.models.guidelines import Guideline, GuidelineAcceptance, GuidelineDraft
 from annotation.models.people import Consent, Invitation, InvitedRole, Language, Profile
 from annotation.models.quality import (
@@ -79,6 +80,8 @@ __all__ = [
     "Flag",
     "FlagKind",
     "FlagState",
+    "ForeignAnnotator",
+    "ForeignVote",
     "Generator",
     "Guideline",
     "GuidelineAcceptance",

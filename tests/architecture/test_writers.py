@@ -42,6 +42,8 @@ WRITERS = {
     "SuiteJudge": {"pipelines.suites"},
     "Vote": {"annotation.voting"},
     "Judgement": {"annotation.voting"},
+    "ForeignAnnotator": {"annotation.foreign_votes"},
+    "ForeignVote": {"annotation.foreign_votes"},
     "Invitation": {"annotation.invitations"},
     "Consent": {"annotation.consents"},
     "Profile": {"annotation.profiles"},
