@@ -23,8 +23,9 @@ class Record:
     fields: list[str]
 
 
-def check_text(path: Path, name: str) -> None:
-    """Refuse what is not UTF-8 text in lines of a sane length, and say where."""
+def check_text(path: Path, name: str, *, longest: int | None = MAX_LINE) -> None:
+    """Refuse what is not UTF-8 text in lines of a sane length, and say where; JSON may be one
+    line (`longest` is None)."""
     decoder = codecs.getincrementaldecoder("utf-8-sig")()
     line, length = 1, 0
     try:
@@ -34,7 +35,7 @@ def check_text(path: Path, name: str) -> None:
                     at = line + chunk[: chunk.index(b"\0")].count(b"\n")
                     raise refused(name, at, "a NUL byte; expected UTF-8 text (is it UTF-16?)")
                 _decode(decoder, chunk, name, line)
-                line, length = _line_after(chunk, name, line, length)
+                line, length = _line_after(chunk, name, line, length, longest)
     except OSError as error:
         raise ImportRefused(f"{name}: the file cannot be read: {error.strerror}") from None
     _decode(decoder, b"", name, line, final=True)
@@ -52,12 +53,14 @@ def _decode(
         raise refused(name, at, what) from None
 
 
-def _line_after(chunk: bytes, name: str, line: int, length: int) -> tuple[int, int]:
+def _line_after(
+    chunk: bytes, name: str, line: int, length: int, longest: int | None
+) -> tuple[int, int]:
     """The number of the line that the chunk ends in, and how long that line is by now."""
     first, *others = chunk.replace(b"\r", b"\n").split(b"\n")
     lengths = [length + len(first), *map(len, others)]
-    if max(lengths) > MAX_LINE:
-        raise refused(name, line, f"a line of more than {MAX_LINE} bytes; expected a table")
+    if longest is not None and max(lengths) > longest:
+        raise refused(name, line, f"a line of more than {longest} bytes; expected a table")
     return line + chunk.count(b"\n"), lengths[-1]
 
 

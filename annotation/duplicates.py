@@ -15,12 +15,13 @@ class Duplicate:
     line: int
     repeats: int | None  # the line; None if the campaign had the pair before
     mirrored: bool = False
+    word: Callable[[int], str] = "line {}".format  # how people find a line
 
     def __str__(self) -> str:
         what = "is in the campaign already"
         if self.repeats is not None:
-            what = f"repeats line {self.repeats}"
-        return f"line {self.line} {what}{' with A and B swapped' if self.mirrored else ''}"
+            what = f"repeats {self.word(self.repeats)}"
+        return f"{self.word(self.line)} {what}{' with A and B swapped' if self.mirrored else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def opinion_of(row: Row, *, swap: bool = False) -> Opinion:
 
 
 def distinct(
-    rows: Iterable[Row], sides_of: SidesOf, faults: Faults
+    rows: Iterable[Row], sides_of: SidesOf, faults: Faults, word: Callable[[int], str]
 ) -> tuple[list[Row], list[Duplicate]]:
     """The first row of each pair, and the rows that only say it again."""
     first: dict[Sides, Row] = {}
@@ -66,10 +67,10 @@ def distinct(
         if earlier is row:
             continue
         if opinion_of(row, swap=swap) == opinion_of(earlier):
-            duplicates.append(Duplicate(row.line, earlier.line, swap))
+            duplicates.append(Duplicate(row.line, earlier.line, swap, word))
         else:
             how = ", with A and B swapped," if swap else ""
             faults.add(
-                row.line, f"the pair of line {earlier.line} comes again{how} with other labels"
+                row.line, f"the pair of {word(earlier.line)} comes again{how} with other labels"
             )
     return list(first.values()), duplicates

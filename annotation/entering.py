@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from annotation.duplicates import Duplicate, Opinion, Sides, opinion_of
 from annotation.errors import MediaError
-from annotation.faults import Faults, refused
+from annotation.faults import refused
 from annotation.importing import Pair, create_triplets, store_triplets
 from annotation.matching import Found
 from annotation.media import KeptClip, register_clip, store_reference_image
@@ -52,7 +52,7 @@ class Entering:
         if self._for_the_pool():
             return list(rows), []
         there = _opinions(self.campaign)
-        fresh, duplicates, faults = [], [], Faults(self.sheet.name)
+        fresh, duplicates, faults = [], [], self.sheet.faults
         for row in rows:
             sides = self.found.sides_of(row)
             swap = sides.mirrored in there
@@ -60,7 +60,7 @@ class Entering:
             if earlier is None:
                 fresh.append(row)
             elif not self.sheet.shape.labelled or earlier == opinion_of(row, swap=swap):
-                duplicates.append(Duplicate(row.line, None, swap))
+                duplicates.append(Duplicate(row.line, None, swap, self.sheet.places.word))
             else:
                 what = (
                     f"the campaign {self.campaign.name!r} has this pair already, otherwise judged"
@@ -141,7 +141,7 @@ class Entering:
         try:
             return store_reference_image(self.found.images[row.image], original_path=row.image)
         except MediaError as error:
-            raise refused(self.sheet.name, row.line, error.message) from None
+            raise refused(*self.sheet.places.at(row.line), error.message) from None
 
     def _describe(self, prompt: Prompt, row: Row) -> None:
         """Fill in category and translations; what the prompt has already is never replaced."""
@@ -161,7 +161,7 @@ class Entering:
             prompt.save(update_fields=["category", "translations"])
 
     def _warn(self, row: Row, what: str) -> None:
-        self.warnings.append(f"{self.sheet.name}:{row.line}: {what}")
+        self.warnings.append(f"{self.sheet.places.told(row.line)}: {what}")
 
     def _write_labelled(self, rows: Sequence[Row]) -> None:
         triplets = [self._labelled(row) for row in rows]

@@ -1,7 +1,8 @@
 """What is wrong with a file to import, gathered row by row: a person mends ten faults at once."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from annotation.errors import ImportRefused
 
@@ -10,9 +11,10 @@ _MOST: Final = 100  # beyond that, a file has one fault and not many
 
 @dataclass(slots=True)
 class Faults:
-    """Of one file, which people know by `name`."""
+    """Of one file, which people know by `name`; of several, `at` says which one a line is of."""
 
     name: str
+    at: Callable[[int], tuple[str, int]] | None = None
     found: list[tuple[int, str]] = field(default_factory=list)
     more: int = 0
 
@@ -27,15 +29,22 @@ class Faults:
         if not self.found:
             return
         self.found.sort(key=lambda each: each[0])
-        line, what = self.found[0]
-        others = len(self.found) - 1 + self.more
+        told = [self._told(line, what) for line, what in self.found]
+        first = told[0]
+        others = len(told) - 1 + self.more
         rest = f" (and {others} more faults)" if others > 1 else " (and one more fault)"
+        path, line = first.get("file", self.name), first["line"]
         raise ImportRefused(
-            f"{self.name}:{line}: {what}{rest if others else ''}",
-            path=self.name,
+            f"{path}:{line}: {first['error']}{rest if others else ''}",
+            path=path,
             line=line,
-            faults=[{"line": line, "error": what} for line, what in self.found],
+            faults=told,
         )
+
+    def _told(self, line: int, what: str) -> dict[str, Any]:
+        name, number = self.at(line) if self.at else (self.name, line)
+        of_file = {} if name == self.name else {"file": name}
+        return {"line": number, "error": what, **of_file}
 
 
 def refused(name: str, line: int, what: str) -> ImportRefused:

@@ -19,7 +19,6 @@ from annotation.campaigns import create_campaign
 from annotation.duplicates import Duplicate, distinct
 from annotation.entering import Entering
 from annotation.errors import ImportRefused
-from annotation.faults import Faults
 from annotation.matching import Found, false_numbers, match, probe_all
 from annotation.media import keep_clip
 from annotation.models import Campaign, CampaignKind, CampaignState, DimensionSet, Video
@@ -82,10 +81,12 @@ def import_rows(
 ) -> ImportReport:
     """Import a table with its clips. `most_clips`: how many new clips may be decoded here."""
     single, keys = _asked(target)
-    sheet = read_sheet(source.table, keys, name=source.name, single=single, labels=labels)
-    faults = Faults(sheet.name)
+    sheet = read_sheet(
+        source.table, keys, name=source.name, single=single, labels=labels, parts=source.parts
+    )
+    faults = sheet.faults
     rows, found = match(sheet.rows, source, faults)
-    first, duplicates = distinct(rows, found.sides_of, faults)
+    first, duplicates = distinct(rows, found.sides_of, faults, sheet.places.word)
     faults.refuse()
     _check_few(sheet.name, found, most_clips)
     probe_all(first, source, found, faults)
@@ -96,13 +97,14 @@ def import_rows(
         work = Entering(campaign, sheet, found, kept)
         fresh, known = work.not_there_yet(first)
         added, pooled = work.write(fresh)
+    differ = false_numbers(sheet.places, first, work.clip_of)
     return ImportReport(
         campaign_id=campaign.pk,
         campaign=campaign.name,
         rows=len(sheet.rows),
         triplets=added,
         duplicates=tuple(sorted([*duplicates, *known], key=lambda each: each.line)),
-        warnings=(*sheet.warnings, *work.warnings, *false_numbers(sheet.name, first, work.clip_of)),
+        warnings=(*sheet.warnings, *work.warnings, *differ),
         pooled=pooled,
     )
 

@@ -9,6 +9,7 @@ from annotation.errors import MediaError
 from annotation.faults import Faults
 from annotation.media import KeptClip, kept_clip, measured
 from annotation.models import Prompt, ReferenceImage, Video, prompt_sha256
+from annotation.places import Places
 from annotation.probing import Clip
 from annotation.residents import here_by_content, here_by_id, pictures_here
 from annotation.rows import NamedClip, Row
@@ -161,7 +162,7 @@ def probe_all(rows: Sequence[Row], source: Source, found: Found, faults: Faults)
 
 
 def false_numbers(
-    name: str, rows: Sequence[Row], clip_of: Callable[[NamedClip], Clip | Video]
+    places: Places, rows: Sequence[Row], clip_of: Callable[[NamedClip], Clip | Video]
 ) -> Iterator[str]:
     """Rates and lengths that the file gives otherwise than the clips are; the clips are right."""
     for row in rows:
@@ -171,6 +172,6 @@ def false_numbers(
                 if abs(said - true) > 0.01:
                     tail = f"_{side}" if row.b else ""
                     yield (
-                        f"{name}:{row.line}: {column}{tail} is {said:g}, but the clip {clip.name}"
-                        f" has {true:g}"
+                        f"{places.told(row.line)}: {column}{tail} is {said:g}, but the clip"
+                        f" {clip.name} has {true:g}"
                     )

@@ -31,6 +31,8 @@ class Source:
     root: Path  # where the files lie; no concern of who reads a message
     # A file by its sha256, where a folder or archive was given: tables of votes name clips so.
     with_content: Callable[[str], Path | None] = lambda _sha256: None
+    # The files of a table that is several, by the names that people know; empty for one alone.
+    parts: tuple[tuple[str, Path], ...] = ()
 
     def plain(self, message: str) -> str:
         """A message that speaks of files as the table does."""

@@ -21,8 +21,9 @@ from annotation.rows import LANGUAGES
 
 MAX_ROWS: Final = 1_000_000
 MAX_BYTES: Final = 1 << 30  # of an unpacked Parquet file
-SUFFIXES: Final = (".csv", ".jsonl", ".parquet")
-TASKS: Final = ".json"  # Label Studio's: read by `label_studio`
+TASKS: Final = ".json"  # a list of tasks of Label Studio: `task_files`
+SUFFIXES: Final = (".csv", ".jsonl", ".parquet", TASKS)
+TASK: Final = "task"  # the one column of such a list
 _BATCH: Final = 5_000
 
 
@@ -45,6 +46,7 @@ class Table:
     cells: Iterator[Cells]
     first: Mapping[str, Any] = field(default_factory=dict)  # what the first row says
     typed: bool = False  # cells that are no text yet: JSON lines, Parquet
+    remarks: list[str] = field(default_factory=list)  # warnings that reading brings
 
 
 def open_table(path: Path, name: str) -> Table:

@@ -10,11 +10,14 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
+from annotation.asking import Asked
+from annotation.dialects import translated
 from annotation.errors import ImportRefused
 from annotation.faults import Faults, refused
 from annotation.mojibake import repaired
+from annotation.places import Places, read_tables
 from annotation.rows import Layout, Row, Shape, read_row
-from annotation.table_files import MAX_ROWS, Cells, open_table
+from annotation.table_files import MAX_ROWS, Cells, Table, as_csv
 from formats.dimensions import BUILT_IN
 from formats.errors import FormatError
 
@@ -35,6 +38,12 @@ class Sheet:
     shape: Shape
     rows: tuple[Row, ...]
     warnings: tuple[str, ...]
+    places: Places
+
+    @property
+    def faults(self) -> Faults:
+        """A new list of what is wrong with its rows."""
+        return Faults(self.name, self.places.at)
 
 
 def read_sheet(
@@ -44,23 +53,33 @@ def read_sheet(
     name: str = "",
     single: bool = False,
     labels: Labels = Labels.AUTO,
+    parts: Sequence[tuple[str, Path]] = (),
 ) -> Sheet:
     """Read and check the whole file; each fault is one sentence with file and line.
 
-    `name` is how people know the file; `single` says that its campaign asks about single clips.
+    `name` is how people know the file; `single` says that its campaign asks about single clips;
+    `parts` are the files of a table that is several, by the names that people know.
     """
     name = name or str(path)
-    table = open_table(path, name)
-    shape = _shape(name, table.columns, tuple(dimensions), single=single, labels=labels)
-    rows = _checked(name, table.cells, shape)
+    places, keys = Places(name), tuple(dimensions)
+    table = read_tables(parts or ((name, path),), places)
+    travelled = translated(table, Asked(name, keys, single))
+    if travelled is None:
+        table = as_csv(table)
+        shape = _shape(name, table.columns, keys, single=single, labels=labels)
+    else:
+        table = travelled
+        layout = Layout.CLIPS if single else Layout.PAIRS
+        shape = Shape(layout, keys, labelled=True, travelled=True)
+    rows = _checked(Faults(name, places.at), table.cells, shape)
     if not rows:
         raise refused(name, 1, "there is no row below the header")
-    warnings = [*_unread(name, table.columns, shape), *_encoded_twice(name, rows)]
-    return Sheet(name, table.header, shape, tuple(rows), tuple(warnings))
+    warnings = [*_unread(name, table, shape), *table.remarks, *_encoded_twice(places, rows)]
+    return Sheet(name, table.header, shape, tuple(rows), tuple(warnings), places)
 
 
-def _checked(name: str, cells: Iterable[Cells], shape: Shape) -> list[Row]:
-    faults, rows = Faults(name), []
+def _checked(faults: Faults, cells: Iterable[Cells], shape: Shape) -> list[Row]:
+    rows = []
     try:
         for each in cells:
             if each.fault:
@@ -71,9 +90,10 @@ def _checked(name: str, cells: Iterable[Cells], shape: Shape) -> list[Row]:
             except FormatError as error:
                 faults.add(each.line, error.message)
             else:
-                rows.append(replace(row, text=each.text, line_end=each.line_end))
+                text, end, behind = each.text, each.line_end, each.behind
+                rows.append(replace(row, text=text, line_end=end, behind=behind))
             if len(rows) > MAX_ROWS:
-                raise refused(name, each.line, f"more than {MAX_ROWS} rows; split the file")
+                raise refused(faults.name, each.line, f"more than {MAX_ROWS} rows; split the file")
     except ImportRefused:
         faults.refuse()  # what stands above the place where reading stopped comes first
         raise
@@ -133,17 +153,19 @@ def _check_unlabelled(name: str, columns: Sequence[str], shape: Shape) -> None:
             raise refused(name, 1, what)
 
 
-def _unread(name: str, columns: Sequence[str], shape: Shape) -> Iterator[str]:
-    for column in columns:
-        if column not in shape.known:
+def _unread(name: str, table: Table, shape: Shape) -> Iterator[str]:
+    for column in table.columns:
+        if shape.travelled:
+            yield f"{name}:1: the column {column!r} is not read and not kept"
+        elif column not in shape.known:
             yield f"{name}:1: the column {column!r} is kept, but not read as a label"
 
 
-def _encoded_twice(name: str, rows: Sequence[Row]) -> Iterator[str]:
+def _encoded_twice(places: Places, rows: Sequence[Row]) -> Iterator[str]:
     for row in rows:
         better = repaired(row.prompt)
         if better != row.prompt:
             yield (
-                f"{name}:{row.line}: the prompt was encoded twice; repaired it reads {better!r}"
-                " (imported as it stands)"
+                f"{places.told(row.line)}: the prompt was encoded twice; repaired it reads"
+                f" {better!r} (imported as it stands)"
             )
