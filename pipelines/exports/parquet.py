@@ -26,7 +26,7 @@ def write_rows(path: Path, source: Source, rows: Iterable[Row]) -> int:
     with pq.ParquetWriter(
         path, columns, compression="zstd", use_dictionary=tables.encoded(columns.names)
     ) as writer:
-        for some in tables.in_groups(rows):
-            writer.write_batch(tables.batch_of(some, source.keys, columns))
-            count += len(some)
+        for group in tables.row_groups(rows, source.keys, columns):
+            writer.write_table(group, row_group_size=tables.ROW_GROUP)
+            count += group.num_rows
     return count

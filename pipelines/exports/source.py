@@ -6,13 +6,14 @@ in each export (RELIABILITY D1), and a clip is named by where the export says th
 
 import hashlib
 import hmac
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 from urllib.parse import quote
+
+import orjson
 
 from formats.checkpoints import verify_folder
 from formats.dimensions import DimensionSet
@@ -59,6 +60,7 @@ class Source:
     tick: Callable[[int], None] = lambda _rows: None
     dimensions: DimensionSet = field(init=False)
     meta: dict[str, Any] = field(init=False)
+    _known: frozenset[str] = field(init=False)
     _names: dict[str, str] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -66,12 +68,13 @@ class Source:
         self.dimensions = DimensionSet.from_json(
             read_json(self.folder / "dimensions.json", DIMENSIONS)
         )
+        self._known = frozenset(self.keys)
 
     @property
     def count(self) -> int:
         """How many rows there are."""
         with (self.folder / FILE).open("rb") as file:
-            header: Row = json.loads(file.readline())
+            header: Row = orjson.loads(file.readline())
         return int(header["count"])
 
     @property
@@ -126,16 +129,15 @@ class Source:
         return known
 
     def _row(self, line: bytes, number: int) -> Row:
-        row: Row = json.loads(line)
-        if not set(self.keys).issuperset(row["labels"]):
+        row: Row = orjson.loads(line)
+        if not self._known.issuperset(row["labels"]):
             self._refuse(number, row)
-        place = self.media.place
+        place, names = self.media.place, self._names
         for each in (row["video_a"], row["video_b"], row.get("image")):
             if each is not None:
                 each["stored"], each["path"] = each["path"], place(each["path"], each["sha256"])
-        row["judgements"] = [
-            (self.name_of(person), key, label) for person, key, label in row.get("judgements", ())
-        ]
+        for judgement in row.setdefault("judgements", []):
+            judgement[0] = names.get(judgement[0]) or self.name_of(judgement[0])
         return row
 
     def _refuse(self, number: int, row: Row) -> None:

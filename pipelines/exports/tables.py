@@ -13,7 +13,8 @@ import pyarrow as pa
 from pipelines.exports.source import Row, Source
 
 SCHEMA: Final = "preferences-table/1"
-ROW_GROUP: Final = 8_192  # rows; what is in memory at a time
+ROW_GROUP: Final = 8_192  # rows, as columns in memory until it is full
+BATCH: Final = 512  # rows that are dictionaries at a time: they need ten times as much
 _TEXT, _NUMBER, _WHOLE = pa.string(), pa.float64(), pa.int64()
 JUDGEMENT: Final = pa.struct([("annotator", _TEXT), ("dimension", _TEXT), ("label", _TEXT)])
 _OF_CLIP: Final = (
@@ -63,10 +64,18 @@ def batch_of(rows: Sequence[Row], keys: Sequence[str], columns: pa.Schema) -> pa
     return pa.record_batch([*arrays, _judgements(rows)], schema=columns)
 
 
-def in_groups(rows: Iterable[Row], size: int = ROW_GROUP) -> Iterator[list[Row]]:
+def row_groups(rows: Iterable[Row], keys: Sequence[str], columns: pa.Schema) -> Iterator[pa.Table]:
+    """The rows as tables of `ROW_GROUP` rows, the last one of what is left."""
     left = iter(rows)
-    while some := list(islice(left, size)):
-        yield some
+    while batches := list(islice(_batches(left, keys, columns), ROW_GROUP // BATCH)):
+        yield pa.Table.from_batches(batches, columns)
+
+
+def _batches(
+    left: Iterator[Row], keys: Sequence[str], columns: pa.Schema
+) -> Iterator[pa.RecordBatch]:
+    while some := list(islice(left, BATCH)):
+        yield batch_of(some, keys, columns)
 
 
 def _clips(clips: Sequence[Row]) -> Iterator[list[Any]]:
