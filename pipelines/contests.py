@@ -1,7 +1,7 @@
 """Base and candidates on the same prompts and seeds, judged by all judges, compared, reported.
 
-The rows of a contest are written by the caller's `start`: a loop and a comparison hold the same
-contest and differ in what they put before it.
+The rows of a contest are written by the caller's `start`: a loop, a comparison and the evaluation
+of a suite hold the same contest and differ in what they put before it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -47,56 +47,78 @@ class ContestConfig:
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """One contest while its rows are written. `backbone` is that of the judges."""
+    """One contest while its rows are written. `backbone` is that of the judges, but for those that
+    `backbones` names. `imported`: per judge from outside and side the config of its scores.
+    """
 
     start: Start
     config: ContestConfig
     prompts: Sequence[PromptRecord]
-    generator: Source
+    generator: Source | None
     judges: Mapping[str, Source]
     backbone: Source | None
+    backbones: Mapping[str, Source] = field(default_factory=dict)
+    imported: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
 
-    def hold(self, candidates: Mapping[str, Run]) -> Run:
-        """Clips, scores and truth of each side; then the figures of each candidate; the report."""
-        sides = {BASE: self._side(BASE, None)}
-        sides |= {name: self._side(name, adapter) for name, adapter in candidates.items()}
+    def hold(self, candidates: Mapping[str, Source]) -> Run:
+        """Clips of the base and of each adapter, and all that `judge` does with them."""
+        adapters: dict[str, Source | None] = {BASE: None, **candidates}
+        return self.judge({name: self.clips(name, each) for name, each in adapters.items()})
+
+    def judge(self, clips: Mapping[str, Source]) -> Run:
+        """Scores and truth of each side; then the figures of each candidate; the report."""
+        sides = {name: {"clips": each, **self._scores(name, each)} for name, each in clips.items()}
         evaluations = {
-            f"evaluation:{name}": self._evaluation(name, sides[BASE], sides[name])
-            for name in candidates
+            f"evaluation:{name}": self._evaluation(name, sides[BASE], side)
+            for name, side in sides.items()
+            if name != BASE
         }
         return self.start("report", self.config.report, evaluations, "Report")
 
-    def _side(self, name: str, adapter: Run | None) -> dict[str, Run]:
-        config = self.config
-        inputs: dict[str, Source] = {"generator": self.generator}
+    def clips(self, name: str, adapter: Source | None, generator: Source | None = None) -> Run:
+        """The run that makes the clips of one side, of the contest's generator or another one."""
+        config, made_by = self.config, generator or self.generator
+        assert made_by is not None  # who starts a contest asks for what its sides need
+        inputs: dict[str, Source] = {"generator": made_by}
         values = {**config.generation, "generator": config.clips_of}
+        if isinstance(generator, BaseModel):
+            values["generator"] = generator.name
         if adapter is not None:
             inputs["adapter"] = adapter
-            values["generator"] = f"{config.clips_of} + {name} ({config.mark})"
-        clips = self.start(
+            values["generator"] = f"{values['generator']} + {name} ({config.mark})"
+        return self.start(
             "generation", values, inputs, f"Test clips of {name}",
             files={"prompts": self.prompts},
         )  # fmt: skip
-        return {"clips": clips, **self._scores(name, clips)}
 
-    def _scores(self, side: str, clips: Run) -> dict[str, Run]:
-        with_backbone = {} if self.backbone is None else {"backbone": self.backbone}
+    def _scores(self, side: str, clips: Source) -> dict[str, Run]:
         scores = {
             f"scores:{judge}": self.start(
                 "scoring",
                 self.config.scoring,
-                {"reward_model": model, **with_backbone, "generations": clips},
+                {"reward_model": model, **self._backbone_of(judge), "generations": clips},
                 f"Scores of {side} by {judge}",
             )
             for judge, model in self.judges.items()
         }
+        for judge, files in self.imported.items():
+            scores[f"scores:{judge}"] = self.start(
+                "imported_scores", files[side], {"generations": clips},
+                f"Imported scores of {side} by {judge}",
+            )  # fmt: skip
         if self.config.truth is not None:
             scores["scores:truth"] = self.start(
                 "truth", self.config.truth, {"generations": clips}, f"Truth of {side}"
             )
         return scores
 
-    def _evaluation(self, name: str, base: Mapping[str, Run], candidate: Mapping[str, Run]) -> Run:
+    def _backbone_of(self, judge: str) -> dict[str, Source]:
+        found = self.backbones.get(judge, self.backbone)
+        return {} if found is None else {"backbone": found}
+
+    def _evaluation(
+        self, name: str, base: Mapping[str, Source], candidate: Mapping[str, Source]
+    ) -> Run:
         inputs = {"base": base["clips"], "candidate": candidate["clips"]}
         for side, runs in (("base", base), ("candidate", candidate)):
             inputs |= {

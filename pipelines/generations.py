@@ -89,14 +89,14 @@ def shown_clips(artifact: Artifact, *, limit: int | None = None) -> list[Shown]:
 
 
 def with_rows(records: list[GenerationRecord]) -> list[Shown]:
-    rows = {
-        (video.sha256, video.seed): video
-        for video in Video.objects.filter(
-            sha256__in={record.video.sha256 for record in records}, withdrawn=False
-        )
-    }
-    return [
-        Shown(record, rows[key])
+    """A clip that came without a seed is found by its content alone."""
+    rows: dict[tuple[str, int | None], Video] = {}
+    wanted = {record.video.sha256 for record in records}
+    for video in Video.objects.filter(sha256__in=wanted, withdrawn=False):
+        rows[video.sha256, video.seed] = video
+    found = [
+        (record, rows.get((sha256, record.video.seed)) or rows.get((sha256, None)))
         for record in records
-        if (key := (record.video.sha256, record.video.seed)) in rows
+        for sha256 in (record.video.sha256,)
     ]
+    return [Shown(record, row) for record, row in found if row is not None]
