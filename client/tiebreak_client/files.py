@@ -14,7 +14,7 @@ from tqdm import tqdm
 from tiebreak_client.errors import DamagedFile, NoAnswer, TiebreakError
 from tiebreak_client.models import ArtifactFile
 
-_CHUNK: Final = 1 << 20
+_CHUNK: Final = 1 << 16  # what a break may cost: a chunk comes whole or not at all
 _BREAKS: Final = 5  # in a row without a byte between them
 # An answer to a request with these headers, its bytes still to come.
 Opener = Callable[[Mapping[str, str]], AbstractContextManager[requests.Response]]
