@@ -8,11 +8,14 @@ from typing import Final
 from annotation.audit_doors import Noted
 
 _RUN: Final = "run {run_id}"
+_RETEST: Final = "retest {group_id}"
 _ARTIFACT: Final = "artifact {artifact_id}"
 ACTS: Final[dict[str, Noted]] = {
     "pipelines:api-runs": Noted("run.start", "", ("kind", "preset")),
     "pipelines:start-anime": Noted("run.start", "", ()),
     "pipelines:api-comparisons": Noted("run.start", "", ("kind",)),
+    "pipelines:vbench": Noted("run.start", "", ("act",)),
+    "pipelines:api-vbench": Noted("run.start", "", ("protocol",)),
     "pipelines:cancel": Noted("run.cancel", _RUN),
     "pipelines:retry": Noted("run.retry", _RUN),
     "pipelines:api-cancel": Noted("run.cancel", _RUN),
@@ -22,4 +25,10 @@ ACTS: Final[dict[str, Noted]] = {
     "pipelines:export-file": Noted("export.snapshot", _ARTIFACT, ("name",), reads=True),
     "pipelines:api-artifact-file": Noted("export.artifact", _ARTIFACT, ("name",), reads=True),
     "pipelines:api-pairs": Noted("export.pairs", _ARTIFACT, reads=True),
+    # A campaign is opened, or closed with what it has.
+    "pipelines:retest-start": Noted("retest.start", "", ("evaluation", "candidate", "base")),
+    "pipelines:api-retests": Noted("retest.start", "", ("inputs",)),
+    "pipelines:retest-count": Noted("retest.count", _RETEST),
+    "pipelines:api-retest-count": Noted("retest.count", _RETEST),
+    "pipelines:human-json": Noted("export.human_test", _ARTIFACT, reads=True),
 }

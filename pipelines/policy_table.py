@@ -78,7 +78,17 @@ PAGES: Final[Table] = {
     "pipelines:base-models": form(VIEWERS, act=ENGINEERS),
     # Two people: who proposed does not approve (pipelines.proposals, and a constraint).
     "pipelines:base-model-decide": button(OPERATORS, fresh=True),
+    "pipelines:vbench": form(VIEWERS, "page", act=ENGINEERS),
+    "pipelines:vbench-result": page(VIEWERS, "beside"),
+    "pipelines:vbench-json": page(VIEWERS, scope=_FILES),
     "pipelines:doubtful-pairs": form(LEADS, "campaign", "budget", "seed"),
+    # Human re-tests: leads ask people anyway, engineers ask whether their run was worth it.
+    "pipelines:retests": page(VIEWERS, "candidate", "evaluation"),
+    "pipelines:retest-start": button(VIEWERS, fresh=True),
+    "pipelines:retest": page(VIEWERS),
+    "pipelines:retest-state": page(VIEWERS),
+    "pipelines:retest-count": button(VIEWERS),
+    "pipelines:human-json": page(VIEWERS, scope=_FILES),
 }
 DOORS: Final[Table] = {
     "pipelines:api-doubtful-pairs": door(act=Rule(LEADS, Scope.WRITE_CAMPAIGNS)),
@@ -87,6 +97,8 @@ DOORS: Final[Table] = {
     "pipelines:api-pairs": door(Rule(VIEWERS, _FILES), query=BY_DOOR),
     "pipelines:api-base-models": door(_SEEN, Rule(ENGINEERS)),
     "pipelines:api-base-model-decide": door(act=Rule(OPERATORS, fresh=True)),
+    "pipelines:api-vbench": door(_SEEN, _START),
+    "pipelines:api-vbench-result": door(Rule(VIEWERS, _FILES)),
     "pipelines:api-lineage": door(Rule(VIEWERS, _FILES), query=("sha256",)),
     "pipelines:api-artifact-lineage": door(Rule(VIEWERS, _FILES)),
     "pipelines:api-disk": door(_SEEN),
@@ -105,6 +117,9 @@ DOORS: Final[Table] = {
     "pipelines:api-resume": door(act=_STEER),
     "pipelines:api-priority": door(act=_STEER),
     "pipelines:api-steer-group": door(act=_STEER),
+    "pipelines:api-retests": door(_SEEN, Rule(VIEWERS, Scope.RUNS, fresh=True)),
+    "pipelines:api-retest": door(_SEEN),
+    "pipelines:api-retest-count": door(act=_SEEN),
 }
 # The forms that start runs ask before they are filled in.
 STARTS: Final[Table] = {

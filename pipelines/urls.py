@@ -68,6 +68,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="comparison-json",
     ),
     path("", include("pipelines.urls_pairs")),
+    path("", include("pipelines.urls_vbench")),
+    path("", include("pipelines.urls_retests")),
     path("reports/<int:artifact_id>/", reports.report, name="report"),
     path("reports/<int:artifact_id>/report.json", reports.report_json, name="report-json"),
     path("artifacts/<int:artifact_id>/", artifacts.artifact_page, name="artifact"),

@@ -18,6 +18,7 @@ from pipelines import (
     export_files,
     guidance_page,
     registry,
+    retest_page,
     reward_context,
     run_pages,
 )
@@ -132,6 +133,7 @@ def artifact_page(request: HttpRequest, artifact_id: int) -> HttpResponse:
         "adapter": adapter_page.page_of(artifact),
         "grid": guidance_page.page_of([artifact], person(request)),
         "exported": export_files.shown(artifact),
+        "human": retest_page.shown(artifact, person(request)),
         "clips": run_pages.clips_of(artifact, person(request), limit=24) if is_clips else [],
     }
     return render(request, "pipelines/artifact.html", context)
