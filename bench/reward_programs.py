@@ -33,13 +33,13 @@ from models_rm.checkpoints import ModelCard
 from models_rm.collator import opening_of
 from models_rm.config import RewardModelConfig
 from models_rm.data import Row
-from models_rm.distributed import World
 from models_rm.materials import gather
 from models_rm.members import Member
 from models_rm.prompts import RatingTemplate
 from models_rm.scoring import RewardModel
 from models_rm.trainer import Trainer
 from models_rm.video import FrameRule
+from trainers.world import World
 
 THREADS: Final = 2
 # In the paper's data a prompt has 11 pairs (182k on 16k prompts) of 7 clips (108k); we have 6.

@@ -118,7 +118,7 @@ def train(folder: Path, config: Mapping[str, Any], made: Made, base: Path) -> Tr
         media_root=made.media,
     )
     processes = config.get("processes", 1)
-    together = [] if processes == 1 else ["-m", "models_rm.torchrun", str(processes)]
+    together = [] if processes == 1 else ["-m", "trainers.torchrun", str(processes)]
     began = time.time()
     _call(*together, "-m", "models_rm", "train", str(folder))
     whole = time.time() - began

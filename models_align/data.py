@@ -21,12 +21,12 @@ from formats.errors import FormatError
 from formats.records import PairRecord
 from models_align.chance import batches_of_buckets, stream, visits_of_step
 from models_align.config import AlignmentConfig
-from models_align.distributed import ALONE, World
 from models_align.encoding import ClipEncoder
 from models_align.generators.base import Generator, draw_times
 from models_align.generators.conditions import Condition, stacked
 from models_align.latents import TensorCache
 from models_align.weighting import pair_weights
+from trainers.world import ALONE, World
 
 ALL = slice(None)
 

@@ -15,9 +15,9 @@ import torch
 
 from models_align.adapters import networks_of
 from models_align.data import PairData, Place
-from models_align.distributed import World
 from models_align.latents import TensorCache, content_key
 from models_align.policy import reference_errors
+from trainers.world import World
 
 # Rounds between two writings of the table: a second of work is lost at most, or a few batches.
 _KEEP_EVERY: Final = 20

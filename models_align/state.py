@@ -20,8 +20,8 @@ from formats.errors import FormatError
 from formats.files import read_json, write_json
 from formats.supervised import BadConfigError
 from models_align.config import AlignmentConfig
-from models_align.distributed import sharded_like, whole
 from models_align.latents import Tensors, write_tensors
+from trainers.world import sharded_like, whole
 
 SCHEMA: Final = "alignment-state/2"
 FILE: Final = "state.safetensors"

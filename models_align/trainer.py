@@ -15,7 +15,6 @@ from models_align.adapters import add_adapter, commit_adapter, trainable_paramet
 from models_align.chance import seed_of
 from models_align.config import AlignmentConfig
 from models_align.data import PairData, Plan
-from models_align.distributed import World, part_of_step, spread, take_apart, whole
 from models_align.generators.base import Generator
 from models_align.generators.families import load_generator
 from models_align.latents import Tensors, errors_of_the_system
@@ -23,6 +22,8 @@ from models_align.lean import make_lean
 from models_align.objective import Errors, pair_losses, readings
 from models_align.policy import Policy, both_errors
 from models_align.reference import forward_size
+from models_align.spreading import part_of_step, spread, take_apart
+from trainers.world import World, whole
 
 
 class Trainer:

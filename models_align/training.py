@@ -14,7 +14,6 @@ from formats.supervised import Supervised
 from models_align.cards import facts_of
 from models_align.config import AlignmentConfig
 from models_align.data import PairData, training_pairs
-from models_align.distributed import World, joined
 from models_align.generators.base import Generator
 from models_align.generators.families import load_generator
 from models_align.latents import TensorCache
@@ -22,6 +21,7 @@ from models_align.reference import ReferenceTable, forward_size
 from models_align.trainer import Trainer
 from models_align.watching.watch import Watch
 from models_align.watching.wishes import refuse_what_cannot_be
+from trainers.world import World, joined
 
 
 def train(run: Supervised) -> Outcome:

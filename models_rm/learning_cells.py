@@ -17,10 +17,10 @@ from models_rm.calibration import calibrate
 from models_rm.config import RewardModelConfig
 from models_rm.curve_config import LearningCurveConfig
 from models_rm.data import Pairs
-from models_rm.distributed import World
 from models_rm.state import difference
 from models_rm.trainer import Trainer
 from models_rm.training import trained
+from trainers.world import World
 
 SCHEMA: Final = "learning_cell/1"
 _UNITS: Final = 1000  # of progress, for a cell of average length

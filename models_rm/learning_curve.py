@@ -8,10 +8,10 @@ from formats.outcome import ExitCode, Outcome, Output, OutputKind
 from formats.supervised import BadConfigError, Supervised
 from models_rm.config import ConfigError
 from models_rm.curve_config import LearningCurveConfig
-from models_rm.distributed import joined
 from models_rm.learning_cells import results
 from models_rm.learning_figures import MEAN, figures
 from models_rm.learning_law import REFUSALS
+from trainers.world import joined
 
 SCHEMA: Final = "learning_curve/1"
 FILE: Final = "outputs/learning_curve.json"

@@ -18,7 +18,6 @@ from models_rm.backbones.loading import load_backbone
 from models_rm.backbones.registry import adapter_of
 from models_rm.config import ConfigError, RewardModelConfig
 from models_rm.data import Clips, Pairs, pairs_of
-from models_rm.distributed import World
 from models_rm.families import Family
 from models_rm.frame_cache import FrameCache
 from models_rm.leakage import refuse_leaks
@@ -27,6 +26,7 @@ from models_rm.prompts import RatingTemplate
 from models_rm.targets import refuse_useless, refuse_without_judgements, tie_rates
 from models_rm.unreadable import REPORT, Readable, readable
 from models_rm.video import FrameRule
+from trainers.world import World
 
 
 @dataclass(frozen=True, slots=True)

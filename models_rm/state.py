@@ -22,9 +22,10 @@ from formats.files import read_json, write_json
 from formats.supervised import BadConfigError
 from models_rm.checkpoints import learned_weights
 from models_rm.config import RewardModelConfig
-from models_rm.distributed import World, sharded_like, take_apart, whole
 from models_rm.errors import CheckpointMismatchError
 from models_rm.network import RewardNetwork
+from models_rm.spreading import take_apart
+from trainers.world import World, sharded_like, whole
 
 SCHEMA: Final = "reward_model_state/1"
 _MOMENTS: Final = ("step", "exp_avg", "exp_avg_sq")

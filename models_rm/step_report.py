@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from models_rm.data import Pairs
-from models_rm.distributed import World
+from trainers.world import World
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class StepSums:
 
     def over(self, world: World) -> Self:
         """The sums of all processes."""
-        return type(self)(self.keys, world.sum(self.table))
+        return type(self)(self.keys, world.sum(torch.from_numpy(self.table)).numpy())
 
     def report(self) -> dict[str, float]:
         """Means for the log: the loss of the step, and per dimension what counts there."""

@@ -21,15 +21,16 @@ from models_rm import state
 from models_rm.checkpoints import learned_weights
 from models_rm.collator import Collator
 from models_rm.data import PairOrder, Pairs, sharing
-from models_rm.distributed import World, part_of_step, spread, take_apart, whole
 from models_rm.errors import CheckpointMismatchError
 from models_rm.evaluation import RowRewards, evaluate_pairs, outputs_of, refuse_not_finite
 from models_rm.materials import Materials, rebuilt
 from models_rm.network import RewardNetwork
 from models_rm.objective import entry_losses, optimizer_for, rate_factor
+from models_rm.spreading import part_of_step, spread, take_apart
 from models_rm.state import Progress
 from models_rm.step_report import StepSums
 from models_rm.targets import entry_weights
+from trainers.world import World, whole
 
 Raw = NDArray[np.float64]
 

@@ -11,9 +11,9 @@ from formats.outcome import Outcome
 from formats.supervised import BadConfigError, Supervised
 from models_rm import materials
 from models_rm.config import ConfigError, RewardModelConfig
-from models_rm.distributed import World, joined
 from models_rm.leaving import leave
 from models_rm.trainer import Trainer
+from trainers.world import World, joined
 
 
 def train(run: Supervised) -> Outcome:

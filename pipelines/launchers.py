@@ -21,8 +21,8 @@ from pipelines.models import QueueName, Run
 
 # What goes from one host to another is never a secret, whatever a pattern would let through.
 _NEVER: Final = ("*SECRET*", "*PASSWORD*", "*TOKEN*", "*_JWT", "*_KEY", "*_URL")
-_LAUNCHED: Final = ("-I", "-m", "models_rm.launched")
-_PART: Final = ("-I", "-m", "models_rm.torchrun")
+_LAUNCHED: Final = ("-I", "-m", "trainers.launched")
+_PART: Final = ("-I", "-m", "trainers.torchrun")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def words(command: str, places: Places) -> list[str]:
 def far_argv(
     python: str, trainer: Sequence[str], run: Run, processes: int, folder: Path
 ) -> list[str]:
-    """`python -m models_rm.launched LAUNCHER -- python -m models_rm.torchrun 2x8@FENCE …`."""
+    """`python -m trainers.launched LAUNCHER -- python -m trainers.torchrun 2x8@FENCE …`."""
     places = places_for(processes)
     part = [python, *_PART, f"{places.hosts}x{places.each}@{run.fence}", *trainer, str(folder)]
     return [python, *_LAUNCHED, *words(settings.TIEBREAK_LAUNCHER, places), "--", *part]

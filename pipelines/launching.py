@@ -37,7 +37,7 @@ _PASSED_ON: Final = (
 # How the site is set up: what only a child of manage.py may know.
 _OF_THE_SITE: Final = ("MEDIA_STORAGE_URL", "MEDIA_S3_", "TIEBREAK_MEDIA_")
 # What starts the trainer several times; the number and the trainer's own words follow.
-_TORCHRUN: Final = ("-I", "-m", "models_rm.torchrun")
+_TORCHRUN: Final = ("-I", "-m", "trainers.torchrun")
 _PR_SET_PDEATHSIG: Final = 1
 _LIBC: Final = ctypes.CDLL(None)
 

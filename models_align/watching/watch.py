@@ -25,8 +25,8 @@ from formats.outcome import Output
 from formats.supervised import Supervised
 from models_align.adapters import without_adapter
 from models_align.config import AlignmentConfig
-from models_align.distributed import ALONE, World, take_apart
 from models_align.generators.base import Generator
+from models_align.spreading import take_apart
 from models_align.watching.judging import JUDGE, REWARD
 from models_align.watching.keeping import newest_until, worth_keeping
 from models_align.watching.leaving import generation_set
@@ -35,6 +35,7 @@ from models_align.watching.looks import FOLDER, Look, forget_looks_behind, mean,
 from models_align.watching.series import Alarm, Series
 from models_align.watching.settings import ALARMS
 from models_align.watching.untouched import untouched
+from trainers.world import ALONE, World
 
 SCHEMA: Final = "alarms/1"
 FILE: Final = "alarms.json"

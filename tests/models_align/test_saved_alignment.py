@@ -22,12 +22,12 @@ from formats.run_dir import Input, RunDir
 from formats.supervised import BadConfigError, Supervised, supervise
 from models_align import latents, state, trainer
 from models_align.config import AlignmentConfig
-from models_align.distributed import ALONE
 from models_align.encoding import ClipEncoder
 from models_align.generators.tiny import build
 from models_align.latents import TensorCache, write_tensors
 from models_align.training import prepared, train
 from tests.promises import counts
+from trainers.world import ALONE
 
 Weights = dict[str, torch.Tensor]
 # Sums over two processes in another order, over a few steps of Adam.
@@ -259,7 +259,7 @@ def test_a_step_that_is_not_finite_leaves_the_last_checkpoint(alignment_run, mon
 
 
 def started(run: RunDir, processes: int = 1) -> subprocess.Popen[bytes]:
-    many = [] if processes == 1 else ["-I", "-m", "models_rm.torchrun", str(processes)]
+    many = [] if processes == 1 else ["-I", "-m", "trainers.torchrun", str(processes)]
     words = [*many, "-I", "-m", "models_align", "train", str(run.root)]
     with run.log_file.open("wb") as log:
         return subprocess.Popen(

@@ -20,12 +20,12 @@ from models_align.adapters import add_adapter, trainable_parameters
 from models_align.chance import batches_of_buckets, visits_of_step
 from models_align.config import AlignmentConfig
 from models_align.data import PairData, training_pairs
-from models_align.distributed import ALONE
 from models_align.generators.families import load_generator
 from models_align.latents import TensorCache
 from models_align.policy import both_errors
 from models_align.training import prepared, train
 from models_align.video import read_clip, write_clip
+from trainers.world import ALONE
 
 # Sums of float32 in another order: micro-batches, slices.
 CLOSE = 2e-5

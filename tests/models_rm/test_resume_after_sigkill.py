@@ -28,7 +28,7 @@ STEP = 13
 
 
 def trained(run: RunDir, *, processes: int, until: int = 0) -> int:
-    together = [] if processes == 1 else ["-I", "-m", "models_rm.torchrun", str(processes)]
+    together = [] if processes == 1 else ["-I", "-m", "trainers.torchrun", str(processes)]
     words = [sys.executable, *together, str(SCRIPT), str(until), str(run.root)]
     environment = {"PATH": os.environ["PATH"], "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     with run.log_file.open("ab") as log:

@@ -17,9 +17,9 @@ from formats.checkpoints import checkpoints
 from formats.outcome import ExitCode
 from formats.run_dir import Input, RunDir
 from formats.supervised import supervise
-from models_rm.distributed import World
-from models_rm.torchrun import cause
 from models_rm.training import train
+from trainers.torchrun import cause
+from trainers.world import World
 
 Make = Callable[..., RunDir]
 
@@ -28,7 +28,7 @@ SMALL: dict[str, Any] = {"steps": 3, "save_every": 3, "eval_every": 3, "probe_pa
 
 
 def torchrun(run: RunDir, processes: int = 2) -> subprocess.Popen[bytes]:
-    words = ["-I", "-m", "models_rm.torchrun", str(processes), "-I", "-m", "models_rm", "train"]
+    words = ["-I", "-m", "trainers.torchrun", str(processes), "-I", "-m", "models_rm", "train"]
     with run.log_file.open("wb") as log:
         return subprocess.Popen(
             [sys.executable, *words, str(run.root)],

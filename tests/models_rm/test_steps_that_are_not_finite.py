@@ -66,7 +66,7 @@ def test_of_two_processes_one_that_is_not_finite_stops_both(
     steps = counts((3,), (1, 3, 6), (1, 3, 6))
     for step in steps if place == "loss" else steps[:1]:
         run = make_run(f"run-{step}", **STEPS, processes=2)
-        words = ["-I", "-m", "models_rm.torchrun", "2", "-I", str(BROKEN), place, str(step), "1"]
+        words = ["-I", "-m", "trainers.torchrun", "2", "-I", str(BROKEN), place, str(step), "1"]
         with run.log_file.open("wb") as log:
             child = subprocess.Popen(
                 [sys.executable, *words, str(run.root)],

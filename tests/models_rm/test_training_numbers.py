@@ -17,11 +17,11 @@ from formats.run_dir import RunDir
 from formats.supervised import Supervised, supervise
 from models_rm import objective
 from models_rm.config import RewardModelConfig
-from models_rm.distributed import World
 from models_rm.materials import gather
 from models_rm.step_report import StepSums
 from models_rm.trainer import Trainer
 from models_rm.training import train
+from trainers.world import World
 
 Make = Callable[..., RunDir]
 QUICK: dict[str, Any] = {"steps": 1, "save_every": 9, "eval_every": 9, "probe_pairs": 0}

@@ -122,7 +122,7 @@ def test_several_processes_are_one_torchrun_with_a_number_and_nothing_else_of_th
     run = Run(pk=7, kind=kind, config={"processes": 4, "note": "; rm -rf /"})
     count = launching.processes_of(spec, run)
     assert launching.argv(spec, Path("/runs/7"), processes=count) == [
-        sys.executable, "-I", "-m", "models_rm.torchrun", "4", "-I", "-m", package, "train",
+        sys.executable, "-I", "-m", "trainers.torchrun", "4", "-I", "-m", package, "train",
         "/runs/7",
     ]  # fmt: skip
 

@@ -16,8 +16,6 @@ from django.db import connection
 from formats import leases
 from formats.checkpoints import newest_verified
 from formats.run_dir import RunDir
-from models_rm import launched
-from models_rm.hosts import Layout, Table
 from pipelines import kinds, launchers, launching
 from pipelines.errors import InvalidRunConfig
 from pipelines.models import Run
@@ -25,6 +23,8 @@ from pipelines.starting import cancel_run
 from pipelines.worker import Worker
 from tests.pipelines.conftest import TRAINERS, wait_until
 from tests.promises import counts
+from trainers import launched
+from trainers.hosts import Layout, Table
 
 Queue = Callable[..., Run]
 # Of `make test`: processes that need no torch, on two hosts.
@@ -181,9 +181,9 @@ def test_the_launcher_gets_the_trainer_and_the_run_directory_and_nothing_else(
     python = [sys.executable, "-I", "-m"]
     trainer = str(TRAINERS / "together_torch.py")
     assert launching.command_line(kinds.get("far"), run) == [
-        *python, "models_rm.launched",
+        *python, "trainers.launched",
         "srun", "--nodes=2", "--gpus-per-node=8", "--label", "a b", "--",
-        *python, "models_rm.torchrun", "2x8@7", "-I", trainer, folder,
+        *python, "trainers.torchrun", "2x8@7", "-I", trainer, folder,
     ]  # fmt: skip
 
 
@@ -262,7 +262,7 @@ def test_the_launcher_ends_as_the_hosts_say_and_for_itself_before_any_of_them(
 
     def ends_with(code: int) -> int:
         launcher = [sys.executable, "-c", f"import sys; sys.exit({code})"]
-        part = ["python", "-I", "-m", "models_rm.torchrun", "2x1@7", "-I", "t.py", str(tmp_path)]
+        part = ["python", "-I", "-m", "trainers.torchrun", "2x1@7", "-I", "t.py", str(tmp_path)]
         return launched.main([*launcher, "--", *part])
 
     kept = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGUSR1)

@@ -1,6 +1,6 @@
 """A trainer of several processes that agree on each step over gloo, as the real ones do.
 
-    python -I -m models_rm.torchrun N -I agreeing.py RUN_DIR
+    python -I -m trainers.torchrun N -I agreeing.py RUN_DIR
 
 Config: steps, and `stopped_at`: the step at which the last process stops dead (SIGSTOP).
 """
@@ -13,7 +13,7 @@ import time
 from formats.outcome import Outcome
 from formats.run_dir import RunDir
 from formats.supervised import Supervised, supervise
-from models_rm.distributed import joined
+from trainers.world import joined
 
 
 def work(run: Supervised) -> Outcome:

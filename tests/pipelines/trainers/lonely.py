@@ -1,9 +1,9 @@
-"""A mutant of models_rm.torchrun: a host that has lost a process does not tell the others."""
+"""A mutant of trainers.torchrun: a host that has lost a process does not tell the others."""
 
 import sys
 
-from models_rm import torchrun
-from models_rm.hosts import Table
+from trainers import torchrun
+from trainers.hosts import Table
 
 if __name__ == "__main__":
     Table.stop = lambda self, code: None

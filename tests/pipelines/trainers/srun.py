@@ -50,7 +50,7 @@ def main(words: list[str]) -> int:
     options = [word for word in words if word.startswith("--")]
     command = words[len(options) :]
     if "--lonely" in options:
-        command[2:4] = [str(Path(__file__).with_name("lonely.py"))]  # for -m models_rm.torchrun
+        command[2:4] = [str(Path(__file__).with_name("lonely.py"))]  # for -m trainers.torchrun
     nodes = next(int(word.removeprefix("--nodes=")) for word in options if "--nodes=" in word)
     children = [start(n, command) for n in range(1, nodes + 1)]
 

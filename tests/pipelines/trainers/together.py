@@ -1,6 +1,6 @@
 """A trainer of several processes without torch: each says that it was there. `fault` as asked.
 
-python -I -m models_rm.torchrun N -I together.py RUN_DIR
+python -I -m trainers.torchrun N -I together.py RUN_DIR
 """
 
 import os

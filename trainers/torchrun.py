@@ -1,4 +1,4 @@
-"""`python -I -m models_rm.torchrun N -I -m PACKAGE COMMAND RUN_DIR`: N processes of one trainer.
+"""`python -I -m trainers.torchrun N -I -m PACKAGE COMMAND RUN_DIR`: N processes of one trainer.
 
 It is torchrun on this host with three things added: it ends with the exit code of the process that
 failed (torchrun ends with 1 whatever that was), it hands on the wish for stacks (SIGUSR1), and
@@ -21,7 +21,7 @@ from typing import Final
 
 from formats.outcome import ExitCode
 from formats.run_dir import RunDir
-from models_rm.hosts import Layout, Table, own_address
+from trainers.hosts import Layout, Table, own_address
 
 _NAMED: Final = frozenset(ExitCode) - {ExitCode.DONE, ExitCode.RUN_ME_AGAIN}
 _LOOK_SECONDS: Final = 0.5

@@ -1,31 +1,27 @@
-"""Several processes that align one generator: who one is, sums over all, one decision for all.
+"""Several processes of one run: who one is, sums over all, one decision for all.
 
 torchrun starts them and says in the environment which one each is. Messages of ours are tensors on
-the CPU (gloo) and never pickles; gradients travel over nccl where there are GPUs.
-
-`ddp`: every process holds the whole generator and they average the gradients of the adapter.
-`fsdp`: every process holds a slice of each weight, and a block is put together while it is used
-(torch.distributed.fsdp.fully_shard, which is FSDP2).
+the CPU (gloo) and never pickles; gradients travel over nccl where there are GPUs. How a network is
+spread over them says each package for itself (`models_rm.spreading`, `models_align.spreading`).
 """
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+import numpy as np
 import torch
 import torch.distributed as dist
-from torch import nn
-from torch.distributed.fsdp import FSDPModule, fully_shard
+from numpy.typing import NDArray
 from torch.distributed.tensor import DTensor, distribute_tensor
-from torch.nn.parallel import DistributedDataParallel
 
 from formats.supervised import BadConfigError, in_torchrun
 
-# One process writes a checkpoint while the others wait. One that died is seen by torchrun at once,
-# and one that hangs by the supervisor: this is neither's limit.
+# One process writes a checkpoint or a report while the others wait. One that died is seen by
+# torchrun at once, and one that hangs by the supervisor: this is neither's limit.
 _PATIENCE: Final = timedelta(hours=6)
 
 
@@ -63,12 +59,26 @@ class World:
         return total
 
     def each(self, mine: torch.Tensor) -> list[torch.Tensor]:
-        """Everybody's tensors on the CPU, which have one shape and dtype, by rank."""
+        """Everybody's tensors, which have one shape and dtype, by rank."""
         if self.size == 1:
             return [mine]
         parts = [torch.empty_like(mine) for _ in range(self.size)]
         dist.all_gather(parts, mine.contiguous())
         return parts
+
+    def my_rows(self, count: int) -> NDArray[np.int64]:
+        """Which of `count` rows are this process's: as many for each, so the last ones may repeat.
+
+        Not a collective. Equal numbers matter: a forward of a sharded model needs everybody.
+        """
+        each = -(-count // self.size)
+        rows = np.arange(self.rank, self.size * each, self.size)
+        return np.minimum(rows, max(count - 1, 0))
+
+    def all_rows(self, mine: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+        """Back from the rows of `my_rows` to all of them, in order, for everybody."""
+        parts = [part.numpy() for part in self.each(torch.from_numpy(np.ascontiguousarray(mine)))]
+        return np.stack(parts, axis=1).reshape(-1, *mine.shape[1:])[:count]
 
 
 ALONE: Final = World(torch.device("cpu"))
@@ -109,68 +119,7 @@ def _device(local_rank: int) -> torch.device:
     return torch.device("cuda", local_rank)
 
 
-# The networks.
-
-
-def spread(
-    policy: nn.Module, networks: Mapping[str, nn.Module], world: World, sharding: str
-) -> nn.Module:
-    """What a step calls in the place of `policy`, which calls the networks."""
-    if world.size == 1:
-        return policy
-    if sharding == "ddp":
-        devices = None if world.device.type == "cpu" else [world.device.index]
-        return DistributedDataParallel(
-            policy,
-            device_ids=devices,
-            forward_sync_buffers=False,
-            gradient_as_bucket_view=True,
-            # Of two experts a step may ask one alone.
-            find_unused_parameters=len(networks) > 1,
-        )
-    for network in networks.values():
-        for block in _blocks(network):
-            fully_shard(block)
-        fully_shard(network)
-    return policy
-
-
-def _blocks(network: nn.Module) -> list[nn.Module]:
-    """What diffusers says belongs together: it names the classes that are never torn apart."""
-    names = set(getattr(network, "_no_split_modules", None) or ())
-    found = [each for each in network.modules() if type(each).__name__ in names]
-    if not found:
-        raise BadConfigError(
-            f"sharding 'fsdp' needs to know the blocks of a {type(network).__name__}, and it names "
-            "none; use 'ddp'"
-        )
-    return found
-
-
-def part_of_step(
-    model: nn.Module, networks: Mapping[str, nn.Module], *, last: bool
-) -> AbstractContextManager[None]:
-    """Forward and backward of one micro-batch; gradients travel with the last one alone."""
-    if isinstance(model, DistributedDataParallel) and not last:
-        return model.no_sync()
-    for network in networks.values():
-        if isinstance(network, FSDPModule):
-            network.set_requires_gradient_sync(last)
-    return nullcontext()
-
-
 # Weights and moments, whole.
-
-
-def take_apart(networks: Mapping[str, nn.Module]) -> None:
-    """Shard again what stayed whole: after a forward without a backward that is the root's part.
-
-    Until then the networks do not hold the parameters that the optimiser knows.
-    """
-    for network in networks.values():
-        for module in network.modules():
-            if isinstance(module, FSDPModule):
-                module.reshard()
 
 
 def whole(tensor: torch.Tensor) -> torch.Tensor:

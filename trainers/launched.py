@@ -1,4 +1,4 @@
-"""`python -I -m models_rm.launched LAUNCHER … -- COMMAND … RUN_DIR`: a run on hosts of a site.
+"""`python -I -m trainers.launched LAUNCHER … -- COMMAND … RUN_DIR`: a run on hosts of a site.
 
 Starts the operator's launcher, which starts the command once on each host, and ends as the first
 process of any host that ended badly did: a launcher knows only that one did. What the supervisor
@@ -19,11 +19,11 @@ from typing import Final
 
 from formats.outcome import ExitCode
 from formats.run_dir import RunDir
-from models_rm.hosts import FOLDER, Layout, Table
-from models_rm.torchrun import cause, end_as
+from trainers.hosts import FOLDER, Layout, Table
+from trainers.torchrun import cause, end_as
 
 _PR_SET_PDEATHSIG: Final = 1
-_LAYOUT: Final = 4  # its place in `python -I -m models_rm.torchrun LAYOUT …`
+_LAYOUT: Final = 4  # its place in `python -I -m trainers.torchrun LAYOUT …`
 
 
 def main(words: Sequence[str]) -> int:
