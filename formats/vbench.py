@@ -129,6 +129,11 @@ PROTOCOLS: Final = {each.key: each for each in (T2V, I2V)}
 BESIDE: Final = {I2V.key: (FLICKERING,)}
 
 
+def measurable(protocol: Protocol) -> tuple[str, ...]:
+    """What can be measured on clips of any prompts: flickering by us, others by the package."""
+    return FLICKERING, *protocol.custom()
+
+
 @dataclass(frozen=True, slots=True)
 class Totals:
     """The scores of the groups that are complete, and the total where all of them are."""

@@ -144,15 +144,15 @@ def means(clips: Iterable[ClipValues], key: str) -> tuple[float, int]:
 
 
 def joined(results: Sequence[VBenchResult]) -> VBenchResult:
-    """Results of the same clips or the same generator that measured different dimensions, as one."""
+    """Results that measured different dimensions of the same, as one.
+
+    FormatError where they are of two benchmarks or two generators, or contradict each other.
+    """
     first = results[0]
     values: dict[str, Value] = {}
     proxies: dict[str, float] = {}
     for each in results:
-        if each.protocol != first.protocol:
-            raise FormatError(
-                f"results of {each.benchmark.title} and {first.benchmark.title} cannot be joined"
-            )
+        _refuse_another(first, each)
         for key, value in each.values.items():
             if values.setdefault(key, value).raw != value.raw:
                 raise FormatError(
@@ -164,7 +164,30 @@ def joined(results: Sequence[VBenchResult]) -> VBenchResult:
         first.protocol,
         values,
         proxies,
-        [clip for each in results for clip in each.clips],
-        [note for each in results for note in each.notes],
-        first.measured,
+        _clips(results),
+        list(dict.fromkeys(note for each in results for note in each.notes)),
+        next((each.measured for each in results if each.measured.get("generator")), {}),
     )
+
+
+def _refuse_another(first: VBenchResult, other: VBenchResult) -> None:
+    if other.protocol != first.protocol:
+        raise FormatError(
+            f"results of {first.benchmark.title} and {other.benchmark.title} cannot be joined"
+        )
+    names = [each.measured.get("generator", "") for each in (first, other)]
+    if all(names) and names[0] != names[1]:
+        raise FormatError(
+            f"one result is of {names[0]!r}, another of {names[1]!r}; they cannot be joined"
+        )
+
+
+def _clips(results: Sequence[VBenchResult]) -> list[ClipValues]:
+    """Each clip once, with what all results know of it."""
+    found: dict[tuple[str, str], ClipValues] = {}
+    for each in results:
+        for clip in each.clips:
+            key = (clip.video_id, clip.prompt)
+            known = found.get(key, clip)
+            found[key] = dataclasses.replace(known, values={**known.values, **clip.values})
+    return list(found.values())

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, Self
 
 from formats.chunks import chunk_fault
-from formats.vbench import FLICKERING, PROTOCOLS
+from formats.vbench import FLICKERING, PROTOCOLS, measurable
 
 DEVICES: Final = ("auto", "cpu", "cuda")
 MOST_READERS: Final = 64
@@ -79,15 +79,10 @@ class GatheringConfig(_Config):
         _whole("chunks", self.chunks, 1, 10**6)
 
 
-def possible(protocol: str) -> tuple[str, ...]:
-    """What can be measured on clips of any prompts."""
-    return FLICKERING, *PROTOCOLS[protocol].custom()
-
-
 def _dimensions(given: object, protocol: str) -> tuple[str, ...]:
     if not isinstance(given, list | tuple) or not all(isinstance(each, str) for each in given):
         raise ConfigError(f"dimensions must be a list of words, got {given!r}")
-    allowed = possible(protocol)
+    allowed = measurable(PROTOCOLS[protocol])
     for key in given:
         if key in PROTOCOLS[protocol].names and key not in allowed:
             raise ConfigError(

@@ -4,34 +4,22 @@ Each has the prefix `proxy:` wherever it is written, and no total counts it. Cli
 frame rate compare.
 """
 
-from collections.abc import Sequence
 from functools import cache
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from formats.vbench_results import PROXY
+from formats.vbench_proxies import (
+    BRIGHTNESS,
+    COLOURFULNESS,
+    CONTRAST,
+    JUMPS,
+    MOTION,
+    SHARPNESS,
+    STILL,
+)
 from measuring.decoding import Frame
-
-MOTION: Final = f"{PROXY}motion_amount"
-STILL: Final = f"{PROXY}still_share"
-JUMPS: Final = f"{PROXY}brightness_jumps"
-SHARPNESS: Final = f"{PROXY}sharpness"
-BRIGHTNESS: Final = f"{PROXY}brightness"
-CONTRAST: Final = f"{PROXY}contrast"
-COLOURFULNESS: Final = f"{PROXY}colourfulness"
-# What a person reads beside the figure.
-MEANINGS: Final = {
-    MOTION: "change of brightness from frame to frame, percent of the clip's contrast; 0 is a still"
-    " picture",
-    STILL: "share of the steps from frame to frame on which nothing moves; 1 is a still picture",
-    JUMPS: "mean change of the whole picture's brightness per frame, percent of the range",
-    SHARPNESS: "variance of the Laplacian of the brightness (0 to 255); low is blurred",
-    BRIGHTNESS: "mean brightness, percent of the range",
-    CONTRAST: "standard deviation of the brightness over the picture, percent of the range",
-    COLOURFULNESS: "Hasler and Süsstrunk's measure (2003); 0 is grey",
-}
 
 # As models_align.motion has them: the same measure, here without torch.
 _CELLS: Final = 16
@@ -128,7 +116,3 @@ def _colourfulness(picture: NDArray[np.float32]) -> float:
     first, second = red - green, (red + green) / 2 - blue
     spread = np.hypot(first.std(), second.std())
     return float(spread + 0.3 * np.hypot(first.mean(), second.mean()))
-
-
-def names() -> Sequence[str]:
-    return tuple(MEANINGS)

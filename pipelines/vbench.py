@@ -80,10 +80,12 @@ def refuse_unfit(config: Mapping[str, Any], inputs: Mapping[str, object]) -> Non
 
 def found_in(config: VBenchImportConfig) -> Found:
     """What the files say. FormatError with the file for any of its faults."""
-    return read_results(_contents(config.files), PROTOCOLS[config.protocol], scale=config.scale)
+    return read_results(contents(config.files), PROTOCOLS[config.protocol], scale=config.scale)
 
 
-def _contents(names: Iterable[str]) -> Iterable[tuple[str, bytes]]:
+def contents(names: Iterable[str]) -> list[tuple[str, bytes]]:
+    """Files below the folder for imports."""
+    found = []
     for name in names:
         try:
             path = below_incoming(name)
@@ -93,7 +95,8 @@ def _contents(names: Iterable[str]) -> Iterable[tuple[str, bytes]]:
             raise FormatError(f"there is no file incoming/{name} on the server")
         if path.stat().st_size > MOST_BYTES:
             raise FormatError(f"the file has more than {MOST_BYTES} bytes", path=path.name)
-        yield path.name, path.read_bytes()
+        found.append((path.name, path.read_bytes()))
+    return found
 
 
 # The run.

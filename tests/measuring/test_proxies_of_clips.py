@@ -5,18 +5,18 @@ import pytest
 from numpy.typing import NDArray
 
 from formats.vbench import PROTOCOLS
-from formats.vbench_results import PROXY, Value, VBenchResult
-from measuring import proxies
-from measuring.proxies import (
+from formats.vbench_proxies import (
     BRIGHTNESS,
     COLOURFULNESS,
     CONTRAST,
     JUMPS,
+    MEANINGS,
     MOTION,
     SHARPNESS,
     STILL,
-    Proxies,
 )
+from formats.vbench_results import PROXY, Value, VBenchResult
+from measuring.proxies import Proxies
 
 pytestmark = pytest.mark.one_engine
 Clip = NDArray[np.uint8]
@@ -93,7 +93,8 @@ def test_a_tiny_picture_has_finite_values(shape: tuple[int, int]) -> None:
 
 def test_no_proxy_carries_the_name_of_a_dimension() -> None:
     dimensions = {key for each in PROTOCOLS.values() for key in each.names}
-    for name in proxies.names():
+    assert set(values_of(noise())) == set(MEANINGS)
+    for name in MEANINGS:
         assert name.startswith(PROXY)
         assert name.removeprefix(PROXY) not in dimensions
 
@@ -107,6 +108,5 @@ def test_a_proxy_enters_no_total_whatever_it_is_given_as() -> None:
         VBenchResult("t2v", {}, {"dynamic_degree": 0.5})
     every = dict.fromkeys(PROTOCOLS["t2v"].names, Value(0.5, "imported"))
     assert (
-        VBenchResult("t2v", every, {MOTION: 99.0}).totals()
-        == VBenchResult("t2v", every).totals()
+        VBenchResult("t2v", every, {MOTION: 99.0}).totals() == VBenchResult("t2v", every).totals()
     )
