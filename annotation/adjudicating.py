@@ -15,6 +15,7 @@ from django.utils.crypto import salted_hmac
 
 from annotation.ballots import Ballot, Said, canonical
 from annotation.errors import BadVote, NotFound
+from annotation.flags import RULED
 from annotation.models import (
     Adjudication,
     Campaign,
@@ -23,7 +24,6 @@ from annotation.models import (
     ConsensusSource,
     Dimension,
     Flag,
-    FlagKind,
     FlagState,
     Judgement,
     Prompt,
@@ -42,7 +42,6 @@ UNCERTAIN: Final = (
     0.6  # where the likeliest label is less likely than this, people have not settled
 )
 _MOST_UNCERTAIN: Final = 200  # sorted by entropy; more wait their turn
-_ASKED_BY_FLAG: Final = (FlagKind.OTHER, FlagKind.RECOGNISED)
 
 SPLIT, UNSURE, FLAGGED = "split", "uncertain", "flagged"
 
@@ -197,9 +196,7 @@ def _split(campaign: Campaign, user: User) -> QuerySet[Triplet]:
 def _flagged(campaign: Campaign, user: User) -> QuerySet[Triplet]:
     if campaign.kind == CampaignKind.SINGLE:
         return Triplet.objects.none()
-    flagged = Flag.objects.filter(
-        triplet=OuterRef("pk"), kind__in=_ASKED_BY_FLAG, state=FlagState.OPEN
-    )
+    flagged = Flag.objects.filter(triplet=OuterRef("pk"), kind__in=RULED, state=FlagState.OPEN)
     ruled = Adjudication.objects.filter(triplet=OuterRef("pk"))
     rows = _candidates(campaign, user).filter(Exists(flagged), ~Exists(ruled))
     return rows.exclude(pk__in=_split(campaign, user).values("pk"))

@@ -7,11 +7,14 @@ clauses are left out. The clock is the database's alone.
 """
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from annotation import probes
@@ -32,6 +35,8 @@ from annotation.queue import (
     read_desk,
 )
 from annotation.transactions import retried
+
+PASSED_OVER: Final = "judged before"  # the reason of skips that nobody made
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +186,13 @@ def _release(lease: Lease) -> bool:
 
 def forget_texts(user: User) -> None:
     """What a person wrote in own words, of somebody who is forgotten (`erasing`)."""
-    Skip.objects.filter(annotator=user).exclude(reason="").update(reason="")
+    own = Skip.objects.filter(annotator=user).exclude(reason__in=("", PASSED_OVER))
+    own.update(reason="")
+
+
+def skips_of(campaign: Campaign) -> QuerySet[Skip]:
+    """What people passed on, without what was never offered to them."""
+    return Skip.objects.filter(triplet__campaign=campaign).exclude(reason=PASSED_OVER)
 
 
 def skip(token: uuid.UUID, user: User, reason: str = "") -> None:
@@ -201,6 +212,13 @@ def _skip(lease: Lease, user: User, reason: str) -> None:
         triplet_id=lease.triplet_id, annotator=user, defaults={"reason": reason[:200]}
     )
     _release(lease)
+
+
+def pass_over(judged: Iterable[tuple[int, int]]) -> int:
+    """Never offer these triplets to these people, by (triplet, person): they judged the clips
+    before. How many rows that took."""
+    rows = [Skip(triplet_id=t, annotator_id=who, reason=PASSED_OVER) for t, who in judged]
+    return len(Skip.objects.bulk_create(rows, batch_size=500, ignore_conflicts=True))
 
 
 def reopen_expired(campaign: Campaign) -> int:

@@ -5,7 +5,7 @@ lead who dismisses it brings back exactly that.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,7 +37,10 @@ from annotation.queue import OPEN_AGAIN
 from annotation.transactions import retried
 
 WITHDRAWING: Final = (FlagKind.DISTURBING, FlagKind.BROKEN)
+RULED: Final = (FlagKind.OTHER, FlagKind.RECOGNISED)  # an adjudicator looks at these pairs
 SIDES: Final = ("left", "right", "")
+_SENT: Final = "A lead asks for a ruling."
+_AT_ONCE: Final = 500  # values in one SQL statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,36 @@ def settle(flag_id: int, lead: User, *, uphold: bool) -> Flag:
         _follow(flag, flag.video_id, uphold=uphold)
     flag.refresh_from_db()
     return flag
+
+
+@retried
+def ask_for_ruling(triplets: Sequence[Triplet], lead: User) -> int:
+    """Put complete pairs before an adjudicator, blind like all others; how many were not there."""
+    known = waiting_for_ruling(each.pk for each in triplets)
+    new = [each for each in triplets if each.pk not in known]
+    made = Flag.objects.bulk_create(
+        Flag(
+            campaign_id=each.campaign_id,
+            triplet=each,
+            annotator=lead,
+            kind=FlagKind.OTHER,
+            note=_SENT,
+        )
+        for each in new
+    )
+    Outbox.objects.bulk_create(Outbox(kind="flag.raised", ref=str(flag.pk)) for flag in made)
+    return len(made)
+
+
+def waiting_for_ruling(triplets: Iterable[int]) -> set[int]:
+    """Those of the pairs that have an open flag by which they wait for an adjudicator."""
+    wanted, found = sorted(triplets), set[int]()
+    for start in range(0, len(wanted), _AT_ONCE):
+        rows = Flag.objects.filter(
+            triplet__in=wanted[start : start + _AT_ONCE], kind__in=RULED, state=FlagState.OPEN
+        )
+        found |= set(rows.values_list("triplet_id", flat=True))
+    return found
 
 
 def forget_texts(user: User) -> None:

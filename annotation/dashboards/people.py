@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from scipy.stats import binom, false_discovery_control
 
 from annotation.agreement import dawid_skene
+from annotation.assigning import skips_of
 from annotation.carelessness import Carefulness, carefulness
 from annotation.clustered import numbered
 from annotation.dashboards.panel import Column, Table, interval_columns, table
-from annotation.models import Skip
 from annotation.opinions import A, B, Reading
 from annotation.ranking import side_test
 
@@ -92,7 +92,7 @@ def annotators_panel(reading: Reading) -> AnnotatorsPanel:
     surplus = np.bincount(votes.annotator[~votes.counted], minlength=size)
     ties, valid, invalid = _said(reading)
     skips = dict(
-        Skip.objects.filter(triplet__campaign=reading.campaign)
+        skips_of(reading.campaign)
         .values_list("annotator_id")
         .annotate(count=Count("pk"))
         .order_by()

@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from numpy.typing import NDArray
 
+from annotation.assigning import skips_of
 from annotation.dashboards.panel import Column, Table, table
 from annotation.models import (
     Campaign,
@@ -17,7 +18,6 @@ from annotation.models import (
     Consent,
     Cursor,
     Invitation,
-    Skip,
     Stage,
     Triplet,
     TripletState,
@@ -137,7 +137,7 @@ def progress_panel(reading: Reading) -> ProgressPanel:
         votes_wanted=campaign.votes_wanted,
         counted=counted,
         surplus=len(votes) - counted,
-        skips=Skip.objects.filter(triplet__campaign=campaign).count(),
+        skips=skips_of(campaign).count(),
         annotators=len(np.unique(votes.annotator)),
         votes_last_day=int(recent.sum()),
         people=_people(campaign, active=len(np.unique(votes.annotator[recent]))),
