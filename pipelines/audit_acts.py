@@ -21,9 +21,12 @@ ACTS: Final[dict[str, Noted]] = {
     "pipelines:api-cancel": Noted("run.cancel", _RUN),
     "pipelines:api-retry": Noted("run.retry", _RUN),
     "pipelines:adapter-zip": Noted("export.weights", _ARTIFACT, reads=True),
+    "pipelines:exports": Noted("export.start", "", ("snapshot", "format", "media")),
+    "pipelines:api-exports": Noted("export.start", "", ("snapshot", "format", "media")),
     "pipelines:export-zip": Noted("export.snapshot", _ARTIFACT, reads=True),
     "pipelines:export-file": Noted("export.snapshot", _ARTIFACT, ("name",), reads=True),
     "pipelines:api-artifact-file": Noted("export.artifact", _ARTIFACT, ("name",), reads=True),
+    "pipelines:report-file": Noted("export.report", _ARTIFACT, ("clips",), reads=True),
     "pipelines:api-pairs": Noted("export.pairs", _ARTIFACT, reads=True),
     # A campaign is opened, or closed with what it has.
     "pipelines:retest-start": Noted("retest.start", "", ("evaluation", "candidate", "base")),

@@ -8,8 +8,9 @@ from typing import Any, Final
 from django.db.models import Q
 from django.urls import reverse
 
+from formats.outcome import OutputKind
 from pipelines.graph_layout import laid_out, reduced
-from pipelines.models import ACTIVE, LoopGroup, Run, RunInput, RunState
+from pipelines.models import ACTIVE, Artifact, LoopGroup, Run, RunInput, RunState
 from pipelines.registry import source_of
 from pipelines.run_cards import badge_of, kind_title
 
@@ -74,6 +75,11 @@ def of_run(run: Run) -> Graph:
     return _drawn(_upstream({run.pk}) | _downstream({run.pk}), here=run.pk)
 
 
+def of_report(run: Run) -> Graph:
+    """A report and all that it stands on, down to the votes of campaigns."""
+    return _drawn(_upstream({run.pk}), here=run.pk, votes=True)
+
+
 def _upstream(run_ids: set[int]) -> set[int]:
     seen, frontier = set(run_ids), set(run_ids)
     while frontier and len(seen) < _MOST:
@@ -104,7 +110,7 @@ def _inputs(run_ids: Iterable[int]) -> list[RunInput]:
 # Drawing.
 
 
-def _drawn(run_ids: set[int], *, here: int | None = None) -> Graph:
+def _drawn(run_ids: set[int], *, here: int | None = None, votes: bool = False) -> Graph:
     kept = {*sorted(run_ids)[-_MOST:], *([here] if here else [])}
     runs = {run.pk: run for run in Run.objects.filter(pk__in=kept)}
     edges = {
@@ -114,10 +120,15 @@ def _drawn(run_ids: set[int], *, here: int | None = None) -> Graph:
     }
     bundles = _bundled(runs, edges)
     of = {run.pk: key for key, found in bundles.items() for run in found}
-    layout = laid_out(list(bundles), reduced({(of[a], of[b]) for a, b in edges}))
+    read = _campaigns(runs.values()) if votes else {}
+    between = {(of[a], of[b]) for a, b in edges} | {(read[pk].key, of[pk]) for pk in read}
+    sources = {each.key: each for each in read.values()}
+    layout = laid_out([*sources, *bundles], reduced(between))
     tallest = max((len(column) for column in layout.columns), default=0)
     boxes = [
-        _box(bundles[key], _at(x, y, len(column), tallest), here)
+        _votes_box(sources[key], _at(x, y, len(column), tallest))
+        if key in sources
+        else _box(bundles[key], _at(x, y, len(column), tallest), here)
         for x, column in enumerate(layout.columns)
         for y, key in enumerate(column)
         if key
@@ -133,6 +144,53 @@ def _drawn(run_ids: set[int], *, here: int | None = None) -> Graph:
         height=2 * _MARGIN + tallest * (_HEIGHT + _GAP_Y) - _GAP_Y,
         left_out=len(run_ids) - len(kept),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Votes:
+    """The campaign whose votes a snapshot holds."""
+
+    campaign: int
+    name: str
+    votes: int | None
+
+    @property
+    def key(self) -> str:
+        return f"campaign {self.campaign}"
+
+
+def _campaigns(runs: Iterable[Run]) -> dict[int, _Votes]:
+    """By the run of a snapshot, where the votes come from; what it says of itself."""
+    found = Artifact.objects.filter(run__in=[run.pk for run in runs], kind=OutputKind.SNAPSHOT)
+    return {
+        each.run_id: _Votes(
+            each.meta["campaign"], each.meta.get("campaign_name", ""), each.meta.get("votes")
+        )
+        for each in found
+        if "campaign" in each.meta
+    }
+
+
+def _votes_box(votes: _Votes, at: tuple[int, int]) -> Box:
+    title = votes.name or f"Campaign {votes.campaign}"
+    return Box(
+        runs=[],
+        url=reverse("annotation:dashboard", args=[votes.campaign]),
+        title=title,
+        short=_short(title),
+        what="votes" if votes.votes is None else f"{votes.votes:,} votes",
+        state="campaign",
+        badge="",
+        words="",
+        x=at[0],
+        y=at[1],
+        done=0,
+        here=False,
+    )
+
+
+def _short(title: str) -> str:
+    return title if len(title) <= _LETTERS else title[: _LETTERS - 1] + "…"
 
 
 def _bundled(runs: dict[int, Run], edges: set[tuple[int, int]]) -> dict[str, list[Run]]:
@@ -169,7 +227,7 @@ def _box(runs: list[Run], at: tuple[int, int], here: int | None) -> Box:
         runs=[run.pk for run in runs],
         url=reverse("pipelines:run", args=[first.pk]),
         title=title,
-        short=title if len(title) <= _LETTERS else title[: _LETTERS - 1] + "…",
+        short=_short(title),
         what=first.kind.replace("_", " "),
         state=state,
         badge=badge_of(state),

@@ -23,6 +23,8 @@ _SEEN: Final = Rule(VIEWERS, Scope.RUNS)
 _START: Final = Rule(ENGINEERS, Scope.RUNS, fresh=True)  # of a person; a token has its scope
 _STEER: Final = Rule(ENGINEERS, Scope.RUNS)
 _FILES: Final = Scope.READ_ARTEFACT
+# What can stand side by side; ids, repeated.
+_COMPARED: Final = ("evaluation", "adapter", "run", "report", "human_test")
 
 PAGES: Final[Table] = {
     # Asked by programs without a log-in; /metrics asks for a token of its own.
@@ -55,6 +57,9 @@ PAGES: Final[Table] = {
     "pipelines:pair-preview": page(VIEWERS, "part", "order", "refused", "page"),
     "pipelines:report": page(VIEWERS),
     "pipelines:report-json": page(VIEWERS, scope=_FILES),
+    "pipelines:report-file": page(VIEWERS, "clips", scope=_FILES),
+    "pipelines:contenders": page(VIEWERS, *_COMPARED),
+    "pipelines:contenders-json": page(VIEWERS, *_COMPARED, scope=_FILES),
     "pipelines:artifact": page(VIEWERS),
     "pipelines:lineage": page(VIEWERS, "sha256"),
     "pipelines:disk": page(VIEWERS),
@@ -64,6 +69,7 @@ PAGES: Final[Table] = {
     # Weights: not for leads, who read about them.
     "pipelines:adapter-zip": page(ENGINEERS, scope=_FILES),
     "pipelines:ingest-json": page(VIEWERS, scope=_FILES),
+    "pipelines:exports": form(VIEWERS, "snapshot", fresh=True),
     "pipelines:export-zip": page(VIEWERS, scope=_FILES),
     "pipelines:export-file": page(VIEWERS, scope=_FILES),
     "pipelines:log-text": page(VIEWERS, scope=Scope.RUNS),
@@ -106,6 +112,9 @@ DOORS: Final[Table] = {
     "pipelines:api-artifact": door(Rule(VIEWERS, _FILES)),
     # Weights for engineers alone: the door asks what it is.
     "pipelines:api-artifact-file": door(Rule(VIEWERS, _FILES)),
+    "pipelines:api-exports": door(
+        Rule(VIEWERS, Scope.EXPORT), Rule(VIEWERS, Scope.EXPORT, fresh=True), query=("snapshot",)
+    ),
     "pipelines:api-runs": door(_SEEN, _START, query=BY_DOOR),
     "pipelines:api-run": door(_SEEN),
     "pipelines:api-log": door(_SEEN, query=BY_DOOR),

@@ -1,93 +1,25 @@
 """What the report's page shows, prepared from report.json: numbers as text, intervals as places."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from django.contrib.auth.models import User
 from django.urls import reverse
 
-from annotation.media_urls import image_url
-from annotation.models import Video
+from annotation import charts
 from formats.outcome import OutputKind
+from pipelines.comparison_curves import COLOURS, DRAWN
+from pipelines.graph import of_report
 from pipelines.models import Artifact
 from pipelines.registry import lineage
-from pipelines.report_text import change_words, in_order
-from pipelines.run_pages import Clip, cell, playable
+from pipelines.report_candidates import benchmark_tables, candidates
+from pipelines.report_text import in_order
+from pipelines.run_pages import cell
 from pipelines.splitting import SPLITS
 
 _WORDS: Final = ("A", "tie", "B", "invalid", "none")
 _PEOPLE: Final = "human_ceiling_without_ties"  # one annotator against the others
-_VERDICTS: Final = {"better": "badge-ok", "worse": "badge-bad", "undecided": "badge-warn"}
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """A win rate on a line from 0 to 100."""
-
-    point: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
-class WinRow:
-    """One dimension by one judge."""
-
-    dimension: str
-    rate: str
-    interval: str
-    counts: str
-    change: str  # of the score itself
-    p_value: str
-    bar: Bar
-    decided: bool  # the interval leaves one half out
-
-
-@dataclass(frozen=True, slots=True)
-class JudgeTable:
-    judge: str
-    note: str
-    rows: list[WinRow]
-    left_out: str
-
-
-@dataclass(frozen=True, slots=True)
-class MeasureRow:
-    """Something that is measured of pixels, without any judge: how much the clips move."""
-
-    name: str
-    base: str
-    candidate: str
-    change: str
-    falls: bool  # beyond doubt
-
-
-@dataclass(frozen=True, slots=True)
-class SamplePair:
-    """Base and candidate on the same prompt and seed."""
-
-    prompt: str
-    start: str  # address of the start image; empty for text-to-video
-    seed: int
-    base: Clip
-    candidate: Clip
-    base_scores: str
-    candidate_scores: str
-
-
-@dataclass(frozen=True, slots=True)
-class CandidatePart:
-    """One candidate: the verdict first, then each judge's table, then clips."""
-
-    name: str
-    verdict: str
-    badge: str
-    judge: str
-    run_url: str
-    judges: list[JudgeTable]
-    measures: list[MeasureRow]
-    pairs: list[SamplePair]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +41,7 @@ class AccuracyRow:
 class ModelPart:
     name: str
     run_url: str
+    card_url: str
     knows_ceiling: bool
     knows_people: bool
     alarms: list[str]
@@ -141,132 +74,7 @@ class AlignmentPart:
     first_loss: str
     last_loss: str
     figures: list[tuple[str, str]]
-
-
-def candidates(report: Mapping[str, Any], user: User) -> list[CandidatePart]:
-    verdicts = {each["candidate"]: each for each in report["candidates"]}
-    clips = _clips(report["evaluations"])
-    return [
-        _candidate(each, verdicts[each["candidate"]], report, clips, user)
-        for each in report["evaluations"]
-    ]
-
-
-def _candidate(
-    evaluation: Mapping[str, Any],
-    verdict: Mapping[str, Any],
-    report: Mapping[str, Any],
-    clips: Mapping[tuple[str, int | None], Video],
-    user: User,
-) -> CandidatePart:
-    return CandidatePart(
-        name=evaluation["candidate"],
-        verdict=verdict["verdict"],
-        badge=_VERDICTS[verdict["verdict"]],
-        judge=verdict["judge"],
-        run_url=reverse("pipelines:run", args=[evaluation["run"]]),
-        judges=[judge_table(each, report) for each in evaluation["judges"]],
-        measures=measure_rows(evaluation.get("measures", {})),
-        pairs=[
-            pair
-            for sample in evaluation["samples"]
-            if (pair := _sample_pair(sample, report, clips, user)) is not None
-        ],
-    )
-
-
-def judge_table(judge: Mapping[str, Any], report: Mapping[str, Any]) -> JudgeTable:
-    left_out = [
-        f"{judge[key]} {words}"
-        for key, words in (
-            ("unmatched", "clips without a partner"),
-            ("unreadable", "clips that could not be read"),
-        )
-        if judge[key]
-    ]
-    return JudgeTable(
-        judge=judge["judge"],
-        note="the candidate was trained on this reward" if judge["was_training_reward"] else "",
-        rows=[
-            _win_row(name, judge["dimensions"][name], judge.get("changes", {}).get(name))
-            for name in in_order(judge["dimensions"], report)
-        ],
-        left_out=", ".join(left_out),
-    )
-
-
-def measure_rows(measures: Mapping[str, Mapping[str, Any]]) -> list[MeasureRow]:
-    return [
-        MeasureRow(
-            name=f"{name} amount",
-            base=f"{each['base']:.2f}",
-            candidate=f"{each['candidate']:.2f}",
-            change=change_words(each),
-            falls=each["high"] is not None and each["high"] < 0,
-        )
-        for name, each in sorted(measures.items())
-    ]
-
-
-def _win_row(name: str, rate: Mapping[str, Any], change: Mapping[str, Any] | None) -> WinRow:
-    return WinRow(
-        dimension=name,
-        rate=f"{rate['rate']:.3f}",
-        interval=f"{rate['low']:.3f} – {rate['high']:.3f}",
-        counts=f"{rate['wins']} / {rate['ties']} / {rate['losses']}",
-        change=change_words(change) or "–",
-        p_value="–" if rate["p_value"] is None else _p(rate["p_value"]),
-        bar=Bar(*(round(100 * rate[key], 2) for key in ("rate", "low", "high"))),
-        decided=rate["low"] > 0.5 or rate["high"] < 0.5,
-    )
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def _clips(evaluations: Iterable[Mapping[str, Any]]) -> dict[tuple[str, int | None], Video]:
-    wanted = {
-        sample[side]["sha256"]
-        for evaluation in evaluations
-        for sample in evaluation["samples"]
-        for side in ("base", "candidate")
-    }
-    found = Video.objects.filter(sha256__in=wanted, withdrawn=False)
-    found = found.select_related("prompt__image")
-    return {(video.sha256, video.seed): video for video in found}
-
-
-def _sample_pair(
-    sample: Mapping[str, Any],
-    report: Mapping[str, Any],
-    clips: Mapping[tuple[str, int | None], Video],
-    user: User,
-) -> SamplePair | None:
-    sides = {
-        side: clips.get((sample[side]["sha256"], sample[side]["seed"]))
-        for side in ("base", "candidate")
-    }
-    base, candidate = sides["base"], sides["candidate"]
-    if base is None or candidate is None:
-        return None  # Withdrawn since: nobody watches it again, also not here.
-    image = base.prompt.image
-    return SamplePair(
-        prompt=sample["prompt"],
-        start="" if image is None else image_url(image.pk, user),
-        seed=sample["seed"],
-        base=playable(base, user, f"base: {sample['prompt']}"),
-        candidate=playable(candidate, user, f"candidate: {sample['prompt']}"),
-        base_scores=_scores(sample["base"]["scores"], report),
-        candidate_scores=_scores(sample["candidate"]["scores"], report),
-    )
-
-
-def _scores(by_judge: Mapping[str, Mapping[str, float]], report: Mapping[str, Any]) -> str:
-    return "; ".join(
-        f"{judge}: " + ", ".join(f"{key} {scores[key]:.2f}" for key in in_order(scores, report))
-        for judge, scores in by_judge.items()
-    )
+    alarms: list[str]
 
 
 def models(report: Mapping[str, Any]) -> list[ModelPart]:
@@ -274,6 +82,7 @@ def models(report: Mapping[str, Any]) -> list[ModelPart]:
         ModelPart(
             name=each["name"],
             run_url=reverse("pipelines:run", args=[each["run"]]),
+            card_url=reverse("pipelines:artifact", args=[each["artifact"]]),
             knows_ceiling=any(row["ceiling"] for row in each["dimensions"].values()),
             knows_people=any(row.get(_PEOPLE) for row in each["dimensions"].values()),
             alarms=each.get("alarms", []),
@@ -351,18 +160,131 @@ def _alignment(each: Mapping[str, Any]) -> AlignmentPart:
         first_loss="–" if first is None else f"{first:.7f}",
         last_loss="–" if last is None else f"{last:.4f}",
         figures=[(key.replace("_", " "), cell(value)) for key, value in shown.items()],
+        alarms=each.get("alarms", []),
     )
+
+
+# What was asked, and what failed.
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """`clips`, `settings`: name, address of the run, what tells it from others."""
+
+    sentence: str
+    by: str
+    clips: list[tuple[str, str, str]]
+    settings: list[tuple[str, str, str]]
+
+
+def asked(report: Mapping[str, Any]) -> Asked | None:
+    """None for a report of before, which does not say."""
+    found = report["asked"]
+    if not found:
+        return None
+    names = [each["candidate"] for each in report["candidates"]]
+    judges = [*(["people"] if report["human_tests"] else []), *found["judges"]]
+    return Asked(
+        sentence=(
+            f"Is {_either(names)} better than the base on the same prompts and seeds? "
+            f"Asked of: {', '.join(judges) or 'nobody'}."
+        ),
+        by=found["by"],
+        clips=[_told(each, clips=each["clips"]) for each in found["clips"]],
+        settings=[_told(each) for each in found["settings"]],
+    )
+
+
+def _either(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def _told(each: Mapping[str, Any], **more: object) -> tuple[str, str, str]:
+    values = {**{key: value for key, value in more.items() if value is not None}, **each["config"]}
+    told = ", ".join(f"{key.replace('_', ' ')} {_plain(value)}" for key, value in values.items())
+    return each["name"], reverse("pipelines:run", args=[each["run"]]), told
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "(" + ", ".join(f"{key} {_plain(each)}" for key, each in value.items()) + ")"
+    return str(value)
+
+
+def failures(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Word, sentence, address of the run."""
+    return [
+        (
+            each["what"],
+            each["text"],
+            reverse("pipelines:run", args=[each["run"]]) if each["run"] else "",
+        )
+        for each in report["failures"]
+    ]
+
+
+# Curves.
+
+_PLACES: Final = 24
+_WIDE: Final = (-1e9, 1e9)
+
+
+def curves(report: Mapping[str, Any]) -> list[charts.Lines]:
+    """One chart per curve, the alignments of the report in it; from the report, not from rows."""
+    return [
+        chart
+        for name, title in DRAWN.items()
+        if (chart := _chart(title, name, report["alignments"])) is not None
+    ]
+
+
+def _chart(title: str, name: str, alignments: Sequence[Mapping[str, Any]]) -> charts.Lines | None:
+    found = {each["name"]: points for each in alignments if (points := _curve(each, name))}
+    last = max((step for points in found.values() for step, _ in points), default=0)
+    if not last:
+        return None
+    means = {each: _means(points, last) for each, points in found.items()}
+    ends = [round(last * (place + 1) / _PLACES) for place in range(_PLACES)]
+    series = [
+        charts.Series(each, tuple(None if y is None else (y, None, None) for y in values))
+        for each, values in list(means.items())[:COLOURS]
+    ]
+    tips = [_tip(means, place, end) for place, end in enumerate(ends)]
+    return charts.lines_chart(title, [str(end) for end in ends], series, tips, bounds=_WIDE)
+
+
+def _curve(each: Mapping[str, Any], name: str) -> list[tuple[int, float]]:
+    known = each.get("curves") or {"loss": each["curve"]}  # reports of before have the loss alone
+    return [(int(step), float(value)) for step, value in known.get(name, [])]
+
+
+def _means(points: Iterable[tuple[int, float]], last: int) -> list[float | None]:
+    """Each place of the axis has the mean of its steps: a curve of batches is mostly noise."""
+    found: list[list[float]] = [[] for _ in range(_PLACES)]
+    for step, value in points:
+        found[min(_PLACES - 1, (max(step, 1) - 1) * _PLACES // last)].append(value)
+    return [sum(each) / len(each) if each else None for each in found]
+
+
+def _tip(means: Mapping[str, Sequence[float | None]], place: int, end: int) -> str:
+    told = [f"{name}: {y:.4g}" for name, row in means.items() if (y := row[place]) is not None]
+    return f"to step {end}: " + ", ".join(told)
 
 
 def context(artifact: Artifact, report: Mapping[str, Any], user: User) -> dict[str, Any]:
     return {
         "artifact": artifact,
         "report": report,
+        "asked": asked(report),
         "candidates": candidates(report, user),
+        "benchmarks": benchmark_tables(report["benchmarks"]),
         "models": models(report),
         "snapshots": snapshots(report),
         "alignments": alignments(report),
+        "curves": curves(report),
+        "failures": failures(report),
         "lineage": lineage([artifact.run_id]),
+        "graph": of_report(artifact.run),
         "pairs": report["pairs"],
         "others": Artifact.objects.filter(kind=OutputKind.REPORT).exclude(pk=artifact.pk)[:8],
     }

@@ -1,6 +1,8 @@
-"""The report page, and its JSON as it was written."""
+"""The report page, its JSON as it was written, the one file that holds it, and any side by side."""
 
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from typing import Any
+
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
@@ -8,8 +10,11 @@ from django.views.decorators.http import require_GET
 from formats.errors import FormatError
 from formats.outcome import OutputKind
 from pipelines import report_page, reporting
+from pipelines.contenders import MOST, WORDS, Field, NothingToCompare, fields_of
+from pipelines.contenders_page import choices, tables_of
 from pipelines.models import Artifact
 from pipelines.registry import path_of
+from pipelines.report_file import EMBEDDED, LINKED, report_file
 from pipelines.views.access import for_viewers, person
 
 
@@ -20,7 +25,7 @@ def report(request: HttpRequest, artifact_id: int) -> HttpResponse:
     try:
         body = reporting.read_report(artifact)
     except FormatError as error:
-        return render(request, "pipelines/report_gone.html", {"error": str(error)}, status=410)
+        return _gone(request, error)
     return render(
         request, "pipelines/report.html", report_page.context(artifact, body, person(request))
     )
@@ -34,6 +39,64 @@ def report_json(_request: HttpRequest, artifact_id: int) -> HttpResponseBase:
         raise Http404
     name = f"report-{artifact_id}.json"
     return FileResponse(path.open("rb"), as_attachment=True, filename=name)
+
+
+@require_GET
+@for_viewers
+def report_html(request: HttpRequest, artifact_id: int) -> HttpResponse:
+    """The whole report as one file: ?clips=linked (as it is without) or embedded."""
+    artifact = _report(artifact_id)
+    clips = EMBEDDED if request.GET.get("clips") == EMBEDDED else LINKED
+    try:
+        body = reporting.read_report(artifact)
+    except FormatError as error:
+        return _gone(request, error)
+    site = request.build_absolute_uri("/").rstrip("/")
+    text = report_file(artifact, body, person(request), site=site, clips=clips)
+    answer = HttpResponse(text, content_type="text/html; charset=utf-8")
+    answer["Content-Disposition"] = f'attachment; filename="report-{artifact_id}.html"'
+    return answer
+
+
+@require_GET
+@for_viewers
+def contenders(request: HttpRequest) -> HttpResponse:
+    """Any evaluations side by side: ?evaluation=20&adapter=13&run=9&report=62&human_test=70."""
+    context: dict[str, Any] = {"choices": choices(), "most": MOST}
+    if any(request.GET.getlist(word) for word in WORDS):
+        try:
+            context["tables"] = tables_of(_fields(request))
+            context["query"] = request.GET.urlencode()
+        except NothingToCompare as error:
+            context["fault"] = str(error)
+    return render(request, "pipelines/report_contenders.html", context)
+
+
+@require_GET
+@for_viewers
+def contenders_json(request: HttpRequest) -> JsonResponse:
+    """The same tables as data."""
+    try:
+        tables = [each.to_json() for each in _fields(request)]
+    except NothingToCompare as error:
+        return JsonResponse({"error": str(error)}, status=422)
+    answer = JsonResponse({"schema": "contenders/1", "tables": tables})
+    answer["Content-Disposition"] = 'attachment; filename="comparison.json"'
+    return answer
+
+
+def _fields(request: HttpRequest) -> list[Field]:
+    named = {
+        word: [
+            int(each) for each in request.GET.getlist(word) if each.isdecimal() and len(each) < 19
+        ]
+        for word in WORDS
+    }
+    return fields_of(named)
+
+
+def _gone(request: HttpRequest, error: FormatError) -> HttpResponse:
+    return render(request, "pipelines/report_gone.html", {"error": str(error)}, status=410)
 
 
 def _report(artifact_id: int) -> Artifact:

@@ -5,7 +5,7 @@ import pytest
 from formats.records import GenerationRecord, VideoRef
 from pipelines.changes import change_of, changes_of
 from pipelines.evaluation import Judged, compare, measured
-from pipelines.report_page import measure_rows
+from pipelines.report_candidates import measure_rows
 from pipelines.report_text import change_words
 
 pytestmark = pytest.mark.one_engine
