@@ -14,6 +14,7 @@ from tiebreak_client.models import Point, Run, WholeRun
 from tiebreak_client.progress import steps_bar
 from tiebreak_client.transport import Transport
 
+_FIRST_PAUSE: Final = 0.1
 PATIENCE: Final = 300.0  # seconds for which a site may be away while a run is waited for
 
 
@@ -62,16 +63,18 @@ class Runs:
     ) -> WholeRun:
         """Wait until it has ended, with a bar; RunEnded if it failed or was cancelled.
 
-        A site that is away meanwhile is waited for too, for five minutes. Ctrl-C leaves the run
+        It is looked at often in the beginning and every `poll` seconds later on.
+        A site that is away meanwhile is waited for too, for five minutes; Ctrl-C leaves the run
         as it is.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
+        pause = _FIRST_PAUSE
         with steps_bar(f"run {run_id}", shown=progress) as bar:
             while not (run := self._patiently(run_id, poll)).ended:
                 _draw(bar, run)
                 if deadline is not None and time.monotonic() > deadline:
                     raise TimeoutError(f"run {run_id} is still {run.state}: {run.words}")
-                time.sleep(poll)
+                time.sleep(pause := min(poll, pause * 1.5))
             _draw(bar, run)
         if not run.succeeded:
             raise RunEnded(run.id, run.state, run.words or f"run {run.id} is {run.state}.")
