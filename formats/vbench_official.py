@@ -101,7 +101,10 @@ def _object(name: str, data: bytes) -> dict[str, Any]:
             f"the file has {len(data)} bytes; at most {MOST_BYTES} are read", path=name
         )
     try:
-        value = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_no_key_twice)
+        # Whole numbers as floats: one of many digits is infinite, and refused like that.
+        value = json.loads(
+            data.decode("utf-8-sig"), object_pairs_hook=_no_key_twice, parse_int=float
+        )
     except UnicodeDecodeError as error:
         raise FormatError(
             f"not UTF-8 text: {error.reason} at byte {error.start}", path=name
@@ -176,11 +179,10 @@ def _taken_apart(name: str, key: str, value: object) -> tuple[object, list[Any]]
 
 
 def _number(name: str, what: str, value: object) -> float:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(float(value)):  # type: ignore[arg-type]
+    if not isinstance(value, float) or not math.isfinite(value):
         shown = "null" if value is None else str(value)[:60]
         raise FormatError(f"{what} must be a finite number, got {shown}", path=name)
-    return float(value)  # type: ignore[arg-type]
+    return value
 
 
 def _range(dimension: Dimension, top: float) -> tuple[float, float]:

@@ -24,11 +24,19 @@ def frames_of(path: Path) -> Iterator[Frame]:
         with av.open(str(path)) as container:
             if not container.streams.video:
                 raise ClipUnreadableError("the file has no video stream", path=path)
-            container.streams.video[0].codec_context.thread_count = 1
+            stream = container.streams.video[0]
+            stream.codec_context.thread_count = 1
             # One converter and one thread: setting either up per frame costs twenty times the work.
             convert = VideoReformatter()
-            for frame in container.decode(video=0):
-                yield convert.reformat(frame, format="bgr24", threads=1).to_ndarray()
+            there = 0
+            for packet in container.demux(stream):
+                there += bool(packet.size) and not packet.is_corrupt
+                for frame in packet.decode():
+                    yield convert.reformat(frame, format="bgr24", threads=1).to_ndarray()
+            if there < stream.frames:
+                raise ClipUnreadableError(
+                    f"the clip is cut off: {there} of {stream.frames} frames are there", path=path
+                )
     except FileNotFoundError:
         raise ClipUnreadableError("the clip is missing", path=path) from None
     except (av.error.FFmpegError, OSError) as error:

@@ -15,7 +15,7 @@ from formats.vbench import PROTOCOLS
 from formats.vbench_results import BY_VIDEO, PROXY, ClipValues, Value, VBenchResult, read_result
 from measuring.config import ConfigError, GatheringConfig
 from measuring.journal import Key
-from measuring.running import generations_of, left, result_of
+from measuring.running import generations_of, left, refuse_all_unreadable, result_of
 
 
 def gather(run: Supervised) -> Outcome:
@@ -27,6 +27,7 @@ def gather(run: Supervised) -> Outcome:
     chunks = {number: read_result(path) for number, path in _files(run.dir, config.chunks).items()}
     _, records = generations_of(run)
     clips = merged(chunks, list(records))
+    refuse_all_unreadable(clips)
     run.dir.log_metrics(len(clips), len(records), stage="gathered")
     first = next(iter(chunks.values()))
     if any(each.protocol != config.protocol for each in chunks.values()):

@@ -48,6 +48,8 @@ def measure(run: Supervised) -> Outcome:
     folder, records = generations_of(run)
     wanted = _of_chunk(records, config)
     clips = _measured(run, config, folder, wanted)
+    if config.chunk is None:
+        refuse_all_unreadable(clips)
     readable = [
         Task(
             folder / wanted[each.video_id, each.prompt].video.path,
@@ -71,7 +73,6 @@ def result_of(
     generators: str,
 ) -> VBenchResult:
     """Means over clips of what we measured, and what the package says, as one result."""
-    refuse_all_unreadable(clips)
     values = {key: value for key, (value, _) in package.items()}
     flickering, count = means(clips, FLICKERING)
     if count:
