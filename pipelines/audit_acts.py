@@ -9,13 +9,18 @@ from annotation.audit_doors import Noted
 
 _RUN: Final = "run {run_id}"
 _RETEST: Final = "retest {group_id}"
+_CAMPAIGN: Final = "campaign {campaign}"
 _ARTIFACT: Final = "artifact {artifact_id}"
 ACTS: Final[dict[str, Noted]] = {
     "pipelines:api-runs": Noted("run.start", "", ("kind", "preset")),
     "pipelines:start-anime": Noted("run.start", "", ()),
+    "pipelines:suite-evaluate": Noted("run.start", "suite {suite_id}", ("name",)),
+    "pipelines:api-suite-evaluations": Noted("run.start", "suite {suite_id}"),
     "pipelines:api-comparisons": Noted("run.start", "", ("kind",)),
     "pipelines:vbench": Noted("run.start", "", ("act",)),
     "pipelines:api-vbench": Noted("run.start", "", ("protocol",)),
+    "pipelines:disagreements-send": Noted("campaign.send_back", _CAMPAIGN, ("way", "votes")),
+    "pipelines:api-disagreement": Noted("campaign.send_back", _CAMPAIGN, ("way", "votes")),
     "pipelines:cancel": Noted("run.cancel", _RUN),
     "pipelines:retry": Noted("run.retry", _RUN),
     "pipelines:api-cancel": Noted("run.cancel", _RUN),

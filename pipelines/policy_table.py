@@ -53,6 +53,11 @@ PAGES: Final[Table] = {
     "pipelines:comparison": page(VIEWERS),
     "pipelines:comparison-table": page(VIEWERS),
     "pipelines:comparison-json": page(VIEWERS, scope=_FILES),
+    "pipelines:suites": form(VIEWERS, act=VIEWERS),
+    "pipelines:suite": page(VIEWERS, "split", "category", "words", "page"),
+    "pipelines:suite-scoring": form(ENGINEERS),
+    "pipelines:suite-evaluate": Policy(Rule(ENGINEERS), Rule(ENGINEERS, fresh=True)),
+    "pipelines:suite-evaluation": page(VIEWERS),
     "pipelines:pair-sets": page(VIEWERS, "page"),
     "pipelines:pair-preview": page(VIEWERS, "part", "order", "refused", "page"),
     "pipelines:report": page(VIEWERS),
@@ -88,6 +93,14 @@ PAGES: Final[Table] = {
     "pipelines:vbench-result": page(VIEWERS, "beside"),
     "pipelines:vbench-json": page(VIEWERS, scope=_FILES),
     "pipelines:doubtful-pairs": form(LEADS, "campaign", "budget", "seed"),
+    "pipelines:disagreements": page(
+        LEADS, "campaign", "dimension", "split", "agreement", "clash", "page"
+    ),
+    "pipelines:disagreements-send": form(
+        LEADS,
+        *("campaign", "dimension", "split", "agreement", "clash"),
+        *("way", "votes", "first", "triplet", "name", "budget", "seed"),
+    ),
     # Human re-tests: leads ask people anyway, engineers ask whether their run was worth it.
     "pipelines:retests": page(VIEWERS, "candidate", "evaluation"),
     "pipelines:retest-start": button(VIEWERS, fresh=True),
@@ -98,8 +111,16 @@ PAGES: Final[Table] = {
 }
 DOORS: Final[Table] = {
     "pipelines:api-doubtful-pairs": door(act=Rule(LEADS, Scope.WRITE_CAMPAIGNS)),
+    "pipelines:api-disagreement": door(
+        Rule(LEADS, Scope.READ_VOTES), Rule(LEADS, Scope.WRITE_CAMPAIGNS), query=BY_DOOR
+    ),
     "pipelines:api-comparisons": door(act=_START),
     "pipelines:api-comparison": door(_SEEN),
+    "pipelines:api-suites": door(_SEEN, Rule(VIEWERS, Scope.WRITE_IMPORT)),
+    "pipelines:api-suite": door(_SEEN, query=("offset", "limit")),
+    "pipelines:api-suite-scoring": door(act=_STEER),
+    "pipelines:api-suite-evaluations": door(act=_START),
+    "pipelines:api-suite-evaluation": door(_SEEN),
     "pipelines:api-pairs": door(Rule(VIEWERS, _FILES), query=BY_DOOR),
     "pipelines:api-base-models": door(_SEEN, Rule(ENGINEERS)),
     "pipelines:api-base-model-decide": door(act=Rule(OPERATORS, fresh=True)),

@@ -69,6 +69,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="comparison-json",
     ),
     path("", include("pipelines.urls_pairs")),
+    path("", include("pipelines.urls_suites")),
+    path("", include("pipelines.urls_doubts")),
     path("", include("pipelines.urls_vbench")),
     path("", include("pipelines.urls_retests")),
     path("reports/<int:artifact_id>/", reports.report, name="report"),
