@@ -70,6 +70,8 @@ def _taken(again: list[tuple[str, int]], name: str) -> int | None:
 
 
 def _triplets(campaign: int | None) -> Iterator[Triplet]:
+    if campaign is None:
+        return iter(())
     rows = Triplet.objects.filter(campaign=campaign).select_related("prompt", "video_a", "video_b")
     wanted = ("source_row", "prompt__sha256")
     clips = [f"video_{side}__{name}" for side in "ab" for name in ("sha256", "original_path")]
