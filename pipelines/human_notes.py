@@ -33,14 +33,14 @@ def _what(result: HumanTest) -> Iterator[str]:
             f"Only {overall.wins + overall.losses} pairs are decided overall: the intervals are"
             " wide, and more votes are needed for a firm word."
         )
-    for count, words in (
-        (result.pairs_identical, "have the same clip on both sides: not asked, counted as ties"),
-        (result.pairs_withdrawn, "are left out, because a clip was withdrawn"),
-        (result.pairs_adjudicated, "were settled by a lead, blind"),
-        (_on_one_vote(result), "rest on a single vote"),
-    ):  # fmt: skip
+    for count, one, many, words in (
+        (result.pairs_identical, "has", "have", "the same clip on both sides: a tie, not asked"),
+        (result.pairs_withdrawn, "is", "are", "left out, because a clip was withdrawn"),
+        (result.pairs_adjudicated, "was", "were", "settled by a lead, blind"),
+        (_on_one_vote(result), "rests", "rest", "on a single vote"),
+    ):
         if count:
-            yield f"{count} pairs {words}." if count > 1 else f"1 pair: {words}."
+            yield f"1 pair {one} {words}." if count == 1 else f"{count} pairs {many} {words}."
 
 
 def _on_one_vote(result: HumanTest) -> int:

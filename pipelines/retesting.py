@@ -37,8 +37,8 @@ class RetestPlan(StepConfig):
     """What is asked of how many people about how many clips; all of it may be left out.
 
     `base_name`, `candidate_name`: on pages and in the report. `simulated`: the simulated annotators
-    of the demo vote. `prompts` (a suite, a side of the split, a limit), `generation`: where clips
-    must be made. `count`: config of the counting, `report`: of the report.
+    of the demo vote. `prompts` (a suite, a side of the split, a limit), `split` and `generation`
+    are for clips that must be made. `count`: config of the counting, `report`: of the report.
     """
 
     name: str = ""
@@ -53,6 +53,7 @@ class RetestPlan(StepConfig):
     allow_differing: bool = False
     simulated: bool = False
     prompts: Mapping[str, Any] = field(default_factory=dict)
+    split: Mapping[str, Any] = field(default_factory=dict)
     generation: Mapping[str, Any] = field(default_factory=dict)
     count: Mapping[str, Any] = field(default_factory=dict)
     report: Mapping[str, Any] = field(default_factory=dict)
@@ -164,7 +165,7 @@ class _Retest:
         meta = {} if snapshot is None else snapshot.meta
         campaign = Campaign.objects.filter(pk=meta.get("campaign")).first()
         try:
-            split = Split.from_json(meta.get("split", {}))
+            split = Split.from_json(self.plan.split or meta.get("split", {}))
             wanted = Prompts.from_json({"split": TEST, **self.plan.prompts})
             return chosen_prompts(wanted, campaign, split)
         except (ValueError, TypeError, InvalidRunConfig) as error:

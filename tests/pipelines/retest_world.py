@@ -2,18 +2,32 @@
 
 import uuid
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
-from formats.records import GenerationRecord, PromptRecord
-from tests.pipelines.loop_world import base_models, play, remembered
+from formats.files import sha256_of
+from formats.outcome import Outcome, Output, OutputKind
+from formats.records import GenerationRecord, PromptRecord, VideoRef
+from formats.run_dir import RunDir
+from tests.pipelines.loop_world import base_models, number_of, play, remembered, write_clip
 
 KEYS = ("VQ", "MQ", "TA")
 Opinion = Callable[[str, str], str]  # of prompt and dimension: win, tie, loss or invalid
 
 
 @remembered()
-def clip_set(user: Any, name: str, prompts: int = 4, *, adapter: Any = None, seeds: int = 1) -> Any:
-    """The artifact of clips that one generator made for `prompts` prompts."""
+def clip_set(
+    user: Any,
+    name: str,
+    prompts: int = 4,
+    *,
+    adapter: Any = None,
+    like: tuple[str, set[str]] = ("", set()),
+) -> Any:
+    """The artifact of clips that one generator made for `prompts` prompts.
+
+    `like`: the name of another generator, and the prompts on which this one makes the same clips.
+    """
     from pipelines.models import Artifact, BaseModel
     from pipelines.starting import start_run
 
@@ -22,9 +36,24 @@ def clip_set(user: Any, name: str, prompts: int = 4, *, adapter: Any = None, see
     inputs: dict[str, Any] = {"generator": BaseModel.objects.get(name="tiny-wan")}
     if adapter is not None:
         inputs["adapter"] = adapter
-    config = {"generator": name, "clips_per_prompt": seeds}
+    config = {"generator": name, "clips_per_prompt": 1}
     run = start_run("generation", config, inputs, user=user, files={"prompts": asked})
-    return Artifact.objects.get(run=play(run))
+    return Artifact.objects.get(run=play(run, partial(_leave, like)))
+
+
+def _leave(like: tuple[str, set[str]], run: Any, folder: RunDir) -> Outcome:
+    target, records = folder.outputs / "generations", []
+    for prompt in PromptRecord.read(folder.input("prompts")):
+        name = run.config["generator"]
+        shade = number_of(like[0] if prompt.text in like[1] else name, prompt.text)
+        clip = write_clip(target / f"clips/{prompt.id}.mp4", shade)
+        video = VideoRef(
+            f"{name}/{prompt.id}", f"clips/{prompt.id}.mp4", sha256_of(clip), 8.0, 4, name, 0
+        )
+        records.append(GenerationRecord(prompt.id, prompt.text, prompt.split, video))
+    sha = GenerationRecord.write(target / "generations.jsonl", records)
+    output = Output(OutputKind.GENERATIONS, "outputs/generations/generations.jsonl", sha)
+    return Outcome(0, outputs=(output,))
 
 
 def shas(clips: Any) -> set[str]:
