@@ -8,6 +8,7 @@ from typing import Any, Final
 from annotation.asking import Asked
 from annotation.behind import Behind, Opinion, Said, read_count, read_label, read_name
 from annotation.behind import read_posterior as posterior_of
+from annotation.rows import label_of
 from annotation.table_files import Cells, Table
 from formats.errors import FormatError
 
@@ -43,7 +44,7 @@ def _row(cells: Cells, asked: Asked) -> Cells:
     try:
         values = pair_values(cells.values, asked)
         for key in asked.keys:
-            values[key] = cells.values.get(f"label_{key}")
+            values[label_of(key)] = cells.values.get(f"label_{key}")
             values |= score_values(cells.values, key, asked)
         behind = Behind(
             posteriors(lambda key: cells.values.get(f"posterior_{key}"), asked),

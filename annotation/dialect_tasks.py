@@ -14,6 +14,7 @@ from annotation.asking import Asked
 from annotation.behind import Behind, Opinion, Said, read_count, read_label, read_score
 from annotation.consensus import consensus_of, mean_score, vote_shares
 from annotation.dialect_preferences import pair_values, posteriors
+from annotation.rows import label_of
 from annotation.table_files import TASK, Cells, Table
 from formats.errors import FormatError
 from formats.labels import InvalidReason, Label
@@ -156,7 +157,7 @@ def _labels(said: list[Mapping[str, Said]], asked: Asked) -> dict[str, Any]:
     for key in asked.keys:
         heard = [each[key] for each in said if key in each]
         labels = [each.label for each in heard]
-        values[key] = consensus_of(labels) if any(labels) else None
+        values[label_of(key)] = consensus_of(labels) if any(labels) else None
         for side in "a" if asked.single else "ab":
             scores = [getattr(each, f"score_{side}") for each in heard]
             values[f"MOS{asked.place(side)}_{key}"] = mean_score(scores)
@@ -169,6 +170,6 @@ def _with_shares(behind: Behind, values: Mapping[str, Any], asked: Asked) -> Beh
     for key in asked.keys:
         labels = [each.said[key].label for each in behind.opinions if key in each.said]
         shares = vote_shares(labels)
-        if shares is not None and values[key] != Label.INVALID:
+        if shares is not None and values[label_of(key)] != Label.INVALID:
             posterior.setdefault(key, shares)
     return Behind(posterior, behind.votes or len(behind.opinions), behind.opinions)

@@ -11,6 +11,7 @@ from typing import Any, Final
 from annotation.asking import Asked
 from annotation.behind import read_label
 from annotation.dialect_preferences import pair_values
+from annotation.rows import label_of
 from annotation.table_files import Cells, Table
 from formats.errors import FormatError
 from formats.labels import Label
@@ -49,7 +50,8 @@ def translate(table: Table, asked: Asked) -> Iterator[Cells]:
         if fault:
             yield Cells(cells.line, {}, fault=fault)
     for pair in pairs.values():
-        yield Cells(pair.first, {**pair.clips, **pair.labels})
+        labels = {label_of(key): label for key, label in pair.labels.items()}
+        yield Cells(pair.first, {**pair.clips, **labels})
 
 
 def _read(cells: Cells, asked: Asked, pairs: dict[Any, _Pair]) -> str:

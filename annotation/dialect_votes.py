@@ -12,6 +12,7 @@ from annotation.asking import Asked
 from annotation.behind import Behind, Opinion, Said, read_count, read_label, read_name, read_score
 from annotation.consensus import consensus_of, mean_score, vote_shares
 from annotation.dialect_preferences import pair_values, posteriors
+from annotation.rows import label_of
 from annotation.table_files import Cells, Table
 from formats.errors import FormatError
 from formats.labels import InvalidReason, Label
@@ -158,12 +159,13 @@ def _settled(pair: _Pair, asked: Asked) -> Cells:
     try:
         for key in asked.keys:
             heard = [said[key] for said in counted if key in said]
-            values[key] = _label(pair, key, [each.label for each in heard])
+            label = _label(pair, key, [each.label for each in heard])
+            values[label_of(key)] = label
             for side in "a" if asked.single else "ab":
                 scores = [getattr(each, f"score_{side}") for each in heard]
                 values[f"MOS{asked.place(side)}_{key}"] = mean_score(scores)
             shares = vote_shares([each.label for each in heard])
-            if pair.settled is None and shares is not None and values[key] != Label.INVALID:
+            if pair.settled is None and shares is not None and label != Label.INVALID:
                 posterior.setdefault(key, shares)
     except FormatError as error:
         return Cells(pair.first, {}, fault=error.message)

@@ -8,6 +8,7 @@ from typing import Any, Final
 from annotation.duplicates import Duplicate, Opinion, Sides, opinion_of
 from annotation.errors import MediaError
 from annotation.faults import refused
+from annotation.foreign_votes import store_foreign_votes
 from annotation.importing import Pair, create_triplets, store_triplets
 from annotation.matching import Found
 from annotation.media import KeptClip, register_clip, store_reference_image
@@ -16,6 +17,7 @@ from annotation.models import (
     CampaignKind,
     Consensus,
     ConsensusSource,
+    Dimension,
     Generator,
     Prompt,
     ReferenceImage,
@@ -29,6 +31,7 @@ from annotation.tables import Sheet
 from formats.labels import Label
 
 _BATCH: Final = 1000
+_CHUNK: Final = 5000
 
 
 @dataclass(slots=True)
@@ -164,24 +167,20 @@ class Entering:
         self.warnings.append(f"{self.sheet.places.told(row.line)}: {what}")
 
     def _write_labelled(self, rows: Sequence[Row]) -> None:
-        triplets = [self._labelled(row) for row in rows]
-        store_triplets(self.campaign, triplets, random.SystemRandom())
+        """Some thousand at a time: what stands in memory twice is not the whole file."""
         dimensions = {each.key: each for each in self.campaign.dimension_set.dimensions.all()}
-        Consensus.objects.bulk_create(
-            (
-                Consensus(
-                    triplet=triplet,
-                    dimension=dimension,
-                    label=row.labels.get(key),
-                    source=ConsensusSource.IMPORT,
-                    score_a=row.scores_a.get(key),
-                    score_b=row.scores_b.get(key),
-                )
-                for triplet, row in zip(triplets, rows, strict=True)
+        for start in range(0, len(rows), _CHUNK):
+            some = rows[start : start + _CHUNK]
+            triplets = [self._labelled(row) for row in some]
+            store_triplets(self.campaign, triplets, random.SystemRandom())
+            settled = (
+                _consensus(triplet, row, key, dimension)
+                for triplet, row in zip(triplets, some, strict=True)
                 for key, dimension in dimensions.items()
-            ),
-            batch_size=_BATCH,
-        )
+            )
+            Consensus.objects.bulk_create(settled, batch_size=_BATCH)
+            behind = [(t, row.behind.opinions) for t, row in zip(triplets, some, strict=True)]
+            store_foreign_votes(self.campaign, self.sheet.origin, behind)
 
     def _labelled(self, row: Row) -> Triplet:
         prompt, video_a, video_b = self._pair(row)
@@ -192,9 +191,27 @@ class Entering:
             video_b=video_b,
             need=0,
             state=TripletState.COMPLETE,
-            # Word for word, so that the export is the same to the byte.
-            source_row={"header": self.sheet.header, "row": row.text, "line_end": row.line_end},
+            source_row=self._came(row),
         )
+
+    def _came(self, row: Row) -> dict[str, Any]:
+        """Word for word, so that the export is the same to the byte; of what was never our table,
+        the name of the pair and how many votes were behind it."""
+        if self.sheet.shape.travelled:
+            return {"pair_id": row.pair_id, "votes": row.behind.counted}
+        return {"header": self.sheet.header, "row": row.text, "line_end": row.line_end}
+
+
+def _consensus(triplet: Triplet, row: Row, key: str, dimension: Dimension) -> Consensus:
+    return Consensus(
+        triplet=triplet,
+        dimension=dimension,
+        label=row.labels.get(key),
+        source=ConsensusSource.IMPORT,
+        posterior=row.behind.posterior.get(key),
+        score_a=row.scores_a.get(key),
+        score_b=row.scores_b.get(key),
+    )
 
 
 def _opinions(campaign: Campaign) -> dict[Sides, Opinion]:

@@ -20,7 +20,8 @@ MAX_PROMPT: Final = 10_000  # characters
 MAX_PATH: Final = 1000
 MAX_PRIORITY: Final = 1000
 LANGUAGES: Final = ("en", "zh-hans", "ja", "ko")
-_SEED: Final = re.compile(r"-?[0-9]{1,18}")
+_SEED: Final = re.compile(r"-?[0-9]{1,19}")
+_MAX_SEED: Final = 2**63 - 1  # what the database holds
 _PRIORITY: Final = re.compile(r"-?[0-9]{1,4}")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -190,7 +191,7 @@ def _clip(cells: Mapping[str, str], side: str, shape: Shape) -> NamedClip:
     by_content = shape.travelled and sha256 and not cells.get(column)
     if not by_content and column not in cells:
         raise FormatError(f"{column} and sha256{tail} are missing; expected one of them")
-    seed = _matching(cells, f"seed{tail}", _SEED, "a whole number")
+    seed = _seed(cells, f"seed{tail}")
     numbers = {name: _number(cells, f"{name}{tail}") for name in ("fps", "num_frames")}
     return NamedClip(
         path="" if layout.stored or by_content else _path(cells, column),
@@ -199,7 +200,7 @@ def _clip(cells: Mapping[str, str], side: str, shape: Shape) -> NamedClip:
         hint=_hint(cells, f"video{tail}") if shape.travelled else "",
         given="" if layout.stored or by_content else cells[column],
         generator=_short(cells, f"{side}_model" if side else "model", 200),
-        seed=int(seed) if seed else None,
+        seed=seed,
         numbers={name: number for name, number in numbers.items() if number is not None},
     )
 
@@ -215,6 +216,13 @@ def _path(cells: Mapping[str, str], column: str) -> str:
             f"{column} is {given[:200]!r}; expected a path inside the folder of the clips"
         )
     return str(path)
+
+
+def _seed(cells: Mapping[str, str], column: str) -> int | None:
+    word = _matching(cells, column, _SEED, "a whole number")
+    if word and abs(int(word)) > _MAX_SEED:
+        raise FormatError(f"{column} is {word}; expected a whole number of 64 bits or nothing")
+    return int(word) if word else None
 
 
 def _sha256(cells: Mapping[str, str], column: str) -> str:
@@ -272,9 +280,16 @@ def _labels(cells: Mapping[str, str], shape: Shape) -> dict[str, Label]:
     return labels
 
 
+def label_of(key: str) -> str:
+    """The column of a travelled label; a dimension may be called as any other column is."""
+    return f"label {key}"
+
+
 def _travelled_labels(cells: Mapping[str, str], shape: Shape) -> dict[str, Label]:
     """No label says that people split there; a clip alone can only be invalid."""
-    found = {key: read_label(cells.get(key), f"the label of {key}") for key in shape.dimensions}
+    found = {
+        key: read_label(cells.get(label_of(key)), f"the label of {key}") for key in shape.dimensions
+    }
     labels = {key: label for key, label in found.items() if label is not None}
     if shape.layout.single and set(labels.values()) - {Label.INVALID}:
         raise FormatError("a clip that stands alone has no label but invalid")

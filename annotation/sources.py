@@ -7,18 +7,20 @@ and whoever has a shell can read what they lead to anyway.
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 from django.conf import settings
 
 from annotation.archives import unpack
+from annotation.dataset_folders import tables_of
 from annotation.errors import ImportRefused, MediaError
 from annotation.media import below_incoming, incoming
-from annotation.table_files import SUFFIXES
+from annotation.places import LEFT_OUT
+from formats.files import sha256_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +59,56 @@ def opened(
     """
     shown = name or str(given)
     if given.is_dir():
-        inside = [each.name for each in sorted(given.iterdir()) if each.is_file()]
-        table = _only_table(shown, inside)
-        title = f"{shown}/{table}"
-        yield table_with_clips(given / table, clips or given, name=title, links=links)
+        yield _folder(given, shown, clips, links=links)
     elif Path(shown).suffix.lower() == ".zip":
         with TemporaryDirectory(prefix="tiebreak-import-", dir=_scratch()) as folder:
             files = _members(unpack(given, Path(folder)))
-            table = _only_table(shown, list(files))
-            yield Source(files[table], f"{shown}/{table}", files.get, Path(folder))
+            parts = _parts(shown, tables_of(shown, files, files.__getitem__), files.__getitem__)
+            find = _by_content(files.values)
+            yield Source(parts[0][1], parts[0][0], files.get, Path(folder), find, parts)
     else:
-        yield table_with_clips(given, clips, name=shown, links=links)
+        source = table_with_clips(given, clips, name=shown, links=links)
+        beside = given.with_name(given.name + LEFT_OUT)
+        rest = ((shown + LEFT_OUT, beside),) if beside.is_file() else ()
+        yield replace(source, parts=((source.name, source.table), *rest))
+
+
+def _folder(given: Path, shown: str, clips: Path | None, *, links: bool) -> Source:
+    """The folder of a table and its clips, of an export, or of a dataset."""
+    inside = _names_below(given)
+    parts = _parts(shown, tables_of(shown, inside, given.__truediv__), given.__truediv__)
+    name, table = parts[0]
+    source = table_with_clips(table, clips or given, name=name, links=links)
+    find = _by_content(lambda: map(given.__truediv__, inside))
+    return replace(source, with_content=find, parts=parts)
+
+
+def _names_below(folder: Path) -> list[str]:
+    """Plain files of the folder, and of `data` below it, where datasets have their tables; all
+    others are found as rows name them."""
+    found = [each for each in folder.iterdir() if each.is_file()]
+    for below in ("data", "media"):
+        if (folder / below).is_dir() and not (folder / below).is_symlink():
+            found += [each for each in (folder / below).iterdir() if each.is_file()]
+    return sorted(each.relative_to(folder).as_posix() for each in found)
+
+
+def _parts(
+    shown: str, names: Sequence[str], file: Callable[[str], Path]
+) -> tuple[tuple[str, Path], ...]:
+    return tuple((f"{shown}/{name}", file(name)) for name in names)
+
+
+def _by_content(files: Callable[[], Iterable[Path]]) -> Callable[[str], Path | None]:
+    """A file by its sha256. All are read once, by the first who asks."""
+    known: dict[str, Path] = {}
+
+    def find(sha256: str) -> Path | None:
+        if not known:
+            known.update({sha256_of(each): each for each in files()})
+        return known.get(sha256)
+
+    return find
 
 
 def import_folder(name: str) -> Path:
@@ -106,13 +147,3 @@ def _members(files: Mapping[str, Path]) -> dict[str, Path]:
     if len(tops) == 1 and nested:
         return {str(PurePosixPath(*PurePosixPath(name).parts[1:])): files[name] for name in files}
     return dict(files)
-
-
-def _only_table(shown: str, names: Sequence[str]) -> str:
-    tables = [name for name in names if "/" not in name and name.lower().endswith(SUFFIXES)]
-    if len(tables) != 1:
-        found = f"there are {', '.join(sorted(tables))}" if tables else "there is none"
-        raise ImportRefused(
-            f"{shown}: expected one table ({', '.join(SUFFIXES)}) beside the clips; {found}"
-        )
-    return tables[0]

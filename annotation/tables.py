@@ -4,6 +4,7 @@ CSV, JSON lines and Parquet give the same rows for the same cells; only CSV reme
 written, so that it can go out byte for byte. The columns are described in docs/importing.md.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from annotation.rows import Layout, Row, Shape, read_row
 from annotation.table_files import MAX_ROWS, Cells, Table, as_csv
 from formats.dimensions import BUILT_IN
 from formats.errors import FormatError
+from formats.files import sha256_of
 
 
 class Labels(StrEnum):
@@ -39,6 +41,7 @@ class Sheet:
     rows: tuple[Row, ...]
     warnings: tuple[str, ...]
     places: Places
+    origin: str = ""  # of what other sites wrote: one address per content
 
     @property
     def faults(self) -> Faults:
@@ -75,7 +78,12 @@ def read_sheet(
     if not rows:
         raise refused(name, 1, "there is no row below the header")
     warnings = [*_unread(name, table, shape), *table.remarks, *_encoded_twice(places, rows)]
-    return Sheet(name, table.header, shape, tuple(rows), tuple(warnings), places)
+    origin = _origin(parts or ((name, path),)) if travelled else ""
+    return Sheet(name, table.header, shape, tuple(rows), tuple(warnings), places, origin)
+
+
+def _origin(parts: Sequence[tuple[str, Path]]) -> str:
+    return hashlib.sha256("\n".join(sha256_of(path) for _, path in parts).encode()).hexdigest()
 
 
 def _checked(faults: Faults, cells: Iterable[Cells], shape: Shape) -> list[Row]:

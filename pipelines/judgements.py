@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotation.agreement import DawidSkene, dawid_skene
+from annotation.foreign_votes import foreign_judgements
 from annotation.models import Campaign, CampaignKind
 from annotation.opinions import VALUES, opinions_of
 from formats.labels import CLASSES, Label
@@ -46,6 +47,8 @@ def judgements_of(campaign: Campaign) -> By:
         *(each.tolist() for each in columns), strict=True
     ):
         by[triplet].append((annotator, keys[dimension], VALUES[value]))
+    for triplet, stranger, key, label in foreign_judgements(campaign):
+        by[triplet].append((-stranger, key, label))  # below zero: never one of our people
     return by
 
 
@@ -54,7 +57,7 @@ def attach(
     said: Sequence[Iterable[tuple[int, str, Label]]],
     keys: Sequence[str],
 ) -> Judged:
-    """Give each record what was said on it; a record that was imported stays without.
+    """Give each record what was said on it, here or where it was imported from.
 
     `said` runs beside `records`; its numbers of annotators end here.
     """

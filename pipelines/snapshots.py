@@ -131,8 +131,9 @@ def take(campaign: Campaign, split: Split) -> Taken:
         settled = list(group)
         record = _record(settled[0].triplet, settled, split)
         records.append(record)
-        imported = record.source == "import"
-        said.append([] if imported else judged.get(settled[0].triplet_id, []))
+        heard = judged.get(settled[0].triplet_id, [])
+        # Behind an imported label stand the votes that came with it, and no others.
+        said.append([each for each in heard if each[0] < 0] if record.source == "import" else heard)
         watermark = max(watermark, *(row.settled_at.isoformat() for row in settled))
     found = attach(records, said, campaign.dimension_set.to_format().keys)
     return Taken(found.records, watermark, found.annotators)
@@ -183,10 +184,16 @@ def _record(triplet: Triplet, settled: Iterable[Consensus], split: Split) -> Pre
         },
         scores_a={row.dimension.key: row.score_a for row in rows if row.score_a is not None},
         scores_b={row.dimension.key: row.score_b for row in rows if row.score_b is not None},
-        votes=max(row.votes for row in rows),
+        votes=max(votes_elsewhere(triplet) if imported else 0, *(row.votes for row in rows)),
         source="import" if imported else "votes",
         image=image_ref(prompt.image),
     )
+
+
+def votes_elsewhere(triplet: Triplet) -> int:
+    """How many votes an imported label had behind it where it came from, if the file said so."""
+    row = triplet.source_row or {}
+    return 0 if "header" in row else int(row.get("votes", 0))
 
 
 def video_ref(video: Video, prompt_sha256: str) -> VideoRef:
