@@ -28,6 +28,7 @@ from pipelines.models import (
     RunEvent,
     RunInput,
     Suite,
+    SuiteJudge,
     SuitePrompt,
     WorkerHeartbeat,
 )
@@ -294,6 +295,8 @@ class LoopGroupAdmin(RecordAdmin):
             raise PermissionDenied
         if request.GET.get("kind") == GroupKind.COMPARISON:
             return self._add_comparison(request)
+        if request.GET.get("kind") == GroupKind.EVALUATION:
+            return redirect("pipelines:suites")  # Each suite has its own form.
         initial = {"config": pretty(first_config()), "campaign": _id(request, "campaign")}
         form = StartLoopForm(request.POST or None, initial=initial)
         if form.is_valid():
@@ -367,10 +370,30 @@ class PromptInline(RecordInline):
     fields = ["position", "text", "short_text", "category", "split"]
 
 
+class JudgeInline(RecordInline):
+    model = SuiteJudge
+    fields = ["name", "reward_model", "backbone"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SuiteJudge]:
+        return super().get_queryset(request).select_related("reward_model__run", "backbone")
+
+
 @admin.register(Suite)
 class SuiteAdmin(RecordAdmin):
-    list_display = ["id", "name", "title"]
-    inlines = [PromptInline]
+    list_display = ["id", "name", "title", "created_at", "live"]
+    list_display_links = ["id", "name"]
+    fields = ["live", "name", "title", "source", "sha256", "pretty_scoring", "created_at"]
+    readonly_fields = ["live", "pretty_scoring"]
+    inlines = [JudgeInline, PromptInline]
+
+    @admin.display(description="page")
+    def live(self, suite: Suite) -> str:
+        url = reverse("pipelines:suite", args=[suite.pk])
+        return format_html('<a href="{}">Prompts, scoring, evaluations</a>', url)
+
+    @admin.display(description="scoring")
+    def pretty_scoring(self, suite: Suite) -> str:
+        return format_html("<pre>{}</pre>", pretty(suite.scoring))
 
 
 @admin.register(WorkerHeartbeat)

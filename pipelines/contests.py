@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from formats.records import PromptRecord
+from formats.vbench import FLICKERING
 from pipelines.models import Artifact, BaseModel, Run
 
 Source = Artifact | BaseModel | Run
@@ -32,8 +33,9 @@ class Start(Protocol):
 class ContestConfig:
     """Each section is the config of its run kind; without `truth` nobody knows the truth.
 
-    `clips_of` is the name that clips of the base carry; a candidate's carry its own behind it,
-    with `mark` to tell it from candidates of the same name elsewhere.
+    `vbench` are dimensions of VBench that the clips of every side are measured on. `clips_of` is
+    the name that clips of the base carry; a candidate's carry its own behind it, with `mark` to
+    tell it from candidates of the same name elsewhere.
     """
 
     generation: Mapping[str, Any] = field(default_factory=dict)
@@ -41,6 +43,7 @@ class ContestConfig:
     truth: Mapping[str, Any] | None = None
     evaluation: Mapping[str, Any] = field(default_factory=dict)
     report: Mapping[str, Any] = field(default_factory=dict)
+    vbench: Sequence[str] = ()
     clips_of: str = ""
     mark: str = ""
 
@@ -73,7 +76,26 @@ class Contest:
             for name, side in sides.items()
             if name != BASE
         }
-        return self.start("report", self.config.report, evaluations, "Report")
+        return self.start(
+            "report", self.config.report, {**evaluations, **self._measured(clips)}, "Report"
+        )
+
+    def _measured(self, clips: Mapping[str, Source]) -> dict[str, Run]:
+        """VBench of every side, for the report where it needs nothing that may not be here.
+
+        What needs the official package and its weights stands beside: a report waits for no
+        measurement that fails for want of them.
+        """
+        wanted = list(self.config.vbench)
+        if not wanted:
+            return {}
+        runs = {
+            f"vbench:{name}": self.start(
+                "vbench", {"dimensions": wanted}, {"generations": each}, f"VBench of {name}"
+            )
+            for name, each in clips.items()
+        }
+        return runs if set(wanted) == {FLICKERING} else {}
 
     def clips(self, name: str, adapter: Source | None, generator: Source | None = None) -> Run:
         """The run that makes the clips of one side, of the contest's generator or another one."""

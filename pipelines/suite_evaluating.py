@@ -138,6 +138,7 @@ class _Evaluation:
             truth=config.truth if config.truth is not None else way.truth,
             evaluation={"weights": weights, "allow_other_rates": config.allow_other_rates},
             report=config.report,
+            vbench=way.vbench,
             clips_of=_called(plan.generator),
             mark=f"evaluation {self.runs.group.pk}",
         )

@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from formats.outcome import OutputKind
+from formats.vbench import T2V, measurable
 from pipelines import trainer_configs
 from pipelines.errors import InvalidRunConfig
 from pipelines.models import Artifact, BaseModel, Suite
 from pipelines.step_configs import StepConfig, check_weights, require
 
 NAME: Final = re.compile(r"[A-Za-z0-9][\w .+-]{0,29}")  # of a judge: part of the roles of a run
+VBENCH: Final = measurable(T2V)  # of clips of any prompts
 _RESERVED: Final = ("truth",)
 MOST: Final = 8
 
@@ -38,6 +40,8 @@ class ScoringWay(StepConfig):
         texts = isinstance(self.vbench, list) and all(isinstance(x, str) for x in self.vbench)
         require(texts, "vbench", "a list of VBench dimensions", self.vbench)
         require(len(set(self.vbench)) == len(self.vbench), "vbench", "each once", self.vbench)
+        for each in self.vbench:
+            require(each in VBENCH, "vbench", f"of {', '.join(VBENCH)}", each)
         for name in ("generation", "scoring"):
             value = getattr(self, name)
             require(isinstance(value, dict), name, "an object with settings", value)

@@ -28,6 +28,8 @@ def loop_page(request: HttpRequest, group_id: int) -> HttpResponse:
     group = get_object_or_404(LoopGroup.objects.select_related("campaign"), pk=group_id)
     if group.kind == GroupKind.COMPARISON:
         return redirect("pipelines:comparison", group.pk)
+    if group.kind == GroupKind.EVALUATION:
+        return redirect("pipelines:suite-evaluation", group.pk)
     if group.kind == GroupKind.RETEST:
         return redirect("pipelines:retest", group.pk)
     return _page(request, group)

@@ -92,7 +92,7 @@ def test_a_duplicate_that_says_something_else_is_told_with_what_stands(tmp_path:
     path.write_text("prompt,category,prompt_zh\none,x,一\ntwo,,\none,y,壹\n")
     assert read_suite(path).duplicates == [
         f"{path}:4: the prompt of line 2 again, with another translation and category: that of"
-        + " line 2 stands"
+        " line 2 stands"
     ]
 
 
@@ -138,6 +138,6 @@ def test_the_real_suites_are_told_with_their_real_faults(shared: Path) -> None:
     # One Chinese prompt lost its Arabic words to question marks; nothing else is wrong.
     assert [each for found in told.values() for each in found.warnings] == [
         "videogen_eval.csv:383: prompt_zh has characters that an earlier conversion lost: "
-        + "生成文本“…有阿拉伯语, 位于城市景观"
+        "生成文本“…有阿拉伯语, 位于城市景观"
     ]
     assert [found.duplicates for found in told.values()] == [[], [], []]
