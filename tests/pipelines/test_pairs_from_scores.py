@@ -3,39 +3,21 @@
 import io
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.core.management import CommandError, call_command
 
-from formats.records import GenerationRecord, ScoreRecord, VideoRef
+from tests.pipelines.scored_world import KEYS, score_set
 
 pytestmark = pytest.mark.django_db
 
-KEYS = ("VQ", "MQ", "TA")
 # By seed: reward and deviation. 0, 1 and 5 are doubts, 2 is a known winner, 3 and 4 are known
 # equals.
 CLIPS = {0: (0.0, 1.5), 1: (0.3, 1.5), 2: (9.0, 0.05), 3: (-9.0, 0.05), 4: (-9.0, 0.05),
          5: (-0.4, 1.0)}  # fmt: skip
-
-
-def _run(kind: str) -> Any:
-    from pipelines.models import Run, RunState
-
-    return Run.objects.create(kind=kind, config={}, config_sha="", state=RunState.SUCCEEDED)
-
-
-def _artifact(kind: str, write: Callable[[Path], str] | None = None, **meta: Any) -> Any:
-    from pipelines.models import Artifact
-
-    run = _run(kind)
-    path = f"{run.pk}/outputs/{kind}.jsonl"
-    file = Path(settings.RUNS_ROOT) / path
-    file.parent.mkdir(parents=True)
-    sha256 = write(file) if write else "0" * 64
-    return Artifact.objects.create(run=run, kind=kind, path=path, sha256=sha256, meta=meta)
 
 
 @pytest.fixture
@@ -50,44 +32,7 @@ def campaign(db: None, settings: Any, tmp_path: Path) -> Any:
 @pytest.fixture
 def scored(campaign: Any) -> Callable[..., Any]:
     """Scores of five clips of one prompt that are registered here."""
-
-    def make(
-        *, std: bool = True, theta: dict[str, float] | None = None, stored: bool = True
-    ) -> Any:
-        from annotation.models import Generator, Prompt, Video
-        from pipelines.models import RunInput
-
-        prompt = Prompt.objects.for_text("a cat")
-        maker, _ = Generator.objects.get_or_create(name="new generator")
-        refs = {n: VideoRef(f"v{n}", f"{n}.mp4", f"{n:064x}", 8.0, 9, maker.name, n) for n in CLIPS}
-        if stored:
-            Video.objects.bulk_create(
-                Video(
-                    prompt=prompt, generator=maker, seed=n, file=ref.path, sha256=ref.sha256,
-                    original_path=ref.path, fps=8, num_frames=9, width=64, height=64, duration=1,
-                )
-                for n, ref in refs.items()
-            )  # fmt: skip
-        clips = [GenerationRecord("p", "a cat", "test", ref) for ref in refs.values()]
-        rows = [
-            ScoreRecord(
-                f"v{n}", "p", "a cat", raw=dict.fromkeys(KEYS, reward),
-                score=dict.fromkeys(KEYS, reward), std=dict.fromkeys(KEYS, sure) if std else {},
-            )
-            for n, (reward, sure) in CLIPS.items()
-        ]  # fmt: skip
-        rows.append(ScoreRecord("gone", "p", "a cat", error="unreadable"))
-        given = dict.fromkeys(KEYS, 5.0) if theta is None else theta
-        scores = _artifact("scores", lambda file: ScoreRecord.write(file, rows))
-        inputs = {
-            "reward_model": _artifact("reward_model", theta=given),
-            "generations": _artifact("generations", lambda f: GenerationRecord.write(f, clips)),
-        }
-        for role, artifact in inputs.items():
-            RunInput.objects.create(run=scores.run, role=role, artifact=artifact)
-        return scores
-
-    return make
+    return partial(score_set, CLIPS)
 
 
 def _planned(*args: Any) -> dict[str, str]:
