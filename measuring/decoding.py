@@ -32,7 +32,8 @@ def frames_of(path: Path) -> Iterator[Frame]:
             for packet in container.demux(stream):
                 there += bool(packet.size) and not packet.is_corrupt
                 for frame in packet.decode():
-                    yield convert.reformat(frame, format="bgr24", threads=1).to_ndarray()
+                    picture = convert.reformat(frame, format="bgr24", threads=1).to_ndarray()
+                    yield np.asarray(picture, dtype=np.uint8)
             if there < stream.frames:
                 raise ClipUnreadableError(
                     f"the clip is cut off: {there} of {stream.frames} frames are there", path=path

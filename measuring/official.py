@@ -114,7 +114,7 @@ def measured_by_package(
     """Each dimension with its values per clip; what an earlier attempt finished stays."""
     cache = refuse_not_installed(config.protocol, config.of_package)
     workplace = Workplace.prepared(run, config, tasks)
-    found = {}
+    found: dict[str, tuple[Value, Mapping[Key, float]]] = {}
     for number, dimension in enumerate(config.of_package, start=1):
         if not workplace.result(dimension).exists():
             _start_and_wait(run, workplace, dimension, cache)

@@ -65,7 +65,7 @@ def _cells(luma: NDArray[np.float32]) -> NDArray[np.float32]:  # [H, W] -> [h * 
     height, width = luma.shape
     side = max(1, min(height, width) // _CELLS)
     rows, columns = _means(height, max(1, height // side)), _means(width, max(1, width // side))
-    cells: NDArray[np.float32] = (rows @ luma @ columns.T).ravel()
+    cells: NDArray[np.float32] = np.ravel(rows @ luma @ columns.T)
     return cells
 
 

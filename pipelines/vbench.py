@@ -45,8 +45,9 @@ class VBenchImportConfig(StepConfig):
     generator: str = ""
 
     def __post_init__(self) -> None:
-        texts = isinstance(self.files, list) and all(isinstance(each, str) for each in self.files)
-        require(texts, "files", "a list of file names", self.files)
+        given: object = self.files
+        texts = isinstance(given, list) and all(isinstance(each, str) for each in given)
+        require(texts, "files", "a list of file names", given)
         require(len(self.files) <= MOST_FILES, "files", f"at most {MOST_FILES}", len(self.files))
         twice = sorted({each for each in self.files if self.files.count(each) > 1})
         if twice:

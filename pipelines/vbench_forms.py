@@ -37,7 +37,7 @@ def artifacts(kind: OutputKind) -> Iterator[tuple[str, str]]:
 class ImportForm(forms.Form):
     """Files of results, and what they are of."""
 
-    files = FilesField(label="Result files (*_eval_results.json)")
+    results = FilesField(label="Result files (*_eval_results.json)")
     protocol = forms.ChoiceField(choices=_PROTOCOLS, label="Benchmark")
     scale = forms.ChoiceField(
         choices=[(UNIT, "0 to 1, as the official tool writes"), (PERCENT, "percent, 0 to 100")],
@@ -52,9 +52,9 @@ class ImportForm(forms.Form):
         self.fields["generations"].choices = list(artifacts(OutputKind.GENERATIONS))  # type: ignore[attr-defined]
         self.fields["adapter"].choices = list(artifacts(OutputKind.ADAPTER))  # type: ignore[attr-defined]
 
-    def clean_files(self) -> list[tuple[str, bytes]]:
+    def clean_results(self) -> list[tuple[str, bytes]]:
         found = []
-        for each in self.cleaned_data["files"]:
+        for each in self.cleaned_data["results"]:
             if (each.size or 0) > MOST_BYTES:
                 raise forms.ValidationError(f"{each.name} has more than {MOST_BYTES} bytes.")
             found.append((each.name or "results.json", each.read()))

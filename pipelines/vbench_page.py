@@ -164,7 +164,8 @@ def _row(dimension: Dimension, result: VBenchResult, other: Beside | None) -> Ro
         dimension.needs or "no weights",
         is_missing=value is None,
         beyond=normalised is not None and not 0 <= normalised <= 1,
-        **_other_words(dimension.key, value, other),
+        other=_theirs(dimension.key, other),
+        change=_change(dimension.key, value, other),
     )
 
 
@@ -174,39 +175,52 @@ def beside_rows(result: VBenchResult, other: Beside | None = None) -> list[Row]:
     for key in BESIDE.get(result.protocol, ()):
         value = result.values.get(key)
         if value is not None:
-            words = _other_words(key, value, other)
             rows.append(
-                Row(key.replace("_", " "), key, _figure(value.raw), source=_source(value), **words)
+                Row(
+                    key.replace("_", " "),
+                    key,
+                    _figure(value.raw),
+                    source=_source(value),
+                    videos=value.videos,
+                    other=_theirs(key, other),
+                    change=_change(key, value, other),
+                )
             )
     return rows
 
 
 def proxy_rows(result: VBenchResult, other: Beside | None = None) -> list[Row]:
-    rows = []
-    for key, value in result.proxies.items():
-        words = {"other": "", "change": ""}
-        if other is not None:
-            words = {
-                "other": _measure(other.result.proxies.get(key)),
-                "change": _change(other, key),
-            }
-        name = key.removeprefix(PROXY).replace("_", " ")
-        rows.append(Row(name, key, _measure(value), meaning=MEANINGS.get(key, ""), **words))
-    return rows
+    return [
+        Row(
+            key.removeprefix(PROXY).replace("_", " "),
+            key,
+            _measure(value),
+            meaning=MEANINGS.get(key, ""),
+            other=_measure(other.result.proxies.get(key)) if other else "",
+            change=_paired(key, other),
+        )
+        for key, value in result.proxies.items()
+    ]
 
 
-def _other_words(key: str, value: Value | None, other: Beside | None) -> dict[str, str]:
+def _theirs(key: str, other: Beside | None) -> str:
     if other is None:
-        return {}
-    theirs = other.result.values.get(key)
-    change = _change(other, key)
-    if not change and value is not None and theirs is not None:
-        change = f"{value.raw - theirs.raw:+.4f}"
-    return {"other": _figure(None if theirs is None else theirs.raw), "change": change}
+        return ""
+    value = other.result.values.get(key)
+    return _figure(None if value is None else value.raw)
 
 
-def _change(other: Beside, key: str) -> str:
-    found = other.changes.get(key)
+def _change(key: str, value: Value | None, other: Beside | None) -> str:
+    """By the clips that both have; else the plain difference of what both say."""
+    paired = _paired(key, other)
+    theirs = None if other is None else other.result.values.get(key)
+    if paired or value is None or theirs is None:
+        return paired
+    return f"{value.raw - theirs.raw:+.4f}"
+
+
+def _paired(key: str, other: Beside | None) -> str:
+    found = None if other is None else other.changes.get(key)
     if found is None:
         return ""
     interval = "" if found.low is None else f" ({found.low:+.4g} to {found.high:+.4g})"

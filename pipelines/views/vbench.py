@@ -57,6 +57,7 @@ def _status(forms: dict[str, Any]) -> int:
 
 def _started(request: HttpRequest, forms: dict[str, Any]) -> Run | None:
     """The run that one of the forms asks for; None with the form's errors where it cannot be."""
+    form: ImportForm | MeasureForm
     if request.POST.get("act") == "measure":
         forms["measuring"] = form = MeasureForm(request.POST)
     else:
@@ -76,7 +77,7 @@ def _start(form: ImportForm | MeasureForm, request: HttpRequest) -> Run:
         return start_run(RUN, form.config(), {"generations": form.clips()}, user=user)
     given = form.cleaned_data
     return start_import(
-        given["files"],
+        given["results"],
         user=user,
         protocol=given["protocol"],
         scale=given["scale"],

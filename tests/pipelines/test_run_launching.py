@@ -53,6 +53,8 @@ TRAINERS = {
     "latent_reward": ("models_align", "latent_reward"),
     "pretrain": ("demo", "pretrain"),
     "votes": ("demo", "annotate"),
+    "vbench": ("measuring", "vbench"),
+    "vbench_gathered": ("measuring", "gather"),
     "truth": ("demo", "measure"),
 }
 
