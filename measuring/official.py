@@ -247,6 +247,7 @@ def _start_and_wait(run: Supervised, workplace: Workplace, dimension: str, cache
     child = subprocess.Popen(
         command,
         cwd=cache if cache.is_dir() else workplace.root,
+        env={**os.environ, "VBENCH_CACHE_DIR": str(cache)},
         stdin=subprocess.DEVNULL,
         preexec_fn=_tied_to(os.getpid()),  # noqa: PLW1509 - a system call, and our threads have ended
     )

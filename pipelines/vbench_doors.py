@@ -45,13 +45,20 @@ def start_import(
     kept = _keep(files)
     config: dict[str, Any] = {"files": kept, "protocol": protocol, "scale": scale}
     try:
-        return start_run(
+        run = start_run(
             IMPORT, {**config, "generator": generator}, inputs, user=user, name=name, nonce=nonce
         )
     except Exception:
-        for each in kept:
-            (incoming() / each).unlink(missing_ok=True)
+        _drop(kept)
         raise
+    if run.config["files"] != kept:
+        _drop(kept)  # a second click: the run of the first one has files of its own
+    return run
+
+
+def _drop(kept: Sequence[str]) -> None:
+    for each in kept:
+        (incoming() / each).unlink(missing_ok=True)
 
 
 def _keep(files: Sequence[File]) -> list[str]:

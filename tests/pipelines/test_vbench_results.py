@@ -27,6 +27,7 @@ from tests.formats.test_vbench_totals import RAW_I2V, RAW_T2V
 from tests.pipelines.loop_world import play
 
 pytestmark = [pytest.mark.django_db, pytest.mark.one_engine]
+SCENE = {"r.json": {"scene": 0.5}}
 PROMPTS = [PromptRecord("p1", "a dog runs"), PromptRecord("p2", "a cat sits")]
 
 
@@ -162,10 +163,9 @@ def test_values_of_videos_find_their_clips_by_the_names_of_the_tool(clips: Artif
     assert {clip.prompt for clip in found.clips} == {"a dog runs", "a cat sits"}
     assert {clip.prompt_id for clip in found.clips} == {"p1", "p2"}
     assert found.notes == []
-    strange = json.dumps(
-        {"motion_smoothness": [0.9, [{"video_path": "x.mp4", "video_results": 0.9}]]}
-    )
-    run = start_import([("r.json", strange.encode())], user=None, inputs={"generations": clips})
+    strange = {"motion_smoothness": [0.9, [{"video_path": "x.mp4", "video_results": 0.9}]]}
+    file = ("r.json", json.dumps(strange).encode())
+    run = start_import([file], user=None, inputs={"generations": clips})
     (note,) = read_result(path_of(play(run).artifacts.get())).notes
     assert note.startswith("1 of 1 videos of the files are not among the clips")
 
@@ -265,7 +265,7 @@ def test_leads_look_and_do_not_start(lee: Any, clips: Artifact) -> None:
     assert as_(lee).post(url, {"act": "measure"}).status_code == 403
 
 
-def test_programs_import_and_read(mia: Any, client: Client) -> None:
+def test_programs_import_and_read(mia: Any, client: Client, settings: Any) -> None:
     client.force_login(mia)
     body = {"results": {"r.json": official(RAW_T2V)}, "generator": "X", "nonce": "once"}
     url = reverse("pipelines:api-vbench")
@@ -273,6 +273,7 @@ def test_programs_import_and_read(mia: Any, client: Client) -> None:
     assert answer.status_code == 201, answer.content
     again = client.post(url, body, content_type="application/json")
     assert again.json() == answer.json()
+    assert len(list((Path(settings.MEDIA_ROOT) / "incoming").rglob("*.json"))) == 1
     artifact = play(Run.objects.get(pk=answer.json()["run"])).artifacts.get()
     found = client.get(reverse("pipelines:api-vbench-result", args=[artifact.pk])).json()
     assert found["totals"]["total"] == pytest.approx(0.825941, abs=1e-6)
@@ -290,10 +291,10 @@ def test_programs_import_and_read(mia: Any, client: Client) -> None:
         ({"files": ["gone.json"]}, "there is no file incoming/gone.json"),
         ({"files": "gone.json"}, "files must be a list of names"),
         ({"result": {}}, "unknown entry 'result'"),
-        ({"results": {"r.json": {"scene": 0.5}}, "protocol": "x"}, "protocol must be one of"),
-        ({"results": {"r.json": {"scene": 0.5}}, "inputs": {"adapter": {"artifact": 9}}}, "no artifact 9"),
+        ({"results": SCENE, "protocol": "x"}, "protocol must be one of"),
+        ({"results": SCENE, "inputs": {"adapter": {"artifact": 9}}}, "no artifact 9"),
     ],
-)  # fmt: skip
+)
 def test_a_bad_request_is_one_sentence(
     mia: Any, client: Client, body: dict[str, Any], sentence: str
 ) -> None:
