@@ -163,7 +163,7 @@ class _Retest:
         """Held-out prompts: those of the test side, unless a suite is named."""
         snapshot = self.origin.snapshot
         meta = {} if snapshot is None else snapshot.meta
-        campaign = Campaign.objects.filter(pk=meta.get("campaign")).first()
+        campaign = Campaign.objects.filter(pk=meta.get("campaign", 0)).first()
         try:
             split = Split.from_json(self.plan.split or meta.get("split", {}))
             wanted = Prompts.from_json({"split": TEST, **self.plan.prompts})
