@@ -1,6 +1,5 @@
 """The REST doors of human re-tests: start one, look, count now."""
 
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, serializers, status
 from rest_framework.request import Request
@@ -10,8 +9,8 @@ from pipelines import retest_page
 from pipelines.models import LoopGroup
 from pipelines.retesting import start_retest
 from pipelines.views.api import Door, body_of, object_of, source, text_of, viewer
+from pipelines.views.shapes_runs import START_CHAIN
 
-_OBJECT = OpenApiTypes.OBJECT
 _LATEST = 50
 
 
@@ -79,7 +78,7 @@ class RetestsView(Door):
             "compared with its base. Entries of the config: docs/retest.md."
         ),
         operation_id="retests_start",
-        request=_OBJECT,
+        request=START_CHAIN,
         responses={status.HTTP_201_CREATED: RetestAnswer},
     )
     def post(self, request: Request) -> Response:

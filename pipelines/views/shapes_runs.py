@@ -46,6 +46,7 @@ START: Final = body(
     kind=TEXT, config=by_key({}), name=TEXT, nonce=TEXT, inputs=by_key(_INPUT), needs=by_key({}),
     preset=TEXT, prompts=by_key(TEXT), watch_prompts=by_key(TEXT),
 )  # fmt: skip
+START_CHAIN: Final = body(config=by_key({}), inputs=by_key(_INPUT), nonce=TEXT)
 PRIORITY: Final = body(priority=WHOLE)
 LOG: Final = shape_of(Log)
 METRICS: Final = record(
