@@ -85,6 +85,35 @@ LIST_ARTIFACTS = Call(
 READ_ARTIFACT = Call("GET", "/api/artifacts/{artifact_id}", m.WholeArtifact)
 READ_FILE = Call("GET", "/api/artifacts/{artifact_id}/files/{name}", bytes)
 
+LIST_EXPORTS = Call("GET", "/api/exports", m.ExportList, query=("snapshot",))
+START_EXPORT = Call(
+    "POST", "/api/exports", m.Export, body=("snapshot", "format", "media", "prefix", "nonce")
+)
+
+LIST_SUITES = Call("GET", "/api/suites", m.SuiteList)
+IMPORT_SUITE = Call(
+    "POST",
+    "/api/suites",
+    m.SuiteReport,
+    body=("file", "name", "title", "images", "repair", "prompts"),
+)
+READ_SUITE = Call("GET", "/api/suites/{suite_id}", m.Suite, query=("offset", "limit"))
+SET_SCORING = Call(
+    "PUT",
+    "/api/suites/{suite_id}/scoring",
+    m.WholeScoring,
+    body=("judges", "weights", "vbench", "generation", "scoring", "truth"),
+)
+START_EVALUATION = Call(
+    "POST", "/api/suites/{suite_id}/evaluations", m.Evaluation, body=("config", "inputs", "nonce")
+)
+READ_EVALUATION = Call("GET", "/api/suite-evaluations/{group_id}", m.Evaluation)
+
+LIST_RETESTS = Call("GET", "/api/retests", m.RetestList)
+START_RETEST = Call("POST", "/api/retests", m.Retest, body=("config", "inputs", "nonce"))
+READ_RETEST = Call("GET", "/api/retests/{group_id}", m.Retest)
+COUNT_RETEST = Call("POST", "/api/retests/{group_id}/count", m.Retest)
+
 
 def every() -> Iterator[Call[Any]]:
     """All of them."""

@@ -7,8 +7,10 @@ from typing import Self
 from tiebreak_client.artifacts import Artifacts
 from tiebreak_client.campaigns import Campaigns
 from tiebreak_client.errors import TiebreakError
+from tiebreak_client.retests import Retests
 from tiebreak_client.runs import Runs
 from tiebreak_client.snapshots import Snapshots
+from tiebreak_client.suites import Suites
 from tiebreak_client.transport import Transport
 from tiebreak_client.uploads import Uploads
 
@@ -27,7 +29,9 @@ class Tiebreak:
         self.campaigns = Campaigns(self._transport, self.uploads)
         self.runs = Runs(self._transport)
         self.artifacts = Artifacts(self._transport)
-        self.snapshots = Snapshots(self.runs, self.artifacts)
+        self.snapshots = Snapshots(self._transport, self.runs, self.artifacts)
+        self.suites = Suites(self._transport)
+        self.retests = Retests(self._transport)
 
     def __repr__(self) -> str:
         return f"Tiebreak({self._transport.url!r})"

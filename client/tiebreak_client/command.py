@@ -100,9 +100,62 @@ def _snapshot(site: Tiebreak, given: argparse.Namespace) -> None:
 
 def _export(site: Tiebreak, given: argparse.Namespace) -> None:
     for path in site.snapshots.export(
-        given.snapshot, given.to, format=given.format, poll=given.poll
+        given.snapshot, given.to, format=given.format, media=given.media, poll=given.poll
     ):
         _say(str(path))
+
+
+def _formats(site: Tiebreak, given: argparse.Namespace) -> None:
+    for each in site.snapshots.formats(given.snapshot):
+        _say(f"{each.name}\t{each.title}\t{' '.join(each.lost)}")
+
+
+# Suites, evaluations, re-tests.
+
+
+def _suites(site: Tiebreak, _given: argparse.Namespace) -> None:
+    for each in site.suites.all():
+        _say(f"{each.id}\t{each.name}\t{each.prompts} prompts\t{', '.join(each.judges)}")
+
+
+def _import_suite(site: Tiebreak, given: argparse.Namespace) -> None:
+    _say(asdict(site.suites.import_file(given.path, given.name, images=given.images)))
+
+
+def _evaluate(site: Tiebreak, given: argparse.Namespace) -> None:
+    said = _object(given.file)
+    made = site.suites.evaluate(given.suite, said.get("inputs", {}), said.get("config"))
+    _say(str(made.id))
+    if given.wait:
+        _say(asdict(site.suites.wait(made.id, poll=given.poll)))
+
+
+def _retests(site: Tiebreak, _given: argparse.Namespace) -> None:
+    for each in site.retests.all():
+        _say(f"{each.id}\t{each.created_at:%Y-%m-%d}\t{each.name}")
+
+
+def _retest(site: Tiebreak, given: argparse.Namespace) -> None:
+    said = _object(given.file)
+    made = site.retests.start(said.get("inputs", {}), said.get("config"))
+    _say(str(made.id))
+    if given.wait:
+        _say(asdict(site.retests.wait(made.id, poll=given.poll)))
+
+
+def _result(site: Tiebreak, given: argparse.Namespace) -> None:
+    read = site.retests.count_now if given.count_now else site.retests.get
+    _say(asdict(read(given.retest)))
+
+
+def _object(file: Path) -> dict[str, Any]:
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise TiebreakError(f"{file} is no JSON: {error}") from None
+    if not isinstance(said, dict):
+        raise TiebreakError(f"{file} must hold a JSON object.")
+    return said
 
 
 # Runs and artifacts.
@@ -115,9 +168,7 @@ def _runs(site: Tiebreak, given: argparse.Namespace) -> None:
 
 def _start(site: Tiebreak, given: argparse.Namespace) -> None:
     """The file holds what POST /api/runs takes: config, inputs, preset, name …"""
-    said = json.loads(given.file.read_text(encoding="utf-8")) if given.file else {}
-    if not isinstance(said, dict):
-        raise TiebreakError(f"{given.file} must hold a JSON object.")
+    said = _object(given.file) if given.file else {}
     said.pop("kind", None)
     run = site.runs.start(given.kind, **said)
     _say(str(run.id))
@@ -172,6 +223,7 @@ def _parser() -> argparse.ArgumentParser:
     _of_campaigns(commands)
     _of_data(commands)
     _of_runs(commands)
+    _of_suites(commands)
     return parser
 
 
@@ -206,7 +258,10 @@ def _of_data(commands: Any) -> None:
     _polled(_add(commands, "snapshot", _snapshot, "take a snapshot; prints its id", "campaign"))
     export = _polled(_add(commands, "export", _export, "a snapshot in a format", "snapshot"))
     export.add_argument("--format", default="parquet")
+    export.add_argument("--media", default="paths", choices=["paths", "files"])
     export.add_argument("--to", type=Path, required=True, help="a folder")
+    formats = _add(commands, "formats", _formats, "formats of exports, and what each loses")
+    formats.add_argument("--snapshot", type=int)
     artifacts = _add(commands, "artifacts", _artifacts, "what runs have left")
     artifacts.add_argument("--kind")
     artifacts.add_argument("--run", type=int)
@@ -229,6 +284,23 @@ def _of_runs(commands: Any) -> None:
         _add(commands, name, _steer, f"{name.removesuffix('-run')} a run", "run")
     log = _polled(_add(commands, "log", _log, "the end of a log; --follow: all of it", "run"))
     log.add_argument("--follow", action="store_true")
+
+
+def _of_suites(commands: Any) -> None:
+    _add(commands, "suites", _suites, "the suites of prompts")
+    load = _add(commands, "import-suite", _import_suite, "import prompts as a suite")
+    load.add_argument("path", type=Path)
+    load.add_argument("--name", required=True)
+    load.add_argument("--images", default="", help="an uploaded folder of reference images")
+    evaluate = _add(commands, "evaluate", _evaluate, "evaluate on a suite; prints an id", "suite")
+    retest = _add(commands, "retest", _retest, "start a human re-test; prints its id")
+    for each in (evaluate, retest):
+        each.add_argument("--file", type=Path, required=True, help="JSON: inputs, config")
+        each.add_argument("--wait", action="store_true")
+        _polled(each)
+    _add(commands, "retests", _retests, "the latest human re-tests")
+    result = _add(commands, "result", _result, "a re-test as JSON", "retest")
+    result.add_argument("--count-now", action="store_true", help="with the votes that are there")
 
 
 def _polled(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:

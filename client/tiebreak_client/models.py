@@ -239,3 +239,177 @@ class WholeArtifact(Artifact):
 class ArtifactPage:
     next: str | None
     results: list[Artifact]
+
+
+# Exports.
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """An export of a snapshot: the run that writes it, and the artifact that it has left."""
+
+    run: int
+    state: str
+    format: str
+    media: str
+    snapshot: int | None
+    artifact: int | None
+    rows: int | None
+    left_out: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFormat:
+    """A format, and what of a snapshot it has no place for, in sentences."""
+
+    name: str
+    title: str
+    about: str
+    folder: bool
+    lost: list[str]
+    beside: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ExportList:
+    exports: list[Export]
+    formats: list[ExportFormat]
+
+
+# Chains: evaluations of suites, human re-tests.
+
+
+@dataclass(frozen=True, slots=True)
+class RunOfChain:
+    id: int
+    kind: str
+    name: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunOfRetest(RunOfChain):
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """A reward model (an artifact) that scores clips on a suite."""
+
+    name: str
+    reward_model: int
+    backbone: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """How clips on a suite are scored."""
+
+    weights: dict[str, float]
+    vbench: list[str]
+    generation: dict[str, Any]
+    scoring: dict[str, Any]
+    truth: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class WholeScoring(Scoring):
+    judges: list[Judge]
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteRow:
+    """A line of the list of suites."""
+
+    id: int
+    name: str
+    title: str
+    prompts: int
+    images: int
+    judges: list[str]
+    evaluations: int
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteList:
+    suites: list[SuiteRow]
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteReport:
+    """What an import of prompts has done; `duplicates` name both lines."""
+
+    id: int
+    name: str
+    prompts: int
+    is_new: bool
+    warnings: list[str]
+    duplicates: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    position: int
+    text: str
+    short_text: str
+    translations: dict[str, str]
+    category: str
+    split: str
+    image: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """A suite with up to a thousand of its prompts."""
+
+    id: int
+    name: str
+    title: str
+    source: str
+    sha256: str
+    count: int
+    prompts: list[Prompt]
+    scoring: Scoring
+    judges: list[Judge]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The chain of runs that evaluates candidates on a suite."""
+
+    id: int
+    name: str
+    suite: str
+    config: dict[str, Any]
+    runs: list[RunOfChain]
+    ended: bool
+    results: dict[str, int]  # candidate: artifact of its evaluation
+    report: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RetestRow:
+    id: int
+    name: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RetestList:
+    retests: list[RetestRow]
+
+
+@dataclass(frozen=True, slots=True)
+class Retest:
+    """A human re-test: what it waits for, and its result (human_test/1) when it is counted."""
+
+    id: int
+    name: str
+    runs: list[RunOfRetest]
+    ended: bool
+    campaign: int | None
+    votes_missing: int | None
+    votes_wanted: int | None
+    result: dict[str, Any] | None
+    artifact: int | None
+    report: int | None

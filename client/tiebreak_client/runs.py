@@ -3,19 +3,16 @@
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any
 
 from tqdm import tqdm
 
 from tiebreak_client import calls
 from tiebreak_client.calls import Call
-from tiebreak_client.errors import NoAnswer, RunEnded, ServerFault, TiebreakError
+from tiebreak_client.errors import RunEnded
 from tiebreak_client.models import Point, Run, WholeRun
-from tiebreak_client.progress import steps_bar
 from tiebreak_client.transport import Transport
-
-_FIRST_PAUSE: Final = 0.1
-PATIENCE: Final = 300.0  # seconds for which a site may be away while a run is waited for
+from tiebreak_client.waiting import until_ended
 
 
 class Runs:
@@ -63,19 +60,17 @@ class Runs:
     ) -> WholeRun:
         """Wait until it has ended, with a bar; RunEnded if it failed or was cancelled.
 
-        It is looked at often in the beginning and every `poll` seconds later on.
         A site that is away meanwhile is waited for too, for five minutes; Ctrl-C leaves the run
         as it is.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
-        pause = _FIRST_PAUSE
-        with steps_bar(f"run {run_id}", shown=progress) as bar:
-            while not (run := self._patiently(run_id, poll)).ended:
-                _draw(bar, run)
-                if deadline is not None and time.monotonic() > deadline:
-                    raise TimeoutError(f"run {run_id} is still {run.state}: {run.words}")
-                time.sleep(pause := min(poll, pause * 1.5))
-            _draw(bar, run)
+        run = until_ended(
+            lambda: self.get(run_id),
+            _draw,
+            title=f"run {run_id}",
+            timeout=timeout,
+            poll=poll,
+            progress=progress,
+        )
         if not run.succeeded:
             raise RunEnded(run.id, run.state, run.words or f"run {run.id} is {run.state}.")
         return run
@@ -122,20 +117,11 @@ class Runs:
         """Its figures, thinned to what a screen can show."""
         return self._transport.send(calls.READ_METRICS, run_id=run_id).metrics
 
-    def _patiently(self, run_id: int, poll: float) -> WholeRun:
-        until = time.monotonic() + PATIENCE
-        while True:
-            try:
-                return self.get(run_id)
-            except (NoAnswer, ServerFault) as error:
-                if time.monotonic() > until:
-                    raise TiebreakError(f"The site was away for too long: {error}") from error
-                time.sleep(poll)
-
     def _act(self, call: Call[Run], run_id: int) -> Run:
         return self._transport.send(call, run_id=run_id)
 
 
-def _draw(bar: "tqdm[Any]", run: Run) -> None:
+def _draw(bar: "tqdm[Any]", run: Run) -> str:
     bar.total, bar.n = run.total or None, run.step
     bar.set_postfix_str(" ".join(each for each in (run.state, run.stage, run.left) if each))
+    return f"{run.state}: {run.words}"
