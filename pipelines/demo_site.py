@@ -21,8 +21,12 @@ from formats.run_dir import RunDir
 from pipelines.demo_presets import preset as preset
 from pipelines.demo_world import open_world
 from pipelines.loop import start_loop
-from pipelines.models import ENDED, BaseModel, LoopGroup, Run, RunState
+from pipelines.models import ENDED, BaseModel, LoopGroup, Run, RunState, Suite
+from pipelines.prompt_choice import Prompts, chosen_prompts
+from pipelines.splitting import TEST, Split
 from pipelines.starting import sha_of, start_run
+from pipelines.suite_scoring import checked_way
+from pipelines.suites import set_scoring, suite_of_prompts
 
 PASSWORD: Final = "tiebreak-demo"  # noqa: S105 - public, and only for the demo on loopback
 PEOPLE: Final = {
@@ -57,8 +61,28 @@ def fill(values: Mapping[str, Any], site: str, say: Say) -> LoopGroup:
         say(f"rendering the clips of {name!r} …")
         campaign = open_world(name, values, values["world"])
         say(f"the campaign {name!r} is open with {campaign.triplets.count()} triplets")
+    fill_suite(campaign, values)
     group = LoopGroup.objects.filter(campaign=campaign).first()
     return group or _start_loop(campaign, values, site)
+
+
+def fill_suite(campaign: Campaign, values: Mapping[str, Any]) -> Suite:
+    """The held-out prompts of the world as a suite; the truth judges there, and whoever is named.
+
+    They are those that no loop of the demo trains on, with the settings its test clips have.
+    """
+    held_out = Prompts(split=TEST, limit=values["loop"]["prompts_eval"].get("limit", 0))
+    split = Split.from_json(values["loop"].get("snapshot", {}).get("split", {}))
+    if Suite.objects.filter(name=campaign.name).exists():
+        return Suite.objects.get(name=campaign.name)
+    prompts = chosen_prompts(held_out, campaign, split)
+    suite = suite_of_prompts(campaign.name, prompts, title=f"{campaign.name}: held-out prompts")
+    way = {
+        "generation": {**values["generation"], **values["loop"].get("generation_eval", {})},
+        "scoring": values["scoring"],
+        "truth": values["loop"].get("truth_eval"),
+    }
+    return set_scoring(suite, checked_way(way, []), [])
 
 
 def changes(seen: dict[int, str]) -> Iterator[str]:

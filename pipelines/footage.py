@@ -48,12 +48,14 @@ def footage_of(
     sides = [{_key(clip): clip for clip in clips} for clips in (base, candidate)]
     shared = sorted(set(sides[0]) & set(sides[1]))
     pairs = [(sides[0][key], sides[1][key]) for key in shared]
-    slower = [pair for pair in pairs if _differ(*(clip.video.fps for clip in pair), _SAME_RATE)]
+    slower = [
+        (one, other) for one, other in pairs if _differ(one.video.fps, other.video.fps, _SAME_RATE)
+    ]
     if slower and not allow_other_rates:
         raise StepConfigError(_refusal(slower, len(pairs)))
     sizes = sizes_of(clip for pair in pairs for clip in pair)
     resized = sum(_other_size(pair, sizes) for pair in pairs)
-    longer = sum(_differ(*map(_seconds, pair), _SAME_LENGTH) for pair in pairs)
+    longer = sum(_differ(_seconds(one), _seconds(other), _SAME_LENGTH) for one, other in pairs)
     return Footage(
         pairs=len(pairs),
         other_rates=len(slower),

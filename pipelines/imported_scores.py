@@ -39,17 +39,19 @@ class ImportedScoresConfig(StepConfig):
         for name in ("file", "judge"):
             value = getattr(self, name)
             require(isinstance(value, str) and value.strip(), name, "a name", value)
-        fits = isinstance(self.scale, dict) and self.scale
-        require(fits, "scale", 'given, as {"VQ": [0, 1]}', self.scale)
+        require(isinstance(self.scale, dict), "scale", 'as {"VQ": [0, 1]}', self.scale)
+        require(self.scale, "scale", 'given, as {"VQ": [0, 1]}', self.scale)
         for key, ends in self.scale.items():
-            both = isinstance(ends, list) and len(ends) == 2 and all(map(_is_number, ends))
-            require(both and ends[0] < ends[1], f"the scale of {key}", "[lowest, highest]", ends)
+            require(_are_ends(ends), f"the scale of {key}", "[lowest, highest]", ends)
             require(key not in NAMES, "a dimension", f"none of {', '.join(NAMES)}", key)
 
 
-def _is_number(value: object) -> bool:
-    plain = isinstance(value, int | float) and not isinstance(value, bool)
-    return plain and math.isfinite(value)  # type: ignore[arg-type]
+def _are_ends(value: object) -> bool:
+    """Two finite numbers, the lower one first."""
+    if not isinstance(value, list) or len(value) != 2:
+        return False
+    numbers = [each for each in value if type(each) in (int, float) and math.isfinite(each)]
+    return len(numbers) == 2 and numbers[0] < numbers[1]
 
 
 def check(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -49,8 +49,9 @@ class ImportedJudge(StepConfig):
     files: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        fits = isinstance(self.files, dict) and all(isinstance(x, str) for x in self.files.values())
-        require(fits, "files", "an object from side to file", self.files)
+        require(isinstance(self.files, dict), "files", "an object from side to file", self.files)
+        for side, file in self.files.items():
+            require(isinstance(file, str), f"the file of {side}", "a text", file)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,11 +37,10 @@ class ScoringWay(StepConfig):
 
     def __post_init__(self) -> None:
         check_weights(self.weights)
-        texts = isinstance(self.vbench, list) and all(isinstance(x, str) for x in self.vbench)
-        require(texts, "vbench", "a list of VBench dimensions", self.vbench)
-        require(len(set(self.vbench)) == len(self.vbench), "vbench", "each once", self.vbench)
+        require(isinstance(self.vbench, list), "vbench", "a list of dimensions", self.vbench)
         for each in self.vbench:
             require(each in VBENCH, "vbench", f"of {', '.join(VBENCH)}", each)
+        require(len(set(self.vbench)) == len(self.vbench), "vbench", "each once", self.vbench)
         for name in ("generation", "scoring"):
             value = getattr(self, name)
             require(isinstance(value, dict), name, "an object with settings", value)

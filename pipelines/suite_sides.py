@@ -146,5 +146,5 @@ def _trained_prompts(adapter: Source) -> set[str]:
 def _pinned(run: Source) -> set[int]:
     """What a run that has not ended was given; what others will leave nobody can read yet."""
     assert isinstance(run, Run)
-    rows = run.inputs.filter(artifact__isnull=False).values_list("artifact_id", flat=True)
-    return {each for each in rows if each is not None}
+    rows = run.inputs.filter(artifact__isnull=False)
+    return {row.artifact_id for row in rows if row.artifact_id is not None}

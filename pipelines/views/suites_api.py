@@ -157,8 +157,9 @@ class SuitesView(Door):
 def _imported(request: Request, user: User) -> SuiteReport:
     upload = request.FILES.get("file")
     if upload is not None:
-        given = {name: str(request.data.get(name, "")) for name in ("name", "title", "images")}
-        repair = str(request.data.get("repair", "")).lower() in ("true", "1", "on")
+        form = request.POST
+        given = {name: str(form.get(name, "")) for name in ("name", "title", "images")}
+        repair = str(form.get("repair", "")).lower() in ("true", "1", "on")
         return import_upload(
             upload, given["name"], user,
             title=given["title"], images=given["images"], repair=repair,

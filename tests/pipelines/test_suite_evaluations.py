@@ -6,22 +6,32 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core.management import CommandError, call_command
 
 from formats.files import read_json
 from formats.outcome import Outcome, Output, OutputKind
 from formats.records import PairRecord, VideoRef
 from formats.run_dir import RunDir
+from pipelines import demo_site
 from pipelines.contests import Source
 from pipelines.errors import InvalidRunConfig
 from pipelines.evaluation import EVALUATION
 from pipelines.models import Artifact, BaseModel, GroupKind, LoopGroup, Run, RunInput, Suite
 from pipelines.registry import path_of
+from pipelines.splitting import Split
 from pipelines.starting import start_run
 from pipelines.step_configs import StepConfigError
 from pipelines.suite_evaluating import start_suite_evaluation
 from pipelines.suite_scoring import Judge, checked_way
-from pipelines.suites import import_suite, set_scoring
-from tests.pipelines.loop_world import PRETEND, base_models, play, play_all, remembered
+from pipelines.suites import import_suite, set_scoring, suite_prompts
+from tests.pipelines.loop_world import (
+    PRETEND,
+    base_models,
+    make_campaign,
+    play,
+    play_all,
+    remembered,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.one_engine]
 
@@ -244,6 +254,17 @@ def test_a_category_and_a_limit_choose_among_the_prompts(
     assert "prompt 1" in (Path(settings.RUNS_ROOT) / str(row.run_id) / row.file).read_text()
 
 
+def test_the_command_is_the_same_door(
+    suite: Suite, judge: Artifact, mia: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--input", "base=base:tiny-wan", "--input", "candidate:b=base:tiny-wan"]
+    judged = ["--input", f"judges:r=artifact:{judge.pk}"]
+    call_command("evaluate_suite", "few", *words, *judged, "--user", mia.username)
+    assert "6 runs are queued" in capsys.readouterr().out
+    with pytest.raises(CommandError, match="nobody judges: the suite has no judge"):
+        call_command("evaluate_suite", "few", *words, "--user", mia.username)
+
+
 @pytest.mark.parametrize(
     ("config", "given", "sentence"),
     [
@@ -277,3 +298,20 @@ def test_what_cannot_be_is_refused_in_a_sentence_before_a_row_is_written(
         start_suite_evaluation({"suite": suite.name, **config}, inputs, mia)
     assert sentence in str(caught.value)
     assert (LoopGroup.objects.count(), Run.objects.count()) == (0, before)
+
+
+def test_a_demo_world_brings_its_held_out_prompts_as_a_suite(mia: Any) -> None:
+    campaign = make_campaign(pairs=12)
+    values = demo_site.preset("micro")
+    suite = demo_site.fill_suite(campaign, values)
+    texts = {each.text for each in suite_prompts(suite)}
+    assert texts
+    assert {Split().of(text) for text in texts} == {"test"}
+    assert suite.scoring["truth"] == {}
+    assert demo_site.fill_suite(campaign, values) == suite
+    # The truth judges, so an evaluation needs nobody else.
+    base_models()
+    base = BaseModel.objects.get(name="tiny-wan")
+    config = {"suite": suite.name}
+    group = start_suite_evaluation(config, {"base": base, "candidate:b": base}, mia)
+    assert _kinds(group)[2:4] == ["truth", "truth"]
