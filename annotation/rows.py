@@ -71,6 +71,8 @@ class Shape:
     @property
     def judged(self) -> tuple[str, ...]:
         """The columns that say what people thought."""
+        if self.travelled:
+            return tuple(map(label_of, self.dimensions))
         if self.layout.single:
             return tuple(f"MOS_{key}" for key in self.dimensions)
         return self.dimensions
@@ -148,15 +150,18 @@ def read_row(line: int, values: Values, shape: Shape) -> Row:
     missing = [name for name in shape.needed if name not in values]
     if missing:
         raise FormatError(f"{missing[0]!r} is missing; expected {', '.join(shape.needed)}")
-    cells = {name: _cell(name, value) for name, value in values.items()}
+    judged = {name: _cell(name, value) for name, value in values.items()}
+    # A dimension may be called `category`: its column is a label then and nothing else.
+    of_people = shape.judged if shape.labelled else ()
+    cells = {name: text for name, text in judged.items() if name not in of_people}
     clips = [_clip(cells, side, shape) for side in _sides(shape)]
-    scores = [_scores(cells, side, shape) for side in _sides(shape)]
+    scores = [_scores(judged, side, shape) for side in _sides(shape)]
     return Row(
         line=line,
         prompt=_prompt(cells, shape),
         a=clips[0],
         b=None if shape.layout.single else clips[1],
-        labels=_labels(cells, shape),
+        labels=_labels(judged, shape),
         scores_a=scores[0],
         scores_b={} if shape.layout.single else scores[1],
         image=_path(cells, "image_path") if cells.get("image_path") else "",

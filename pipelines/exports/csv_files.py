@@ -11,6 +11,7 @@ from typing import BinaryIO, Final
 
 from annotation.exporting import csv_line, source_cells
 from annotation.models import Triplet
+from formats.errors import FormatError
 from formats.labels import Label, to_videoalign
 from pipelines.exports.csv_rows import Index, scores_of
 from pipelines.exports.source import Row, Source
@@ -93,6 +94,7 @@ def _as_they_came(index: Index, header: str, file: BinaryIO) -> int:
 
 def _with_our_columns(index: Index, models: tuple[str, ...], file: BinaryIO) -> int:
     columns = _columns(index, models)
+    _refuse_named_as_columns(columns, index.source.keys)
     file.write(csv_line(columns).encode())
     alone = "path" in columns
     count = 0
@@ -102,6 +104,16 @@ def _with_our_columns(index: Index, models: tuple[str, ...], file: BinaryIO) -> 
             file.write(csv_line([values.get(column, "") for column in columns]).encode())
             count += 1
     return count
+
+
+def _refuse_named_as_columns(columns: list[str], keys: tuple[str, ...]) -> None:
+    """A column that comes twice is read by nobody."""
+    for key in keys:
+        if columns.count(key) > 1:
+            raise FormatError(
+                f"the dimension {key!r} is called as a column of this CSV is; export the snapshot"
+                " in another format, as Parquet"
+            )
 
 
 def _columns(index: Index, models: tuple[str, ...]) -> list[str]:

@@ -73,7 +73,9 @@ def snapshot_of(campaign: str, dimensions: DimensionSet) -> World:
 
 # What is drawn.
 
-KEYS = st.sampled_from(["VQ", "MQ", "TA", "prompt", "path", "A_x", "votes", "Overall", "label_VQ"])
+KEYS = st.sampled_from(
+    ["VQ", "MQ", "TA", "A_x", "votes", "Overall", "label_VQ", "category", "priority", "seed_A"]
+)
 TEXT = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=30
 )
@@ -98,11 +100,6 @@ def posteriors(draw: Any) -> list[float]:
 def worlds(draw: Any) -> World:
     """Pairs, or clips scored alone, on one to three dimensions of any name."""
     keys = draw(st.lists(KEYS, min_size=1, max_size=3, unique=True))
-    dimensions = DimensionSet(
-        "drawn-" + hashlib.sha256(repr(keys).encode()).hexdigest()[:12],
-        "Drawn",
-        tuple(Dimension(key, f"About {key}", "Which?", sees_prompt=False) for key in keys),
-    )
     single = draw(st.booleans())
     one = _alone(keys) if single else _pairs(keys)
     drawn = draw(st.lists(one, min_size=1, max_size=4))
@@ -112,7 +109,29 @@ def worlds(draw: Any) -> World:
         _record(number, name, prompts[number % len(prompts)], each)
         for number, (name, each) in enumerate(zip(names, drawn, strict=True))
     ]
-    return World(dimensions, records)
+    return World(_set_of(keys), records)
+
+
+def named_world(keys: list[str], pairs: int = 3) -> World:
+    """A world that is not drawn: labels, ties, invalid and splits by turns, two votes a pair."""
+    words = [Label.A, Label.TIE, None, Label.B, Label.INVALID]
+    records = []
+    for number in range(pairs):
+        said = {
+            key: (words[(number + n) % 5], [0.5, 0.25, 0.25], 4.25, None)
+            for n, key in enumerate(keys)
+        }
+        votes = [dict.fromkeys(keys, Label.A), dict.fromkeys(keys, Label.TIE)]
+        clips = [("wan", 7 + number, 8.0, 16), (None, None, 24.0, 48)]
+        drawn = {"clips": clips, "said": said, "votes": votes, "count": 0, "image": False}
+        records.append(_record(number, f"pair-{number}", f"prompt {number}", drawn))
+    return World(_set_of(keys), records)
+
+
+def _set_of(keys: list[str]) -> DimensionSet:
+    name = "drawn-" + hashlib.sha256(repr(keys).encode()).hexdigest()[:12]
+    dimensions = (Dimension(key, f"About {key}", "Which?", sees_prompt=False) for key in keys)
+    return DimensionSet(name, "Drawn", tuple(dimensions))
 
 
 def _pairs(keys: list[str]) -> st.SearchStrategy[dict[str, Any]]:
