@@ -123,6 +123,38 @@ def ingest(figures: dict[str, Any]) -> str:
     )
 
 
+def suite_scoring(figures: dict[str, Any]) -> str:
+    whole, real = figures["suite"], figures["real"]
+    rows = [
+        [
+            f"{figures['prompts']} prompts x {figures['clips'] // figures['prompts']} clips, a run",
+            f"{whole['seconds']:.0f} s",
+            f"{1000 * whole['seconds'] / figures['clips']:.1f} ms",
+            "–",
+        ]
+    ]
+    if real is not None:
+        for name, title in (("our_reader", "our reader"), ("every_frame", "every frame")):
+            rows.append(
+                [
+                    f"{real['clips']} real clips, against decoding alone ({title})",
+                    f"{real['seconds']['scored']:.1f} s against {real['seconds'][name]:.1f} s",
+                    f"{1000 * real['seconds']['scored'] / real['clips']:.0f} ms",
+                    f"{real['against'][name]:.2f}x",
+                ]
+            )
+    machine = figures["machine"]
+    return (
+        "## Scoring a whole suite\n\n`make bench-suite`: a run of kind `scoring` as the site"
+        f" starts it, pinned to {figures['cores']} cores of a {machine['processor']}, over clips"
+        " of the demo world that exist, with the tiny reward model; then the real clips of"
+        " VideoAlign, scored and only decoded in turns. Our reader leaves out frames that nobody"
+        f" wants. Load of the machine {whole['load']:.1f}; the whole run used"
+        f" {whole['processor']:.0f} s of processor time.\n\n"
+        f"{table(['what', 'time', 'per clip', 'scoring / decoding'], rows)}\n"
+    )
+
+
 def _share(figures: dict[str, Any], key: str) -> str:
     row = figures["reward_model"][key]
     return f"{row['share']:.2f} ({row['accuracy']:.3f} of {row['ceiling']:.3f})"
@@ -229,6 +261,7 @@ def main() -> None:
     parts += [truth(figures) for figures in read("truth.json")]
     parts += [careless(figures) for figures in read("careless.json")]
     parts += [ingest(figures) for figures in read("ingest.json")]
+    parts += [suite_scoring(figures) for figures in read("suite_scoring.json")]
     PAGE.write_text("\n".join(parts))
     print(f"wrote {PAGE}")
 
