@@ -131,8 +131,6 @@ def _published(target: Path, wish: Mapping[str, Any]) -> tuple[dict[str, Any], s
     if meta.items() >= wish.items():
         return meta, sha256_of(target / "manifest.json")
     shutil.rmtree(target, ignore_errors=True)
-    for leftover in target.parent.glob(".tmp-*"):
-        shutil.rmtree(leftover, ignore_errors=True)
     return None
 
 

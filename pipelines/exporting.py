@@ -68,6 +68,7 @@ def export(
     chosen, media = format_named(format_name), how or Media()
     wish = wish_of(artifact, chosen, media)
     place = target.with_name(f".{target.name}.export")
+    Staging.tidy(place)
     _refuse_existing(place, [target, *_beside(chosen, target)])
     kept = _salt_of(place, wish) or salt or secrets.token_bytes(16)
     staging = Staging(place, {**wish, "salt": kept.hex()})
@@ -137,6 +138,8 @@ def _refuse_existing(place: Path, targets: list[Path]) -> None:
     for path in targets:
         own = place / path.name
         if path.exists() and not (own.exists() and own.samefile(path)):
+            if Staging.published(place, path):  # killed when all was done but the tidying up
+                Staging(place, Staging.begun(place)).remove()
             raise FormatError("the file is there already and is never overwritten", path=path)
 
 

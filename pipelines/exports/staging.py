@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from annotation.storage import link_or_copy
-from formats.checkpoints import commit_folder
+from formats.checkpoints import MANIFEST, commit_folder
 from formats.errors import FormatError
 from formats.files import fsync_folder, read_json, sha256_of, write_json
 
 SCHEMA: Final = "export-staging/1"
 _BEGUN: Final = "begun.json"
 _DONE: Final = "done.jsonl"
+_WHOLE: Final = "whole"  # the folder that becomes the target; what is half of it dies with us
 
 Counts = dict[str, dict[str, int]]  # dimension, what the format has no place for -> how many
 
@@ -57,11 +58,22 @@ class Staging:
         self.folder = folder
         self.steps: dict[str, Made] = {}
         self.files: dict[str, Finished] = {}
+        self.tidy(folder)
         self.resumed = self.begun(folder) == json.loads(json.dumps(dict(wish)))
         if self.resumed:
             self._take_up()
         else:
             self._begin(wish)
+
+    @classmethod
+    def published(cls, folder: Path, target: Path) -> bool:
+        """Whether what was begun there is what lies under the final name."""
+        begun = cls.begun(folder)
+        try:
+            meta = read_json(target / "manifest.json", MANIFEST)["meta"] if begun else {}
+        except (FormatError, OSError):
+            return False
+        return bool(meta) and begun.items() >= {k: v for k, v in meta.items() if k in begun}.items()
 
     def make(self, step: str, names: tuple[str, ...], write: Write) -> Made:
         """Have `write` write the files of these names, unless an earlier process has."""
@@ -76,12 +88,26 @@ class Staging:
 
     def publish(self, target: Path, meta: Mapping[str, Any]) -> str:
         """The files under their final name, all or none; the sha256 of their manifest."""
-        sha256 = commit_folder(target, self._fill, meta)
+        if target.exists():
+            raise FormatError("the folder is there already and is never overwritten", path=target)
+        whole = self.folder / _WHOLE
+        shutil.rmtree(whole, ignore_errors=True)  # of a process that was killed right here
+        sha256 = commit_folder(whole, self._fill, meta)
+        whole.rename(target)
+        fsync_folder(target.parent)
         self.remove()
         return sha256
 
     def remove(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """At once for who comes next, who must not take a half removed folder for a half export."""
+        self.tidy(self.folder)
+        self.folder.rename(_gone(self.folder))
+        self.tidy(self.folder)
+
+    @staticmethod
+    def tidy(folder: Path) -> None:
+        """What is left of a staging folder that nobody needs any more."""
+        shutil.rmtree(_gone(folder), ignore_errors=True)
 
     @property
     def left_out(self) -> Counts:
@@ -157,3 +183,7 @@ class Staging:
             place = folder / name
             place.parent.mkdir(parents=True, exist_ok=True)
             link_or_copy(self.folder / name, place)  # a crash now leaves the staging folder whole
+
+
+def _gone(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.gone")
