@@ -19,8 +19,8 @@ from pipelines.evaluation import EVALUATION, OVERALL
 from pipelines.human_result import FILE, HumanTest
 from pipelines.models import Artifact, Run, RunInput
 from pipelines.registry import path_of
-from pipelines.report_candidates import share_ends
 from pipelines.report_evidence import PEOPLE, TRUTH, kind_of
+from pipelines.report_people import share_ends
 from pipelines.report_text import in_order
 
 MOST: Final = 24  # in one table that a person can still read
@@ -183,7 +183,7 @@ def _bases(artifacts: Iterable[Artifact]) -> dict[int, tuple[str, str]]:
     found: dict[int, tuple[str, str]] = {}
     for row in rows:
         if row.artifact is not None and row.role == "base":
-            found[row.run_id] = (row.artifact.sha256, row.artifact.run.name or str(row.artifact))
+            found[row.run_id] = (row.artifact.sha256, str(row.artifact.run))
         elif row.artifact is not None:
             # The count of a re-test reads the campaign that another run has opened.
             found[row.run_id] = _bases([row.artifact]).get(row.artifact.run_id, ("", "unknown"))

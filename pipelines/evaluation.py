@@ -247,7 +247,8 @@ def not_measured(measures: Mapping[str, Change], several: Diversity) -> dict[str
     missing = {DIVERSITY: several.why_not} if several.change is None else {}
     if MOTION not in measures:
         missing[MOTION] = (
-            "Nothing measured how much these clips move: those of an import have no such figure."
+            "Nothing measured how much these clips move when they were made, and those of an "
+            "import have no such figure."
         )
     return missing
 

@@ -251,6 +251,8 @@ def more_needed(rate: Rate) -> int:
     The half width of an interval falls with the root of their number. It has to come below the
     distance from one half, or, where that is small, below what is left of the margin around it.
     """
+    if not rate.n:
+        return pairs_to_see(_SEEN)  # nothing is known: as for a first re-test
     distance = abs(rate.rate - 0.5)
     wanted = max(distance, MARGIN - distance)
     half = (rate.high - rate.low) / 2

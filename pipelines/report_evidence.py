@@ -11,6 +11,7 @@ from pipelines.recommending import Evidence, Fall, Judge, Opinion, Rate, Verdict
 
 TRUTH: Final = "truth"
 PEOPLE: Final = "people"
+_NOTHING: Final = Rate(0.5, 0.0, 1.0, 0)  # asked, and no vote counts: any rate is as likely
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,9 @@ def candidates_of(
 def evidence_of(candidate: Candidate) -> Evidence:
     """Opinions of all judges and of people, and what fell among the measures."""
     opinions = [*_of_people(candidate.tests), *(_of_judge(each) for each in candidate.judges)]
+    if not opinions and candidate.tests:
+        votes = max(1, candidate.tests[-1].votes_wanted)
+        opinions = [Opinion(PEOPLE, Judge.PEOPLE, _NOTHING, votes=votes)]
     known = Evidence(candidate.name, tuple(opinions), tuple(_falls(candidate.measures)))
     return replace(known, lost=_lost(known, candidate))
 

@@ -13,7 +13,8 @@ from pipelines.comparison_curves import COLOURS, DRAWN
 from pipelines.graph import of_report
 from pipelines.models import Artifact
 from pipelines.registry import lineage
-from pipelines.report_candidates import benchmark_tables, candidates
+from pipelines.report_benchmarks import benchmark_tables
+from pipelines.report_candidates import candidates
 from pipelines.report_text import in_order
 from pipelines.run_pages import cell
 from pipelines.splitting import SPLITS

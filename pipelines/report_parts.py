@@ -245,8 +245,9 @@ def _unfinished(row: Run) -> Iterable[dict[str, Any]]:
 
 def _tried_again(steps: Iterable[Step]) -> Iterable[dict[str, Any]]:
     for step in steps:
-        if step.run.attempt:
-            times = "once" if step.run.attempt == 1 else f"{step.run.attempt} times"
+        failed = step.run.attempt - 1
+        if failed > 0:
+            times = "once" if failed == 1 else f"{failed} times"
             text = f"{step.run} failed {times} before it succeeded."
             yield {"what": "tried again", "run": step.run.pk, "text": text}
 

@@ -117,17 +117,11 @@ def concluded(
     """The recommendation, the line on each candidate, the rules."""
     found = candidates_of(evaluations, human)
     evidence = [evidence_of(each) for each in found]
-    unjudged = [each.candidate for each in evidence if not each.opinions]
-    if unjudged:
-        raise StepConfigError(
-            f"nobody has judged {unjudged[0]!r}: no vote of its re-test counts, and no judge of "
-            "an evaluation has scored it"
-        )
     verdicts = [verdict_on(each) for each in evidence]
     return {
         "recommendation": recommendation(verdicts, evidence),
         "candidates": [row_of(*each) for each in zip(found, evidence, verdicts, strict=True)],
-        "rules": {str(word): rule for word, rule in RULES.items()},
+        "rules": list(RULES.values()),  # in the order in which they are asked
     }
 
 
@@ -204,7 +198,7 @@ def read_report(artifact: Artifact) -> dict[str, Any]:
 
 
 _ADDED: Final[Mapping[str, Any]] = {
-    "asked": {}, "human_tests": [], "benchmarks": [], "failures": [], "rules": {},
+    "asked": {}, "human_tests": [], "benchmarks": [], "failures": [], "rules": [],
 }  # fmt: skip
 
 
