@@ -12,6 +12,7 @@ import numpy as np
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
+from annotation.committee import Committee, most_telling
 from annotation.doubting import ClipBeliefs, most_doubtful
 from annotation.errors import CampaignError
 from annotation.extending import set_priorities
@@ -69,8 +70,8 @@ def propose_pairs(campaign: Campaign, wish: Wish) -> Proposal:
     return Proposal(wish, tuple(picks), plan_of(picks, campaign.votes_wanted))
 
 
-def propose_doubtful(campaign: Campaign, wish: Wish, beliefs: ClipBeliefs) -> Proposal:
-    """Pairs that a reward model knows least about; nothing is written.
+def propose_doubtful(campaign: Campaign, wish: Wish, beliefs: ClipBeliefs | Committee) -> Proposal:
+    """Pairs that a reward model knows least about, or a committee of them; nothing is written.
 
     The clips are those of which the model thinks something, whether or not they are in the pool;
     generators, category and prompts of the wish choose among them.
@@ -82,14 +83,14 @@ def propose_doubtful(campaign: Campaign, wish: Wish, beliefs: ClipBeliefs) -> Pr
     candidates = _among(beliefs.place, wish)
     if not candidates:
         raise CampaignError("none of the scored clips fits; ask for more generators or prompts")
-    picks = most_doubtful(
-        candidates,
-        beliefs,
-        budget=wish.budget,
-        votes=campaign.votes_wanted,
-        seed=wish.seed,
-        asked=_asked(campaign),
-    )
+    limits: dict[str, Any] = {
+        "budget": wish.budget, "votes": campaign.votes_wanted, "seed": wish.seed,
+        "asked": _asked(campaign),
+    }  # fmt: skip
+    if isinstance(beliefs, Committee):
+        picks = most_telling(candidates, beliefs, **limits)
+    else:
+        picks = most_doubtful(candidates, beliefs, **limits)
     return Proposal(wish, tuple(picks), plan_of(picks, campaign.votes_wanted))
 
 

@@ -69,6 +69,11 @@ class ClipBeliefs:
         total: Floats = np.sum(columns, axis=0)
         return total
 
+    def difference(self, a: str, b: str) -> tuple[Floats, Floats]:  # [dimensions] each
+        """Of the rewards, A minus B: its mean and its variance."""
+        one, other = self.place[a], self.place[b]
+        return self.mean[one] - self.mean[other], self.variance[one] + self.variance[other]
+
     def learn(self, pair: tuple[str, str], votes: int) -> None:
         """Be surer of both clips, as votes make one on the average, whatever they will say."""
         a, b = self.place[pair[0]], self.place[pair[1]]
@@ -121,7 +126,7 @@ def most_doubtful(
         raise CampaignError(f"a budget must be from 1 to {MOST} pairs, got {budget}")
     done = asked if asked is not None else Asked()
     chance = random.Random(seed)
-    heap = _ranked(list(_fresh(candidates, done)), beliefs, done, chance)
+    heap = _ranked(list(fresh_pairs(candidates, done)), beliefs, done, chance)
     drawn: list[Pick] = []
     while heap and len(drawn) < budget:
         value, lot, pick = heap[0]
@@ -161,7 +166,7 @@ def _worth(pick: Pick, beliefs: ClipBeliefs, asked: Asked) -> float:
     return gain / (1 + asked.prompts[pick[0].prompt])
 
 
-def _fresh(candidates: Sequence[Candidate], asked: Asked) -> Iterator[Pick]:
+def fresh_pairs(candidates: Sequence[Candidate], asked: Asked) -> Iterator[Pick]:
     """Every two clips of a prompt, of one generator too: the model judges clips."""
     by_prompt: dict[int, list[Candidate]] = {}
     for each in sorted(candidates):

@@ -5,15 +5,20 @@ theta taken from the reward model that gave them.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from annotation.committee import FEWEST, Committee
 from annotation.designs import Proposal, Wish, propose_doubtful
 from annotation.doubting import ClipBeliefs, foreseen
 from annotation.errors import AnnotationError
 from annotation.models import Campaign, Video
+from formats.outcome import OutputKind
 from pipelines.errors import PipelineError
-from pipelines.models import Artifact
-from pipelines.scored_clips import scored_clips
+from pipelines.models import Artifact, RunInput
+from pipelines.scored_clips import Floats, ScoredClips, scored_clips
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,23 +42,25 @@ class DoubtfulPair:
     doubts: tuple[Doubt, ...]
 
 
-def propose_from_scores(campaign: Campaign, scores: Artifact, wish: Wish) -> Proposal:
+def propose_from_scores(
+    campaign: Campaign, scores: Artifact, wish: Wish, further: Sequence[Artifact] = ()
+) -> Proposal:
     """Pairs of the scored clips of which a vote tells the reward model most.
 
+    `further`: scores of the same clips by other models, with which they are a committee.
     PipelineError where the scores do not say how sure the model is, judge none of the campaign's
     dimensions, or belong to clips that nobody can see.
     """
     try:
-        return propose_doubtful(campaign, wish, beliefs_from(campaign, scores))
+        return propose_doubtful(campaign, wish, beliefs_of(campaign, scores, further))
     except AnnotationError as error:
         raise PipelineError(error.message) from error
 
 
 def first_of(
-    proposal: Proposal, campaign: Campaign, scores: Artifact, limit: int
+    proposal: Proposal, beliefs: ClipBeliefs | Committee, limit: int
 ) -> list[DoubtfulPair]:
     """The first pairs of a plan, to look at."""
-    beliefs = beliefs_from(campaign, scores)
     picks = proposal.picks[:limit]
     wanted = {each.clip for pick in picks for each in pick}
     videos = {
@@ -68,10 +75,8 @@ def first_of(
     ]
 
 
-def _doubts(beliefs: ClipBeliefs, a: str, b: str) -> tuple[Doubt, ...]:
-    one, other = beliefs.place[a], beliefs.place[b]
-    difference = beliefs.mean[one] - beliefs.mean[other]
-    variance = beliefs.variance[one] + beliefs.variance[other]
+def _doubts(beliefs: ClipBeliefs | Committee, a: str, b: str) -> tuple[Doubt, ...]:
+    difference, variance = beliefs.difference(a, b)
     return tuple(
         Doubt(key, gap, math.sqrt(spread), foreseen(gap, spread, theta))
         for key, gap, spread, theta in zip(
@@ -79,6 +84,55 @@ def _doubts(beliefs: ClipBeliefs, a: str, b: str) -> tuple[Doubt, ...]:
             strict=True,
         )
     )  # fmt: skip
+
+
+def beliefs_of(
+    campaign: Campaign, scores: Artifact, further: Sequence[Artifact] = ()
+) -> ClipBeliefs | Committee:
+    """What one model thinks of its clips, or what it thinks together with others."""
+    return (
+        committee_from(campaign, (scores, *further)) if further else beliefs_from(campaign, scores)
+    )
+
+
+def committee_from(campaign: Campaign, members: Sequence[Artifact]) -> Committee:
+    """Several score sets of the same clips, on what all of them judge; how sure each of them says
+    it is does not matter: they are compared with one another."""
+    if len({each.pk for each in members}) < max(FEWEST, len(members)):
+        raise PipelineError(
+            f"a committee has at least {FEWEST} score sets of different reward models,"
+            f" got {len({each.pk for each in members})}"
+        )
+    wanted = campaign.dimension_set.to_format().keys
+    sets = [scored_clips(each, wanted) for each in members]
+    keys = tuple(key for key in sets[0].keys if all(key in each.keys for each in sets))
+    clips = [pk for pk in sets[0].place if all(pk in each.place for each in sets)]
+    if not keys or not clips:
+        raise PipelineError(
+            "these score sets have no dimension, or no clip, in common; score the same clips"
+        )
+    return Committee.of(clips, np.stack([_part(each, clips, keys) for each in sets]),
+                        _thetas(sets, keys), keys)  # fmt: skip
+
+
+def companions(scores: Artifact) -> list[Artifact]:
+    """Score sets of the same clips by other reward models, newest first."""
+    clips = scores.run.inputs.filter(role="generations").values("artifact")
+    same = RunInput.objects.filter(role="generations", artifact__in=clips)
+    rows = Artifact.objects.filter(
+        kind=OutputKind.SCORES, run__in=same.values("run"), meta__has_key="reward_model"
+    )
+    return list(rows.exclude(pk=scores.pk).select_related("run").order_by("-pk"))
+
+
+def _part(scores: ScoredClips, clips: Sequence[str], keys: Sequence[str]) -> Floats:
+    rows = np.array([scores.place[pk] for pk in clips])
+    return scores.mean[np.ix_(rows, [scores.keys.index(key) for key in keys])]
+
+
+def _thetas(sets: Sequence[ScoredClips], keys: Sequence[str]) -> list[float]:
+    """The mean of the members'; models trained alike have the same."""
+    return [float(np.mean([each.theta[each.keys.index(key)] for each in sets])) for key in keys]
 
 
 def beliefs_from(campaign: Campaign, scores: Artifact) -> ClipBeliefs:

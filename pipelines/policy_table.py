@@ -92,7 +92,7 @@ PAGES: Final[Table] = {
     "pipelines:vbench": form(VIEWERS, "page", act=ENGINEERS),
     "pipelines:vbench-result": page(VIEWERS, "beside"),
     "pipelines:vbench-json": page(VIEWERS, scope=_FILES),
-    "pipelines:doubtful-pairs": form(LEADS, "campaign", "budget", "seed"),
+    "pipelines:doubtful-pairs": form(LEADS, "campaign", "budget", "seed", "committee"),
     "pipelines:disagreements": page(
         LEADS, "campaign", "dimension", "split", "agreement", "clash", "page"
     ),

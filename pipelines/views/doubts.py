@@ -9,6 +9,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
+from annotation.committee import FEWEST
 from annotation.designs import Wish, create_pairs
 from annotation.models import Campaign, CampaignKind, CampaignState
 from annotation.permissions import is_lead
@@ -16,7 +17,7 @@ from annotation.strategies import Strategy
 from annotation.views.schemas import PLANNED
 from formats.errors import FormatError
 from formats.outcome import OutputKind
-from pipelines.doubts import first_of, propose_from_scores
+from pipelines.doubts import beliefs_of, companions, first_of, propose_from_scores
 from pipelines.errors import PipelineError
 from pipelines.models import Artifact
 from pipelines.views.access import person
@@ -41,6 +42,8 @@ def doubtful_pairs(request: HttpRequest, artifact_id: int) -> HttpResponse:
         .exclude(state=CampaignState.CLOSED)
         .order_by("-pk"),
         "most": PLANNED,
+        "companions": companions(scores),
+        "fewest": FEWEST - 1,
         "chosen": request.GET.dict(),
     }
     if "campaign" in request.GET:
@@ -51,17 +54,20 @@ def doubtful_pairs(request: HttpRequest, artifact_id: int) -> HttpResponse:
 def _preview(scores: Artifact, asked: QueryDict) -> dict[str, Any]:
     try:
         campaign, wish = _wish(asked)
-        proposal = propose_from_scores(campaign, scores, wish)
-        pairs = first_of(proposal, campaign, scores, _SHOWN)
+        further = _further(asked, scores)
+        proposal = propose_from_scores(campaign, scores, wish, further)
+        pairs = first_of(proposal, beliefs_of(campaign, scores, further), _SHOWN)
     except (PipelineError, FormatError) as error:
         return {"fault": str(error)}
-    return {"plan": proposal.plan, "pairs": pairs, "campaign": campaign}
+    committee = [each.pk for each in further]
+    return {"plan": proposal.plan, "pairs": pairs, "campaign": campaign, "committee": committee}
 
 
 def _create(request: HttpRequest, scores: Artifact) -> HttpResponse:
     try:
         campaign, wish = _wish(request.POST)
-        made = create_pairs(campaign, propose_from_scores(campaign, scores, wish))
+        further = _further(request.POST, scores)
+        made = create_pairs(campaign, propose_from_scores(campaign, scores, wish, further))
     except (PipelineError, FormatError) as error:
         messages.error(request, str(error))
         return redirect("pipelines:doubtful-pairs", scores.pk)
@@ -79,6 +85,15 @@ def _wish(asked: QueryDict) -> tuple[Campaign, Wish]:
             f"Ask for 1 to {PLANNED} pairs at a time; more by the command plan_doubtful_pairs."
         )
     return campaign, Wish(Strategy.ACTIVE, budget=budget, seed=_whole(asked, "seed", 0))
+
+
+def _further(asked: QueryDict, scores: Artifact) -> list[Artifact]:
+    """The score sets that were ticked, of those that fit."""
+    ticked = set(asked.getlist("committee"))
+    found = [each for each in companions(scores) if str(each.pk) in ticked]
+    if len(found) < len(ticked):
+        raise PipelineError("Choose score sets of the same clips for the committee.")
+    return found
 
 
 def _whole(asked: QueryDict, name: str, default: int) -> int:

@@ -26,6 +26,13 @@ class DoubtBody(schemas.WishBody):
         help_text="At most so many pairs. More than this: `manage.py plan_doubtful_pairs`.",
     )
 
+    committee = serializers.ListField(
+        child=serializers.IntegerField(),
+        default=list,
+        max_length=32,
+        help_text="Further score sets of the same clips, by other reward models.",
+    )
+
 
 class DoubtfulPairsView(CostlyDoor):
     @extend_schema(
@@ -40,9 +47,7 @@ class DoubtfulPairsView(CostlyDoor):
     @repeatable()
     def post(self, request: Request, artifact_id: int) -> Response:
         lead(request)
-        scores = Artifact.objects.filter(pk=artifact_id).first()
-        if scores is None:
-            raise NotFound("There is no such artifact.")
+        scores = _scores(artifact_id)
         body = read_body(DoubtBody, request)
         campaign = campaign_of(body["campaign"])
         wish = Wish(
@@ -54,10 +59,18 @@ class DoubtfulPairsView(CostlyDoor):
             category=body["category"],
         )
         try:
-            proposal = propose_from_scores(campaign, scores, wish)
+            further = [_scores(pk) for pk in body["committee"]]
+            proposal = propose_from_scores(campaign, scores, wish, further)
         except (PipelineError, FormatError) as error:
             raise CampaignError(str(error)) from error
         created = 0
         if body["create"]:
             created = create_pairs(campaign, proposal, priority=body["priority"])
         return Response({"plan": asdict(proposal.plan), "created": created})
+
+
+def _scores(artifact_id: int) -> Artifact:
+    found = Artifact.objects.select_related("run").filter(pk=artifact_id).first()
+    if found is None:
+        raise NotFound("There is no such artifact.")
+    return found

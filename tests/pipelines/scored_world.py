@@ -30,8 +30,10 @@ def score_set(
     theta: dict[str, float] | None = None,
     stored: bool = True,
     split: str = "test",
+    generations: Any = None,
 ) -> Any:
-    """Scores of clips of one prompt; one more could not be read."""
+    """Scores of clips of one prompt; one more could not be read. `generations`: those of an earlier
+    set, so that both are of the same clips."""
     from pipelines.models import RunInput
 
     refs = {
@@ -39,7 +41,7 @@ def score_set(
     }
     if stored:
         _register(refs)
-    generations = [GenerationRecord("p", "a cat", split, ref) for ref in refs.values()]
+    made = [GenerationRecord("p", "a cat", split, ref) for ref in refs.values()]
     rows = [
         ScoreRecord(
             f"v{n}", "p", "a cat", raw=dict.fromkeys(KEYS, reward),
@@ -52,9 +54,8 @@ def score_set(
     given = dict.fromkeys(KEYS, 5.0) if theta is None else theta
     inputs = {
         "reward_model": artifact("reward_model", theta=given),
-        "generations": artifact(
-            "generations", lambda file: GenerationRecord.write(file, generations)
-        ),
+        "generations": generations
+        or artifact("generations", lambda file: GenerationRecord.write(file, made)),
     }
     for role, each in inputs.items():
         RunInput.objects.create(run=scores.run, role=role, artifact=each)

@@ -197,3 +197,66 @@ def test_other_artifacts_and_single_campaigns_are_refused(
     create_campaign("Alone", "videoalign", votes_wanted=1, kind="single")
     with pytest.raises(CommandError, match="the campaign 'Alone' scores clips alone"):
         _planned("Alone", "--scores", scores.pk, "--budget", 5)
+
+
+def others(scores: Any, count: int) -> list[Any]:
+    """Further models that scored the same clips: they differ on clips 3 and 4, and nowhere else."""
+    clips = scores.run.inputs.get(role="generations").artifact
+    same = {seed: (reward, 0.0) for seed, (reward, _) in CLIPS.items()}
+    return [
+        score_set({**same, 3: (-9.0 + n, 0.0)}, std=False, stored=False, generations=clips)
+        for n in range(count)
+    ]
+
+
+def test_a_committee_asks_about_what_its_members_differ_on(
+    campaign: Any, scored: Callable[..., Any]
+) -> None:
+    scores = scored()
+    further = [each.pk for each in others(scores, 4)]
+    planned = _planned(
+        *("New votes", "--scores", scores.pk, "--budget", 1, "--create"),
+        *("--committee", *further),
+    )
+    assert planned["pairs"] == "1"
+    triplet = campaign.triplets.get()
+    assert {triplet.video_a.seed, triplet.video_b.seed} == {3, 4}  # known equals to the first alone
+
+
+def test_the_page_offers_models_that_scored_the_same_clips(
+    campaign: Any, scored: Callable[..., Any], client: Any, django_user_model: Any
+) -> None:
+    user = django_user_model.objects.create_superuser("olga")
+    client.force_login(user)
+    scores = scored()
+    score_set({7: (0.0, 0.0), 8: (1.0, 0.0)})  # of other clips
+    further = [str(each.pk) for each in others(scores, 4)]
+    page, given = f"/artifacts/{scores.pk}/pairs/", {"campaign": campaign.pk, "budget": 1}
+    offered = client.get(page).context["companions"]
+    assert sorted(str(each.pk) for each in offered) == sorted(further)
+    shown = client.get(page, {**given, "committee": further})
+    assert {shown.context["pairs"][0].a.seed, shown.context["pairs"][0].b.seed} == {3, 4}
+    few = client.get(page, {**given, "committee": further[:2]})
+    assert "a committee has at least 4 score sets of different" in few.content.decode()
+    wrong = client.get(page, {**given, "committee": "0"})
+    assert "Choose score sets of the same clips" in wrong.content.decode()
+    client.post(page, {**given, "committee": further})
+    assert campaign.triplets.get().video_a.seed in {3, 4}
+
+
+def test_a_committee_by_the_door_needs_clips_in_common(
+    campaign: Any, scored: Callable[..., Any], client: Any, django_user_model: Any
+) -> None:
+    client.force_login(django_user_model.objects.create_superuser("olga"))
+    scores = scored()
+
+    def ask(committee: list[int]) -> Any:
+        given = {"campaign": campaign.pk, "budget": 1, "committee": committee}
+        return client.post(f"/api/scores/{scores.pk}/pairs", json.dumps(given), "application/json")
+
+    assert ask([each.pk for each in others(scores, 3)]).json()["plan"]["pairs"] == 1
+    assert ask([10**6]).status_code == 404
+    foreign = [score_set({seed: (1.0, 0.0)}).pk for seed in (20, 21, 22)]
+    refused = ask(foreign)
+    assert refused.status_code == 422
+    assert "have no dimension, or no clip, in common" in refused.json()["error"]

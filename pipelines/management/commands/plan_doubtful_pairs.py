@@ -24,6 +24,14 @@ class Command(BaseCommand):
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument("--category", default="", help="of the prompts")
         parser.add_argument("--priority", type=int, default=0)
+        parser.add_argument(
+            "--committee",
+            type=int,
+            nargs="+",
+            default=[],
+            metavar="ID",
+            help="further score artifacts of the same clips, by other reward models",
+        )
         parser.add_argument("--create", action="store_true", help="write them")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -36,7 +44,9 @@ class Command(BaseCommand):
         )
         try:
             campaign = find_campaign(int(named) if named.isdecimal() else named)
-            proposal = propose_from_scores(campaign, _scores(options["scores"]), wish)
+            proposal = propose_from_scores(
+                campaign, _scores(options["scores"]), wish, list(map(_scores, options["committee"]))
+            )
             for name, value in asdict(proposal.plan).items():
                 self.stdout.write(f"{name}: {value}")
             if options["create"]:
