@@ -19,7 +19,9 @@ def _who(result: HumanTest) -> Iterator[str]:
     left_out = [each for each in result.voters if each.excluded]
     if left_out:
         who = "1 annotator does" if len(left_out) == 1 else f"{len(left_out)} annotators do"
-        yield f"{result.votes_excluded} votes of {who} not count: {left_out[0].excluded}."
+        reasons = {each.excluded.rstrip(".") for each in left_out}
+        why = reasons.pop() if len(reasons) == 1 else "the list of annotators says why"
+        yield f"{result.votes_excluded} votes of {who} not count: {why}."
     if result.people == 1:
         yield "All votes are those of one person, so nothing says how far people agree."
     if not result.votes_counted:

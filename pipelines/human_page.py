@@ -23,7 +23,7 @@ from pipelines.human_result import (
 )
 from pipelines.run_pages import Clip, playable
 
-SHOWN: Final = 6  # pairs to look at
+SHOWN: Final = 2  # pairs to look at, of each way in which pairs end
 _NONE: Final = "–"
 
 
@@ -61,6 +61,7 @@ class HumanPair:
 
     prompt: str
     seed: int | None
+    ended: str
     outcome: str
     base: Clip
     candidate: Clip
@@ -143,11 +144,15 @@ def _p(value: float | None) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-# Pairs to look at: those on which people split first, because they say the most.
+# Pairs to look at: a few of each end, those on which people split first.
 
 
 def _pairs(result: HumanTest, user: User) -> list[HumanPair]:
-    shown = sorted(result.pairs, key=_interest)[:SHOWN]
+    shown = [
+        pair
+        for word in (UNDECIDED, LOSS, WIN, TIE)
+        for pair in [each for each in result.pairs if each.outcome[OVERALL] == word][:SHOWN]
+    ]
     rows = _videos(shown)
     found = []
     for pair in shown:
@@ -155,12 +160,6 @@ def _pairs(result: HumanTest, user: User) -> list[HumanPair]:
         if base is not None and candidate is not None:
             found.append(_pair(pair, base, candidate, user))
     return found
-
-
-def _interest(pair: PairResult) -> int:
-    told = (UNDECIDED, LOSS, WIN, TIE)
-    word = pair.outcome[OVERALL]
-    return told.index(word) if word in told else len(told)
 
 
 def _clips(pair: PairResult) -> tuple[str, str]:
@@ -178,6 +177,7 @@ def _pair(pair: PairResult, base: Video, candidate: Video, user: User) -> HumanP
     return HumanPair(
         prompt=pair.prompt,
         seed=pair.seed,
+        ended=pair.outcome[OVERALL],
         outcome=words,
         base=playable(base, user, f"base: {pair.prompt}"),
         candidate=playable(candidate, user, f"candidate: {pair.prompt}"),

@@ -32,11 +32,14 @@ KIND: Final = "human_test"
 
 @dataclass(frozen=True, slots=True)
 class HumanTestConfig(StepConfig):
-    """`exclude`: user names whose votes do not count; with `exclude_careless`, also those of whom
-    the fixed rule says that they answer at random. Whose work was stopped never counts."""
+    """`exclude`: user names whose votes do not count. Whose work was stopped never counts.
+
+    `exclude_careless`: nor those of whom the fixed rule says that they answer at random. It needs
+    clips that differ: between sides that are nearly alike it accuses honest people.
+    """
 
     exclude: list[str] = field(default_factory=list)
-    exclude_careless: bool = True
+    exclude_careless: bool = False
     seed: int = 0
     resamples: int = 4000
 

@@ -1,7 +1,7 @@
 """The buttons that start a human re-test, on whatever page there is something to ask about."""
 
 import uuid
-from typing import Any
+from typing import Any, Final
 
 from django import template
 from django.template.context import RequestContext
@@ -14,15 +14,18 @@ from pipelines.retest_sources import sides_of
 from pipelines.retesting import offers_simulated
 
 register = template.Library()
-_ROLES = {OutputKind.EVALUATION: "evaluation", OutputKind.ADAPTER: "candidate"}
+_ROLES: Final[dict[str, str]] = {
+    OutputKind.EVALUATION: "evaluation",
+    OutputKind.ADAPTER: "candidate",
+}
 
 
 @register.inclusion_tag("pipelines/retest/_ask.html", takes_context=True)
-def ask_people(context: RequestContext, artifact: Artifact | None) -> dict[str, Any]:
+def ask_people(context: RequestContext, artifact: object) -> dict[str, Any]:
     """A button for an adapter or an evaluation; nothing for what nobody can be asked about."""
-    if artifact is None or not _may(context) or artifact.kind not in _ROLES:
+    role = _ROLES.get(artifact.kind, "") if isinstance(artifact, Artifact) else ""
+    if not isinstance(artifact, Artifact) or not role or not _may(context):
         return {"role": ""}
-    role = _ROLES[OutputKind(artifact.kind)]
     try:
         simulated = offers_simulated(sides_of({role: artifact}))
     except InvalidRunConfig:

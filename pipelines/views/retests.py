@@ -4,6 +4,7 @@ import uuid
 from typing import Any, Final
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -70,6 +71,7 @@ def retest_list(request: HttpRequest) -> HttpResponse:
         "evaluations": newest.filter(kind=OutputKind.EVALUATION)[:_SHOWN],
         "chosen": request.GET.dict(),
         "nonce": uuid.uuid4().hex,
+        "demo": settings.TIEBREAK_DEMO,
     }
     return render(request, "pipelines/retest/list.html", context)
 
