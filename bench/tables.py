@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.active_tables import active_world
 from bench.align_family_tables import align_families
 from bench.align_guidance_tables import align_guidance
 from bench.align_tables import align_memory, align_speed
@@ -251,6 +252,7 @@ def main() -> None:
     parts += [reward_speed(figures, table) for figures in read("reward_speed.json")]
     parts += [reward_world(figures, table) for figures in read("reward_world.json")]
     parts += [reward_ablation(figures, table) for figures in read("reward_ablation.json")]
+    parts += [active_world(figures, table) for figures in read("active_world.json")]
     parts += [latent_reward(figures, table) for figures in read("latent_reward.json")]
     parts += [align_speed(figures, table) for figures in read("align_speed.json")]
     parts += [align_memory(figures, table) for figures in read("align_memory.json")]
