@@ -44,7 +44,9 @@ class ImportForm(forms.Form):
         choices=CampaignKind.choices, required=False, help_text="Of a new campaign."
     )
     file = forms.FileField(
-        required=False, help_text="CSV, JSON lines, Parquet, or a zip archive with a table."
+        required=False,
+        help_text="CSV, JSON lines, Parquet, Label Studio JSON; or a zip archive with a table, an"
+        " export of a snapshot, or a dataset of Hugging Face.",
     )
     clips = forms.CharField(
         required=False,

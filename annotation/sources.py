@@ -144,6 +144,6 @@ def _members(files: Mapping[str, Path]) -> dict[str, Path]:
     """By the paths that rows use: from the folder that everything lies in, if there is one."""
     tops = {PurePosixPath(name).parts[0] for name in files}
     nested = all("/" in name for name in files)
-    if len(tops) == 1 and nested:
+    if len(tops) == 1 and nested and tops != {"data"}:  # the tables of a dataset lie in `data`
         return {str(PurePosixPath(*PurePosixPath(name).parts[1:])): files[name] for name in files}
     return dict(files)

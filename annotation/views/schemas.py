@@ -180,7 +180,9 @@ class DimensionSetList(Serializer):
 
 class ImportBody(Serializer):
     file = serializers.FileField(
-        required=False, help_text="CSV, JSON lines, Parquet, or a zip archive with a table."
+        required=False,
+        help_text="CSV, JSON lines, Parquet, Label Studio JSON; or a zip archive with a table, an"
+        " export of a snapshot, or a dataset.",
     )
     clips = serializers.CharField(
         required=False,
@@ -225,7 +227,8 @@ class UploadFault(ErrorAnswer):
 
 
 class RowFault(Serializer):
-    line = serializers.IntegerField()
+    file = serializers.CharField(required=False, help_text="Where the table is several files.")
+    line = serializers.IntegerField(help_text="Of a Parquet file the row, of tasks the task.")
     error = serializers.CharField()
 
 

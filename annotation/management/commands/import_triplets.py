@@ -11,7 +11,10 @@ from annotation.tables import Labels
 
 
 class Command(BaseCommand):
-    help = "Import pairs, labels or clips: a table (CSV, JSON lines, Parquet), a folder, a zip."
+    help = (
+        "Import pairs, labels, votes or clips: a table (CSV, JSON lines, Parquet, Label Studio"
+        " JSON), a folder, a zip; exports of snapshots and datasets of Hugging Face, too."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path)
