@@ -28,7 +28,7 @@ def _decoded(kind: Any, value: Any, where: str) -> Any:
     if origin in (typing.Union, types.UnionType):
         return None if value is None else _decoded(_but_none(inner), value, where)
     if is_dataclass(kind):
-        return _record(cast("type[Any]", kind), value, where)
+        return _record(kind, value, where)
     if origin in (list, dict):
         return _many(origin, inner, value, where)
     return _plain(kind, value, where)
@@ -48,11 +48,11 @@ def _many(origin: Any, inner: tuple[Any, ...], value: Any, where: str) -> Any:
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
+def _hints(kind: Any) -> dict[str, Any]:
     return typing.get_type_hints(kind)
 
 
-def _record(kind: type[Any], value: Any, where: str) -> Any:
+def _record(kind: Any, value: Any, where: str) -> Any:
     if not isinstance(value, Mapping):
         raise BadAnswer(f"{where} should be an object, got {_shown(value)}")
     found: dict[str, Any] = {}

@@ -6,22 +6,27 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tiebreak_client import artifacts, campaigns, command, runs, snapshots, uploads
+from tiebreak_client import artifacts, campaigns, command, retests, runs, snapshots, suites, uploads
 
+from formats.outcome import Outcome, Output, OutputKind
+from formats.records import PairRecord, VideoRef
+from formats.run_dir import RunDir
 from tests.annotation.conftest import Annotator, write_clip
 from tests.pipelines.conftest import child_environment
+from tests.pipelines.loop_world import PRETEND, base_models, play, play_all, remembered
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.one_engine]
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "client.md").read_text(encoding="utf-8")
-_BLOCK = re.compile(r"^```(sh|python)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^(?:<!-- (\S+) -->\n)?```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 Block = tuple[str, str, str]  # language, mark, text
-BLOCKS: list[Block] = _BLOCK.findall(PAGE)
+BLOCKS: list[Block] = [(kind, mark, text) for mark, kind, text in _BLOCK.findall(PAGE)]
 # The constants of other tests look at the database twenty times a second.
 CALM = {
     "TIEBREAK_RUN_POLL_SECONDS": "0.3",
@@ -35,11 +40,8 @@ _NEEDED = ("requests", "urllib3", "certifi", "idna", "charset-normalizer", "tqdm
 def test_every_command_is_in_the_guide() -> None:
     (actions,) = (each for each in command._parser()._actions if each.choices)
     shell = "".join(text for kind, _, text in BLOCKS if kind == "sh")
-    assert [name for name in actions.choices or {} if f"tiebreak {name} " not in shell + " "] in (
-        [],
-        ["campaigns"],
-    )
-    assert "tiebreak campaigns\n" in shell
+    known = list(actions.choices or {})
+    assert [name for name in known if not re.search(rf"tiebreak {name}[ \n]", shell)] == []
 
 
 @pytest.mark.parametrize(
@@ -50,11 +52,13 @@ def test_every_command_is_in_the_guide() -> None:
         "runs": runs.Runs,
         "artifacts": artifacts.Artifacts,
         "snapshots": snapshots.Snapshots,
+        "suites": suites.Suites,
+        "retests": retests.Retests,
     }.items(),
 )
 def test_every_function_is_in_the_guide(group: str, kind: type) -> None:
     spoken = "".join(text for language, _, text in BLOCKS if language == "python")
-    shell = {"snapshots.take": 'tiebreak snapshot "'}
+    shell = {"snapshots.take": 'tiebreak snapshot "', "retests.count_now": "--count-now"}
     public = [name for name in vars(kind) if not name.startswith("_")]
     missing = [name for name in public if f"site.{group}.{name}(" not in spoken]
     assert [name for name in missing if shell.get(f"{group}.{name}", "?") not in PAGE] == []
@@ -112,11 +116,9 @@ print((pathlib.Path(tiebreak_client.__file__).parent / "py.typed").exists())
     assert said.stdout.split() == ["True"] * 5
 
 
-@pytest.fixture
-def worker(
-    settings: Any, transactional_db: None, database_url: str, tmp_path: Path
-) -> Iterator[None]:
-    with (tmp_path / "worker.log").open("wb") as log:
+@contextmanager
+def worker(settings: Any, database_url: str, log_file: Path) -> Iterator[None]:
+    with log_file.open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "manage.py", "worker"],
             cwd=ROOT,
@@ -125,10 +127,12 @@ def worker(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    yield
-    process.kill()
-    process.wait()
-    print((tmp_path / "worker.log").read_text()[-6000:])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+        print(log_file.read_text()[-6000:])
 
 
 class Shell:
@@ -171,6 +175,8 @@ def fill(folder: Path) -> None:
     (folder / "squares" / "pairs.csv").write_text(table)
     rows = [f"{n}.mp4,a disc,{'abcd'[n]}\n" for n in range(4)]
     (folder / "pool.csv").write_text("path,prompt,model\n" + "".join(rows))
+    prompts = [f"prompt {n},{'people' if n % 2 else 'things'},test\n" for n in range(4)]
+    (folder / "prompts.csv").write_text("prompt,category,split\n" + "".join(prompts))
 
 
 def fail_twice(user: Any) -> None:
@@ -186,34 +192,70 @@ def fail_twice(user: Any) -> None:
         Run.objects.filter(pk=run.pk).update(state=RunState.FAILED, message=message)
 
 
-def test_the_guide_does_what_it_says(
-    environment: Path, live_server: Any, worker: None, alice: Any, olga: Any, tmp_path: Path
-) -> None:
+def left(kind: str, leave: Any, **inputs: Any) -> Any:
+    """What a run has left that was played before."""
+    from pipelines.models import Run, RunInput
+
+    run = Run.objects.create(kind=kind, name=f"A {kind}", config={}, config_sha="x")
+    for role, source in inputs.items():
+        RunInput.objects.create(run=run, role=role, **source)
+    return play(run, leave).artifacts.get()
+
+
+def pairs(_run: Any, folder: RunDir) -> Outcome:
+    clip = VideoRef("v", "v.mp4", "0" * 64, 8.0, 4)
+    row = PairRecord("p", "p", "elsewhere", "train", clip, clip, 1.0, 0.9, 0.1, "rewards")
+    sha256 = PairRecord.write(folder.outputs / "pairs.jsonl", [row])
+    return Outcome(0, outputs=(Output(OutputKind.PAIRS, "outputs/pairs.jsonl", sha256),))
+
+
+def train_nothing() -> None:
+    """An adapter and a reward model, as an evaluation needs them."""
+    from pipelines.models import BaseModel
+
+    base_models()
+    left("pretrain", PRETEND["reward_model"])
+    of = {"base_model": BaseModel.objects.get(role="generator")}
+    made_of = {"pairs": {"artifact": left("pretrain", pairs)}, "generator": of}
+    left("alignment", PRETEND["alignment"], **made_of)
+
+
+@pytest.fixture
+def shell(environment: Path, live_server: Any, olga: Any, alice: Any, tmp_path: Path) -> Shell:
     from django.contrib.auth.models import Group
 
-    from annotation.models import Campaign
     from annotation.tokens import make_token
-    from pipelines.models import Run
 
     olga.groups.set(Group.objects.filter(name__in=("lead", "ml_engineer")))
-    scopes = re.findall(
-        r"`([a-z]+:[a-z]+|export|runs)`", PAGE.split("the scopes that they need")[1]
-    )
-    token = make_token(olga, "guide", scopes=scopes[:7])[1]
+    named = PAGE.split("the scopes that they need")[1].split("\n\n")[0]
+    token = make_token(olga, "guide", scopes=re.findall(r"`([a-z:]+)`", named))[1]
     here = tmp_path / "here"
     here.mkdir()
     fill(here)
+    return Shell(here, environment, live_server.url, token)
+
+
+def part(mark: str, until: str = "") -> list[Block]:
+    """The blocks from a mark on, up to another one."""
+    marks = [each for _, each, _ in BLOCKS]
+    return BLOCKS[marks.index(mark) : marks.index(until) if until else None]
+
+
+def test_the_guide_does_what_it_says(
+    shell: Shell, settings: Any, database_url: str, alice: Any, olga: Any, tmp_path: Path
+) -> None:
+    from annotation.models import Campaign
+    from pipelines.models import Run
+
+    here = shell.folder
     fail_twice(olga)
-    shell = Shell(here, environment, live_server.url, token)
-    names = [name for _, name, _ in BLOCKS]
-    assert names[:2] == ["install", "address"]
-    votes = names.index("after-votes")
-    shell.shell(BLOCKS[2:votes])
-    browser, first = Annotator(alice), Campaign.objects.get(name="First")
-    for _ in range(2):
-        browser.vote(browser.next(first))
-    shell.shell(BLOCKS[votes:])
-    shell.python(BLOCKS[votes:])
+    with worker(settings, database_url, tmp_path / "worker.log"):
+        shell.shell(part("install", "after-votes")[2:])
+        browser, first = Annotator(alice), Campaign.objects.get(name="First")
+        for _ in range(2):
+            browser.vote(browser.next(first))
+        shell.shell(part("after-votes", "evaluate"))
+        shell.python([*part("after-votes", "evaluate"), *part("errors")])
 
     assert (here / "labels.csv").read_text().count("\n") == 3
     assert (here / "votes.jsonl").read_text().count("\n") == 3
@@ -227,12 +269,34 @@ def test_the_guide_does_what_it_says(
     assert "votes/1 2 votes" in shell.said
     assert "2 pairs of" in shell.said
     assert "401 This token is unknown" in shell.said
-    assert set(Campaign.objects.values_list("name", flat=True)) == {
-        "Earlier",
-        "First",
-        "Second",
-        "Third",
-    }
+    made = set(Campaign.objects.values_list("name", flat=True))
+    assert made == {"Earlier", "First", "Second", "Third"}
     assert Run.objects.filter(state="cancelled").count() == 2
     assert Run.objects.filter(state="queued", needs={"zone": "moon"}).count() == 2
     assert Run.objects.filter(name="Again").count() == 1
+
+
+def test_evaluations_and_re_tests_of_the_guide_do_what_it_says(shell: Shell, alice: Any) -> None:
+    """Their trainings are played: what they are made of has tests of its own."""
+    from annotation.campaigns import ensure_built_in_sets
+    from annotation.models import Campaign
+    from pipelines.models import Artifact, LoopGroup
+
+    ensure_built_in_sets()
+    train_nothing()
+    with remembered():
+        shell.shell(part("evaluate", "evaluated"))
+        play_all(LoopGroup.objects.get())
+        shell.shell(part("evaluated", "voted"))
+        group = LoopGroup.objects.latest("pk")
+        play(group.runs.get(kind="retest"))
+        browser, campaign = Annotator(alice), Campaign.objects.get()
+        browser.vote(browser.next(campaign))
+        shell.shell(part("voted", "counted"))
+        for kind in ("human_test", "report"):
+            play(group.runs.get(kind=kind))
+        shell.python(part("counted", "errors"))
+    assert re.search(r"^VQ \d \d \d \{.*'wilson_low'", shell.said, re.MULTILINE)
+    assert Artifact.objects.filter(kind="human_test").count() == 1
+    assert list((shell.folder / "report").iterdir())
+    assert LoopGroup.objects.count() == 4
