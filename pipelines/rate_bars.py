@@ -6,10 +6,10 @@ from typing import Final
 
 from pipelines.contenders import Contender, Field
 
-WIDTH: Final = 640
-_LEFT, _RIGHT, _ROW, _TOP = 190, 60, 22, 22
+WIDTH: Final = 440
+_LEFT, _RIGHT, _ROW, _TOP = 132, 48, 22, 22
 _SCALE: Final = WIDTH - _LEFT - _RIGHT
-_LETTERS: Final = 26  # of a name that fit left of its bar
+_LETTERS: Final = 18  # of a name that fit left of its bar
 
 
 @dataclass(frozen=True, slots=True)

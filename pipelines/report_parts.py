@@ -215,7 +215,10 @@ def failures(
         *_unfinished(row),
         *_tried_again(steps),
         *_alarms(steps),
-        *({"what": "gap", "run": None, "text": f"{each}."} for each in gaps(steps)),
+        *(
+            {"what": "gap", "run": None, "text": f"{each[0].upper()}{each[1:]}."}
+            for each in gaps(steps)
+        ),
     ]
 
 

@@ -107,9 +107,9 @@ def test_bars_go_from_one_half_to_the_rate_with_a_whisker_over_them(
     assert (up.word, down.word) == ("up", "down")
     assert up.x == charts[0].half
     assert down.x + down.width == pytest.approx(charts[0].half)
-    # 0.65 on a scale of 390 pixels: 0.15 of it above one half, ends 0.05 to either side.
-    assert up.width == pytest.approx(0.15 * 390)
-    assert up.high - up.low == pytest.approx(0.1 * 390)
+    # 0.65 on a scale of 260 pixels: 0.15 of it above one half, ends 0.05 to either side.
+    assert up.width == pytest.approx(0.15 * 260)
+    assert up.high - up.low == pytest.approx(0.1 * 260)
     assert up.title == "one: 0.650, 95 % interval 0.600 to 0.700"
 
 
