@@ -140,7 +140,9 @@ class EvaluateForm(forms.Form):
         help_text="None: the generator below without an adapter, or clips named as “base” below.",
     )
     candidates = forms.MultipleChoiceField(
-        required=False, help_text="Adapters, generators, or clips of earlier runs."
+        required=False,
+        widget=forms.SelectMultiple(attrs={"size": 8}),
+        help_text="Adapters, generators, or clips of earlier runs.",
     )
     generator = forms.ChoiceField(
         required=False, help_text="None: the one that the adapters were trained on."

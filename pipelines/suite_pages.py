@@ -1,12 +1,14 @@
 """What the pages of suites show: one query per table, nothing computed in templates."""
 
+import json
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from django.core.paginator import Page, Paginator
 from django.db.models import Count, Q, QuerySet
 
 from formats.outcome import OutputKind
+from pipelines.evaluation import OVERALL
 from pipelines.models import (
     Artifact,
     GroupKind,
@@ -15,7 +17,7 @@ from pipelines.models import (
     Suite,
     SuitePrompt,
 )
-from pipelines.splitting import SPLITS
+from pipelines.splitting import SPLITS, TEST
 
 SHOWN: Final = 50  # prompts on a page
 
@@ -57,6 +59,10 @@ class Facts:
     languages: list[tuple[str, int]]
     splits: list[tuple[str, int]]
     categories: list[tuple[str, int]]
+
+    @property
+    def held_out(self) -> int:
+        return dict(self.splits).get(TEST, 0)
 
 
 def facts_of(suite: Suite) -> Facts:
@@ -123,6 +129,37 @@ def evaluations_of(suite: Suite, most: int = 50) -> list[EvaluationLine]:
     ]
 
 
-def asked_of(group: LoopGroup) -> list[tuple[str, Any]]:
+def asked_of(group: LoopGroup) -> list[tuple[str, str]]:
     """What an evaluation was asked for, without what was left as the suite says."""
-    return [(name, value) for name, value in group.config.items() if value not in ("", 0, {}, None)]
+    return [
+        (name.replace("_", " "), value if isinstance(value, str) else json.dumps(value))
+        for name, value in group.config.items()
+        if value not in ("", 0, {}, None)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one judge says of one candidate, over all dimensions."""
+
+    evaluation: Artifact
+    candidate: str
+    judge: str
+    rate: float
+    low: float
+    high: float
+
+
+def outcomes_of(group: LoopGroup) -> list[Outcome]:
+    """The overall win rates that evaluations have left so far."""
+    found = []
+    rows = Artifact.objects.filter(run__group=group, kind=OutputKind.EVALUATION)
+    for row in rows.select_related("run").order_by("pk"):
+        for name, figures in row.meta.items():
+            if not name.startswith("by ") or not isinstance(figures, dict):
+                continue
+            rate = figures.get(OVERALL)
+            if rate:
+                figures_of = (100 * rate[key] for key in ("rate", "low", "high"))
+                found.append(Outcome(row, row.meta.get("candidate", ""), name[3:], *figures_of))
+    return found

@@ -82,7 +82,9 @@ def suite_page(request: HttpRequest, suite_id: int) -> HttpResponse:
         "suite": suite,
         "facts": suite_pages.facts_of(suite),
         "page": page,
-        "rows": [(row, image_url(row.image.pk, person(request)) if row.image else "") for row in page],
+        "rows": [
+            (row, image_url(row.image.pk, person(request)) if row.image else "") for row in page
+        ],
         "asked": asked,
         "way": way_of(suite),
         "judges": judges_of(suite),
@@ -155,7 +157,7 @@ def suite_evaluation(request: HttpRequest, group_id: int) -> HttpResponse:
         "done": sum(card.state == RunState.SUCCEEDED for card in cards),
         "total": len(cards),
         "report": left.filter(kind=OutputKind.REPORT).first(),
-        "results": left.filter(kind=OutputKind.EVALUATION),
+        "results": suite_pages.outcomes_of(group),
         "warnings": _warnings(left),
         "may_start": is_ml_engineer(person(request)),
     }

@@ -128,6 +128,7 @@ def test_one_form_starts_the_whole_chain_and_its_page_follows_it(
     play_all(group)
     page = mia_client.get(answer.headers["Location"]).content.decode()
     assert "Open the report" in page
+    assert "How often the candidate wins" in page
     assert f"{group.runs.count()}</span> <small>of {group.runs.count()} runs done" in page
     assert group.name in mia_client.get(f"/suites/{suite.pk}/").content.decode()
     assert AuditEntry.objects.filter(act="run.start", target=f"suite {suite.pk}").exists()
