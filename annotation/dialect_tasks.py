@@ -63,7 +63,7 @@ def _check_made(said: list[Opinion]) -> None:
 def _part(value: Any, name: str, kind: type) -> Any:
     found = value.get(name) if isinstance(value, dict) else None
     if not isinstance(found, kind):
-        wanted = {dict: "an object", list: "a list"}[kind]
+        wanted = "an object" if kind is dict else "a list"
         raise FormatError(f"the task has no {name!r} that is {wanted}")
     return found
 

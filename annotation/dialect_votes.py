@@ -123,6 +123,7 @@ def _opinion(row: Mapping[str, Any], asked: Asked, *, counted: bool) -> Opinion:
 
 def _said(row: Mapping[str, Any], asked: Asked) -> dict[str, Said]:
     """What the vote says, in one of the three ways in which our files do."""
+    given: Any
     if isinstance(row.get("labels"), dict):
         given = {key: {"label": label} for key, label in row["labels"].items()}
     elif "judgements" in row:

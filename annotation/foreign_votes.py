@@ -33,7 +33,8 @@ def store_foreign_votes(
 def _strangers(
     campaign: Campaign, origin: str, names: Iterable[str]
 ) -> dict[str, ForeignAnnotator]:
-    there = {each.name: each for each in campaign.foreign_annotators.filter(origin=origin)}
+    rows = ForeignAnnotator.objects.filter(campaign=campaign, origin=origin)
+    there = {each.name: each for each in rows}
     new = [
         ForeignAnnotator(campaign=campaign, origin=origin, name=name)
         for name in sorted(set(names) - there.keys())
