@@ -80,7 +80,7 @@ def refuse_not_installed(protocol: str, dimensions: Sequence[str]) -> Path:
     found = _probed(protocol)
     if found["missing"]:
         raise BadConfigError(
-            f"{', '.join(dimensions)} need the official package, and {found['missing'][0]} is not"
+            f"the official package measures {', '.join(dimensions)}, and {found['missing'][0]} is not"
             f" installed for {interpreter()}: put `pip install vbench` into an environment of its"
             f" own and name its interpreter in {INTERPRETER} (docs/vbench.md)"
         )

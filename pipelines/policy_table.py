@@ -89,7 +89,7 @@ PAGES: Final[Table] = {
     "pipelines:base-models": form(VIEWERS, act=ENGINEERS),
     # Two people: who proposed does not approve (pipelines.proposals, and a constraint).
     "pipelines:base-model-decide": button(OPERATORS, fresh=True),
-    "pipelines:vbench": form(VIEWERS, "page", act=ENGINEERS),
+    "pipelines:vbench": form(VIEWERS, "page", "clips", act=ENGINEERS),
     "pipelines:vbench-result": page(VIEWERS, "beside"),
     "pipelines:vbench-json": page(VIEWERS, scope=_FILES),
     "pipelines:doubtful-pairs": form(LEADS, "campaign", "budget", "seed", "committee"),

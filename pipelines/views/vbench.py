@@ -32,7 +32,8 @@ _RESULTS: Final = 50
 @for_viewers
 def vbench_list(request: HttpRequest) -> HttpResponse:
     """All results, newest first; ML engineers import files and measure clips."""
-    forms: dict[str, Any] = {"importing": ImportForm(), "measuring": MeasureForm()}
+    chosen = {"measured": request.GET.get("clips", "")}
+    forms: dict[str, Any] = {"importing": ImportForm(), "measuring": MeasureForm(initial=chosen)}
     if request.method == "POST":
         if not is_ml_engineer(person(request)):
             raise PermissionDenied("ML engineers start runs.")
@@ -41,6 +42,7 @@ def vbench_list(request: HttpRequest) -> HttpResponse:
             messages.success(request, f"Run {run.pk} is queued.")
             return redirect("pipelines:run", run.pk)
     rows = Artifact.objects.filter(kind=OutputKind.VBENCH).select_related("run").order_by("-pk")
+    rows = rows.exclude(run__kind=RUN, run__config__chunk__gte=0)  # shares of one that gathers them
     page = Paginator(rows, _RESULTS).get_page(request.GET.get("page"))
     context = {
         **forms,

@@ -123,7 +123,7 @@ def test_a_missing_package_says_what_to_install(
     with pytest.raises(BadConfigError) as caught:
         measure(Supervised(run_dir(dimensions=["subject_consistency"])))
     sentence = str(caught.value)
-    assert sentence.startswith("subject_consistency need the official package, and vbench is not")
+    assert sentence.startswith("the official package measures subject_consistency, and vbench is")
     assert "`pip install vbench` into an environment of its own" in sentence
     assert "TIEBREAK_VBENCH_PYTHON" in sentence
 
