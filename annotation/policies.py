@@ -134,7 +134,7 @@ def refusal(rule: Rule, user: Person, token: ApiToken | None = None) -> Refusal 
 def _scope_said(scope: str) -> str:
     if not scope:
         return "No token may do this; a person does it on the pages of the site."
-    return f"This token may not do this: it was made without the scope {scope!r}."
+    return f"This token may not do this: it was made without the scope {str(scope)!r}."
 
 
 def unknown_entry(policy: Policy, request: HttpRequest) -> str:
