@@ -1,6 +1,9 @@
 """With a bucket as the storage: import, the page's media, and the files of a run, all the way."""
 
+import hashlib
+import io
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ from django.core.files.storage import storages
 from django.test import Client
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
+from annotation import uploads
 from annotation.campaigns import create_campaign, ensure_built_in_sets
 from annotation.importing import create_triplets
 from annotation.media import measured, original_path, store_reference_image
@@ -204,3 +208,16 @@ def test_a_lost_clip_is_404_and_a_known_one_is_not_sent_twice(
     assert len(keys_of(bucket)) == before
     bucket.Object(f"site/media/shown/{video.sha256[:2]}/{video.sha256}.mp4").delete()
     assert client.get(signed_url(video.pk, alice)).status_code == 404
+
+
+def test_a_clip_that_a_program_sent_in_parts_goes_into_the_bucket(
+    bucket: Any, lee: Any, tmp_path: Path
+) -> None:
+    """Parts are collected on the host; what imports take from there goes where media goes."""
+    data = hostile.clip(tmp_path / "a.mp4").read_bytes()
+    upload = uploads.begin(lee, "sent/a.mp4", len(data), hashlib.sha256(data).hexdigest())
+    done = uploads.add_part(lee, uuid.UUID(upload.id), 0, len(data), io.BytesIO(data))
+    config = {"folder": done.path.rpartition("/")[0], "prompt": "a square", "processes": 1}
+    play(start_run("ingest", config, user=None))
+    video = Video.objects.get()
+    assert any(video.sha256 in key for key in keys_of(bucket))
