@@ -19,6 +19,7 @@ ACTS: Final[dict[str, Noted]] = {
     "pipelines:api-comparisons": Noted("run.start", "", ("kind",)),
     "pipelines:vbench": Noted("run.start", "", ("act",)),
     "pipelines:api-vbench": Noted("run.start", "", ("protocol",)),
+    "pipelines:score-judged": Noted("run.start", "", ()),
     "pipelines:disagreements-send": Noted("campaign.send_back", _CAMPAIGN, ("way", "votes")),
     "pipelines:api-disagreement": Noted("campaign.send_back", _CAMPAIGN, ("way", "votes")),
     "pipelines:cancel": Noted("run.cancel", _RUN),

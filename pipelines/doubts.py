@@ -126,8 +126,9 @@ def companions(scores: Artifact) -> list[Artifact]:
 
 
 def _part(scores: ScoredClips, clips: Sequence[str], keys: Sequence[str]) -> Floats:
-    rows = np.array([scores.place[pk] for pk in clips])
-    return scores.mean[np.ix_(rows, [scores.keys.index(key) for key in keys])]
+    rows = [scores.place[pk] for pk in clips]
+    found: Floats = scores.mean[rows][:, [scores.keys.index(key) for key in keys]]
+    return found
 
 
 def _thetas(sets: Sequence[ScoredClips], keys: Sequence[str]) -> list[float]:

@@ -64,7 +64,6 @@ PAGES: Final[Table] = {
     "pipelines:report-json": page(VIEWERS, scope=_FILES),
     "pipelines:report-file": page(VIEWERS, "clips", scope=_FILES),
     "pipelines:contenders": page(VIEWERS, *_COMPARED),
-    "pipelines:contenders-json": page(VIEWERS, *_COMPARED, scope=_FILES),
     "pipelines:artifact": page(VIEWERS),
     "pipelines:lineage": page(VIEWERS, "sha256"),
     "pipelines:disk": page(VIEWERS),
@@ -96,6 +95,7 @@ PAGES: Final[Table] = {
     "pipelines:disagreements": page(
         LEADS, "campaign", "dimension", "split", "agreement", "clash", "page"
     ),
+    "pipelines:score-judged": button(ENGINEERS, fresh=True),
     "pipelines:disagreements-send": form(
         LEADS,
         *("campaign", "dimension", "split", "agreement", "clash"),
@@ -126,6 +126,9 @@ DOORS: Final[Table] = {
     "pipelines:api-base-model-decide": door(act=Rule(OPERATORS, fresh=True)),
     "pipelines:api-vbench": door(_SEEN, _START),
     "pipelines:api-vbench-result": door(Rule(VIEWERS, _FILES)),
+    "pipelines:api-reports": door(Rule(VIEWERS, _FILES), query=BY_DOOR),
+    "pipelines:api-report": door(Rule(VIEWERS, _FILES)),
+    "pipelines:api-contenders": door(Rule(VIEWERS, _FILES), query=_COMPARED),
     "pipelines:api-lineage": door(Rule(VIEWERS, _FILES), query=("sha256",)),
     "pipelines:api-artifact-lineage": door(Rule(VIEWERS, _FILES)),
     "pipelines:api-disk": door(_SEEN),

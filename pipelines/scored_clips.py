@@ -39,8 +39,8 @@ class ScoredClips:
     @property
     def sure(self) -> tuple[str, ...]:
         """The dimensions on which the model says how sure it is."""
-        known = np.isfinite(self.deviation).all(0)
-        return tuple(key for key, each in zip(self.keys, known, strict=True) if each)
+        columns = zip(self.keys, self.deviation.T, strict=True)
+        return tuple(key for key, column in columns if bool(np.isfinite(column).all()))
 
 
 def scored_clips(scores: Artifact, wanted: Sequence[str]) -> ScoredClips:
@@ -109,8 +109,9 @@ def _stored(generations: Sequence[GenerationRecord]) -> Iterator[tuple[str, Gene
     for pk, prompt, sha256, seed in rows:
         by_content[prompt, sha256, seed].append(str(pk))
     for each in generations:
-        for pk in by_content.pop((each.prompt, each.video.sha256, each.video.seed), ()):
-            yield pk, each
+        content = (each.prompt, each.video.sha256, each.video.seed)
+        for found in by_content.pop(content, []):
+            yield found, each
 
 
 def _input_of(scores: Artifact, role: str) -> Artifact:

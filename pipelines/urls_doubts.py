@@ -16,6 +16,11 @@ urlpatterns: list[URLPattern] = [
         name="disagreements-send",
     ),
     path(
+        "artifacts/<int:artifact_id>/score-judged",
+        disagreements.score_judged,
+        name="score-judged",
+    ),
+    path(
         "api/scores/<int:artifact_id>/disagreement",
         disagreements_api.DisagreementView.as_view(),
         name="api-disagreement",

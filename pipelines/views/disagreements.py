@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from annotation.models import Campaign, CampaignKind
 from annotation.permissions import is_lead
@@ -26,9 +26,10 @@ from pipelines.disagreement_sending import (
 )
 from pipelines.disagreements import Agreement, Clash, Filters, compare, overview
 from pipelines.errors import PipelineError
+from pipelines.judged_scores import judged_scores
 from pipelines.models import Artifact
 from pipelines.splitting import SPLITS
-from pipelines.views.access import person
+from pipelines.views.access import for_engineers, person
 
 CARDS: Final = 12
 FILTERS: Final = ("dimension", "split", "agreement", "clash")
@@ -76,7 +77,7 @@ def _ranking(request: HttpRequest, scores: Artifact) -> dict[str, Any]:
         found = page_of(compared, filters, CARDS * (page - 1), CARDS)
     except (PipelineError, FormatError) as error:
         return {"fault": str(error)}
-    given = {name: request.GET.get(name, "") for name in FILTERS}
+    given = {name: str(request.GET.get(name, "")) for name in FILTERS}
     return {
         "campaign": campaign,
         "compared": compared,
@@ -86,8 +87,23 @@ def _ranking(request: HttpRequest, scores: Artifact) -> dict[str, Any]:
         "total": len(compared.ranked(filters)[0]),
         "page": page,
         "pages": pages,
-        "query": urlencode({"campaign": campaign.pk, **given}),
+        "query": urlencode({"campaign": str(campaign.pk), **given}),
     }
+
+
+@require_POST
+@for_engineers
+def score_judged(request: HttpRequest, artifact_id: int) -> HttpResponse:
+    """Let a reward model score what people judged in its own snapshot."""
+    rows = Artifact.objects.select_related("run")
+    model = get_object_or_404(rows, pk=artifact_id, kind=OutputKind.REWARD_MODEL)
+    try:
+        run = judged_scores(model, person(request))
+    except (PipelineError, FormatError) as error:
+        messages.error(request, str(error))
+        return redirect("pipelines:artifact", model.pk)
+    messages.success(request, "When it has scored them, its scores lead to where people disagree.")
+    return redirect("pipelines:run", run.pk)
 
 
 @never_cache

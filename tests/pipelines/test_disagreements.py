@@ -279,3 +279,30 @@ def test_the_door_ranks_and_sends_for_leads_alone(
     assert client.get(door, {"campaign": campaign.pk}).status_code == 403
     assert ask().status_code == 403
     assert client.get(f"/artifacts/{scores.pk}/disagreement/").status_code == 403
+
+
+def test_a_reward_model_scores_what_people_judged_by_one_click(
+    campaign: Any, client: Any, lead: Any, django_user_model: Any
+) -> None:
+    from django.contrib.auth.models import Group
+
+    from annotation.permissions import ML_ENGINEER
+    from pipelines.models import Run, RunInput
+    from tests.pipelines.scored_world import artifact
+
+    model = artifact("reward_model", theta={})
+    page = f"/artifacts/{model.pk}/score-judged"
+    assert client.post(page).status_code == 403
+    lead.groups.add(Group.objects.get_or_create(name=ML_ENGINEER)[0])
+    assert client.post(page)["Location"] == f"/artifacts/{model.pk}/"
+    assert not Run.objects.filter(kind="judged_clips").exists()
+    snapshot = artifact("snapshot")
+    RunInput.objects.create(run=model.run, role="snapshot", artifact=snapshot)
+    answer = client.post(page)
+    clips, scoring = Run.objects.get(kind="judged_clips"), Run.objects.get(kind="scoring")
+    assert answer["Location"] == f"/runs/{scoring.pk}/"
+    assert clips.inputs.get(role="snapshot").artifact == snapshot
+    assert scoring.inputs.get(role="generations").producer == clips
+    assert scoring.inputs.get(role="reward_model").artifact == model
+    assert client.post(page)["Location"] == answer["Location"]  # pressed twice, started once
+    assert Run.objects.filter(kind="scoring").count() == 1
