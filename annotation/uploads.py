@@ -38,6 +38,7 @@ _MOST: Final = 100  # uploads of a person that are not finished
 _FORGOTTEN: Final = 2 * 24 * 3600.0
 _SPARE: Final = 1 << 30  # bytes that an upload leaves on the disk
 _CHUNK: Final = 1 << 20
+_LONGEST: Final = 200  # bytes of a name; a file system takes 255, and ours are longer meanwhile
 _NAME: Final = re.compile(r"[\w(][\w ()+,=@.-]{0,99}(?:/[\w(][\w ()+,=@.-]{0,99}){0,4}")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -138,7 +139,9 @@ def _checked(user: User, name: str, size: int, sha256: str) -> Upload:
 
 
 def _check_name(name: str) -> None:
-    if not _NAME.fullmatch(name) or any(part.endswith((".", " ")) for part in name.split("/")):
+    parts = name.split("/")
+    plain = not any(part.endswith((".", " ")) or len(part.encode()) > _LONGEST for part in parts)
+    if not plain or not _NAME.fullmatch(name):
         raise UploadRefused(
             f"The name {name[:120]!r} cannot be taken: expected a file, in at most four folders,"
             " of letters, digits and ( ) + , = @ . - _ or blanks, none beginning with a point."
@@ -152,6 +155,7 @@ def _check_name(name: str) -> None:
 def _is_there(upload: Upload) -> bool:
     """Whether the file lies there already; a conflict if another one does."""
     target = upload.target
+    _refuse_file_as_folder(upload)
     if not target.exists():
         return False
     same_size = target.is_file() and target.stat().st_size == upload.bytes
@@ -160,6 +164,12 @@ def _is_there(upload: Upload) -> bool:
     raise VoteConflict(
         f"There is another file at {upload.path} already; nothing is replaced. Take another name."
     )
+
+
+def _refuse_file_as_folder(upload: Upload) -> None:
+    for folder in list(upload.target.parents)[: upload.name.count("/")]:
+        if folder.is_file():
+            raise VoteConflict(f"{folder.name} in {upload.name} is a file there, not a folder.")
 
 
 def _check_room(user: User, size: int) -> None:

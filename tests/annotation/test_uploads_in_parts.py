@@ -85,27 +85,41 @@ class Cut:
         return chunk
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_an_upload_that_is_cut_anywhere_goes_on_and_is_never_half_there(
-    seed: int, lee: Any, settings: Any
-) -> None:
+def send_with_cuts(user: Any, seed: int, settings: Any) -> int:
+    """Send a file whose connection breaks half of the time; how often it did."""
     chance, data = random.Random(seed), content(4321, seed)
     cuts = 0
-    upload = begun(lee, data)
+    upload = begun(user, data)
     while not upload.done:
         length = min(uploads.PART, len(data) - upload.received)
         part, key = data[upload.received :], uuid.UUID(upload.id)
         if chance.random() < 0.5:
             cut = Cut(part, chance.randrange(length), loud=chance.random() < 0.5)
             with pytest.raises((OSError, UploadRefused)):
-                uploads.add_part(lee, key, upload.received, length, cut)
-            assert begun(lee, data).received == upload.received
+                uploads.add_part(user, key, upload.received, length, cut)
+            assert begun(user, data).received == upload.received
             cuts += 1
         else:
-            upload = uploads.add_part(lee, key, upload.received, length, io.BytesIO(part))
+            upload = uploads.add_part(user, key, upload.received, length, io.BytesIO(part))
         assert lying(settings) in ({}, {"uploads/batch/0.mp4": data})
-    assert cuts
     assert lying(settings) == {"uploads/batch/0.mp4": data}
+    return cuts
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_upload_that_is_cut_anywhere_goes_on_and_is_never_half_there(
+    seed: int, lee: Any, settings: Any
+) -> None:
+    assert send_with_cuts(lee, seed, settings)
+
+
+def test_a_site_that_counts_what_it_did_not_get_would_be_found(
+    lee: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mutant: a part counts as announced, however much of it came."""
+    monkeypatch.setattr(uploads, "_copy", lambda stream, file, size: file.write(stream.read(size)))
+    with pytest.raises((AssertionError, pytest.fail.Exception)):
+        send_with_cuts(lee, 0, settings)
 
 
 @pytest.mark.parametrize("act", ["sha256_of", "link_or_copy", "fsync_folder"])
@@ -193,10 +207,19 @@ def test_nothing_is_replaced(lee: Any, mia: Any, settings: Any) -> None:
     assert lying(settings) == {"uploads/batch/0.mp4": data}
 
 
+def test_a_file_is_no_folder_and_a_folder_no_file(lee: Any) -> None:
+    send(lee, begun(lee, b"x", "a.mp4"), b"x")
+    with pytest.raises(VoteConflict, match=r"a\.mp4 in a\.mp4/b\.mp4 is a file there"):
+        begun(lee, b"y", "a.mp4/b.mp4")
+    send(lee, begun(lee, b"x", "b.mp4/c.mp4"), b"x")
+    with pytest.raises(VoteConflict, match="another file at"):
+        begun(lee, b"y", "b.mp4")
+
+
 BAD_NAMES = [
     "", "../0.mp4", "/etc/0.mp4", "a/../0.mp4", "a//0.mp4", "a\\0.mp4", ".hidden.mp4", "a/.b/0.mp4",
     "0.mp4\n", "0\0.mp4", "a/b/c/d/e/f/0.mp4", "x" * 300 + ".mp4", "evil.sh", "weights.safetensors",
-    "state.pt", "noending", "C:/0.mp4", "0.mp4/", "a./0.mp4", "0.mp4 ",
+    "state.pt", "noending", "C:/0.mp4", "0.mp4/", "a./0.mp4", "0.mp4 ", "東" * 80 + ".mp4",
 ]  # fmt: skip
 
 
