@@ -32,7 +32,7 @@ from models_rm.network import RewardNetwork, Rewards
 from models_rm.video import clip_of_array
 
 Floats = NDArray[np.float64]
-DIRECTIONS: Final = 16
+DIRECTIONS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ class World:
     """
 
     prompts: int = 96
-    clips: int = 24
+    clips: int = 20
     held_out: float = 0.4
     test_pairs: int = 3000
     people: int = 12
@@ -41,11 +41,11 @@ class World:
     votes: int = 1
     first_pairs: int = 10
     round_pairs: int = 10
-    pairs: int = 500  # of random; the others stop at `pairs_active`
-    pairs_active: int = 250
+    pairs: int = 400  # of random; the others stop at `pairs_active`
+    pairs_active: int = 200
     members: int = 16
     prior: float = 1.0
-    repeats: int = 3
+    repeats: int = 2
 
 
 @dataclass(frozen=True, slots=True)

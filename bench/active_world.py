@@ -1,6 +1,6 @@
 """How many votes does active selection save a reward model on the demo world?
 
-    python -m bench.active_world [--backbone FOLDER] [--seeds 12] [--json FILE] [--svg FILE]
+    python -m bench.active_world [--backbone FOLDER] [--seeds 8] [--json FILE] [--svg FILE]
 
 Each seed is a world of its own: clips, people, held-out prompts. The reward model is that of
 `bench.active_market`, a head on the frozen base, which is trained anew after every round. Three
@@ -231,21 +231,22 @@ def _votes(votes: float | None) -> str:
 
 def main() -> None:
     parser = arguments_of_seeds(__doc__ or "", FIRST_SEED)
-    parser.set_defaults(seeds=12)
+    parser.set_defaults(seeds=8)
     parser.add_argument("--svg", type=Path, help="draw the learning curves into this file")
     given = parser.parse_args()
     base, world = backbone(given.backbone), World()
     at = machine([0])
-    seeds = range(given.first_seed, given.first_seed + given.seeds)
-    found = figures([one_seed(base, world, seed) for seed in seeds], world)
-    found = {"machine": at, "base": base_facts(base), **found}
+    rows: list[dict[str, Any]] = []
+    for seed in range(given.first_seed, given.first_seed + given.seeds):
+        rows.append(one_seed(base, world, seed))
+        found = {"machine": at, "base": base_facts(base), **figures(rows, world)}
+        if given.json:  # what is measured is not lost with the last seed
+            given.json.write_text(json.dumps(found, indent=1) + "\n")
+        if given.svg:
+            given.svg.write_text(drawn(found))
     for name, by_way in found["ratio"].items():
         for way, each in by_way.items():
             print(f"{name}, {way}: {each}")
-    if given.json:
-        given.json.write_text(json.dumps(found, indent=1) + "\n")
-    if given.svg:
-        given.svg.write_text(drawn(found))
 
 
 if __name__ == "__main__":
