@@ -120,13 +120,13 @@ def refuse_trained(prompts: list[PromptRecord], sides: Mapping[str, Source | Non
     """A prompt that a candidate has learned from says nothing about prompts it does not know."""
     asked = {each.text for each in prompts}
     for name, source in sides.items():
-        if source is None or what_of(source) != OutputKind.ADAPTER:
+        if source is None or what_of(source) == OutputKind.BASE_MODEL:
             continue
         known = sorted(asked & _trained_prompts(source))
         if known:
             raise InvalidRunConfig(
                 f"{name} was trained on {len(known)} of the {len(prompts)} prompts, such as "
-                f"{known[0][:80]!r}; take the split 'test', another suite, or set "
+                f"{known[0][:80]!r}; take the split 'test' or another suite, or set "
                 "allow_trained_prompts"
             )
 

@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 
 from formats.files import read_json
 from formats.outcome import Outcome, Output, OutputKind
-from formats.records import PairRecord, VideoRef
+from formats.records import GenerationRecord, PairRecord, VideoRef
 from formats.run_dir import RunDir
 from pipelines import demo_site
 from pipelines.contests import Source
@@ -232,6 +232,21 @@ def test_prompts_that_a_candidate_was_trained_on_are_refused(
     assert not LoopGroup.objects.exists()
     assert _started(suite, mia, inputs, split="test").runs.count()
     assert _started(suite, mia, inputs, allow_trained_prompts=True).runs.count()
+
+
+def test_clips_that_were_made_with_a_trained_adapter_are_held_to_its_prompts_too(
+    suite: Suite, judge: Artifact, mia: Any
+) -> None:
+    def leave(_run: Run, folder: RunDir) -> Outcome:
+        sha = GenerationRecord.write(folder.outputs / "generations.jsonl", [])
+        return Outcome(
+            0, outputs=(Output(OutputKind.GENERATIONS, "outputs/generations.jsonl", sha),)
+        )
+
+    clips = _left("generation", leave, adapter=_adapter(_pairs("prompt 5")))
+    inputs: dict[str, Source] = {"base": clips, "candidate:a": clips, "judges:r": judge}
+    with pytest.raises(InvalidRunConfig, match="base was trained on 1 of the 6 prompts"):
+        _started(suite, mia, inputs)
 
 
 def test_the_same_nonce_is_the_same_evaluation(suite: Suite, judge: Artifact, mia: Any) -> None:

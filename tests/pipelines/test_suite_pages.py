@@ -14,7 +14,7 @@ from pipelines.models import Artifact, BaseModel, LoopGroup, Run, Suite
 from pipelines.suites import suite_prompts
 from tests.pipelines.loop_world import PRETEND, base_models, play, play_all, remembered
 
-pytestmark = [pytest.mark.django_db, pytest.mark.one_engine]
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
