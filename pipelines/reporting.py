@@ -90,7 +90,8 @@ def perform(run: Supervised) -> Outcome:
     run.dir.log_metrics(1, 2, stage="writing")
     sha256 = write_json(run.dir.outputs / "report.json", REPORT, body)
     run.dir.log_metrics(2, 2, stage="done")
-    summary = {"recommendation": body["recommendation"]}
+    verdicts = {each["candidate"]: each["verdict"] for each in body["candidates"]}
+    summary = {"recommendation": body["recommendation"], "verdicts": verdicts}
     output = Output(OutputKind.REPORT, "outputs/report.json", sha256, summary)
     return Outcome(ExitCode.DONE, outputs=(output,), summary=summary)
 

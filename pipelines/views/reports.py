@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
@@ -70,19 +70,6 @@ def contenders(request: HttpRequest) -> HttpResponse:
         except NothingToCompare as error:
             context["fault"] = str(error)
     return render(request, "pipelines/report_contenders.html", context)
-
-
-@require_GET
-@for_viewers
-def contenders_json(request: HttpRequest) -> JsonResponse:
-    """The same tables as data."""
-    try:
-        tables = [each.to_json() for each in _fields(request)]
-    except NothingToCompare as error:
-        return JsonResponse({"error": str(error)}, status=422)
-    answer = JsonResponse({"schema": "contenders/1", "tables": tables})
-    answer["Content-Disposition"] = 'attachment; filename="comparison.json"'
-    return answer
 
 
 def _fields(request: HttpRequest) -> list[Field]:

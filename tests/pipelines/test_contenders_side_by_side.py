@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jsonschema
 import pytest
 from django.test import Client
 
@@ -9,6 +10,7 @@ from formats.files import write_json
 from pipelines.contenders import MOST, NothingToCompare, fields_of
 from pipelines.models import Artifact, RunInput
 from pipelines.rate_bars import bars_of
+from pipelines.views import reports_api
 from tests.pipelines import reports_made as made
 
 pytestmark = [pytest.mark.django_db, pytest.mark.one_engine]
@@ -128,12 +130,28 @@ def test_the_page_shows_tables_bars_and_what_can_be_chosen(
     html = _as(lee).get("/reports/contenders?run=99999").content.decode()
     assert "run 99999 has led to no result to compare" in html
     assert _as(lee).get("/reports/contenders").status_code == 200
-    told = _as(lee).get(f"/reports/contenders.json{query}").json()
-    assert told["schema"] == "contenders/1"
-    assert told["tables"][0]["contenders"][0]["win_rates"]["z"]["overall"]["low"] == 0.6
-    bad = _as(lee).get("/reports/contenders.json?run=99999")
-    assert (bad.status_code, bad.json()["error"]) == (
-        422,
-        "run 99999 has led to no result to compare",
-    )
     assert _as(alice).get(f"/reports/contenders{query}").status_code == 403
+
+
+def test_programs_get_the_same_figures(results: dict[str, Artifact], lee: Any, mia: Any) -> None:
+    report = made.report(mia, {"evaluation:one": results["one"]})
+    client = _as(lee)
+    told = client.get(f"/api/results?evaluation={results['one'].pk}&run={report.run_id}").json()
+    jsonschema.validate(told, reports_api._SIDE_BY_SIDE)
+    assert told["schema"] == "contenders/1"
+    (contender,) = told["tables"][0]["contenders"]
+    assert contender["win_rates"]["z"]["overall"]["low"] == 0.6
+    assert contender["standing"] == {"z": "independent", "reward": "training reward"}
+    listed = client.get("/api/reports").json()["results"]
+    assert [(each["id"], each["verdicts"]) for each in listed] == [(report.pk, {"one": "better"})]
+    whole = client.get(f"/api/reports/{report.pk}").json()
+    jsonschema.validate(whole, reports_api._REPORT)
+    assert whole["candidates"][0]["candidate"] == "one"
+    for place, code, words in (
+        ("results?run=99999", 422, "run 99999 has led to no result"),
+        ("results?run=x", 422, "run must be an id"),
+        ("results", 422, "nothing is named"),
+        (f"reports/{results['one'].pk}", 404, "no such report"),
+    ):
+        answer = client.get(f"/api/{place}")
+        assert (answer.status_code, words in answer.content.decode()) == (code, True), place
