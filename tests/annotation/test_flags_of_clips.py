@@ -165,7 +165,7 @@ def test_flagged_gold_is_asked_no_more_and_tells_nothing(
     campaign: Campaign, alice: Any, bob: Any, lee: Any, annotator: Any,
     make_campaign: Callable[..., Campaign],
 ) -> None:  # fmt: skip
-    Campaign.objects.filter(pk=campaign.pk).update(gold_share=1)
+    Campaign.objects.filter(pk=campaign.pk).update(gold_share=1, repeat_share=0)
     pair = make_campaign(1).triplets.select_related("prompt").get()
     probe = Probe.objects.create(
         campaign=campaign, kind=ProbeKind.GOLD, prompt=pair.prompt, video_a=pair.video_a,

@@ -256,7 +256,7 @@ def test_gold_is_promoted_where_everybody_said_the_same(
     assert [row["triplet"] for row in rows] == wanted
     assert rows[0]["expected"] == dict.fromkeys(KEYS, "A")
     # Those who voted on it are not asked it; somebody new is.
-    Campaign.objects.filter(pk=voted.pk).update(gold_share=1)
+    Campaign.objects.filter(pk=voted.pk).update(gold_share=1, repeat_share=0)
     assert annotator(person_of(voted)).next(voted).get("empty") is True
     given = annotator(alice).next(voted)
     assert ProbeLease.objects.get(pk=given["lease"]).probe.triplet_id in wanted

@@ -111,7 +111,7 @@ def test_different_answers_at_once_are_one_and_conflicts(make_campaign, people, 
 
 def test_two_tabs_at_once_hold_one_probe(make_campaign, people, browsers, count):
     campaign, here = make_campaign(8), browsers()
-    Campaign.objects.filter(pk=campaign.pk).update(gold_share=1)
+    Campaign.objects.filter(pk=campaign.pk).update(gold_share=1, repeat_share=0)
     gold_of(campaign, make_campaign, 4)
     for user in people(count(20, 4)):
         asked = [here.next(user, campaign, str(uuid.uuid4())) for _ in range(4)]
@@ -139,7 +139,7 @@ def test_without_locks_identical_answers_are_more_than_one(
 
 def test_without_locks_two_tabs_hold_more_than_one_probe(make_campaign, people, browsers, without):
     campaign, here = make_campaign(8), browsers("no-locks")
-    Campaign.objects.filter(pk=campaign.pk).update(gold_share=1)
+    Campaign.objects.filter(pk=campaign.pk).update(gold_share=1, repeat_share=0)
     gold_of(campaign, make_campaign, 4)
     with unprotected(without):
         held, statuses = [], set()
