@@ -5,6 +5,7 @@ from typing import Any, Final
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
@@ -42,7 +43,8 @@ def vbench_list(request: HttpRequest) -> HttpResponse:
             messages.success(request, f"Run {run.pk} is queued.")
             return redirect("pipelines:run", run.pk)
     rows = Artifact.objects.filter(kind=OutputKind.VBENCH).select_related("run").order_by("-pk")
-    rows = rows.exclude(run__kind=RUN, run__config__chunk__gte=0)  # shares of one that gathers them
+    # Not the shares of one that gathers them.
+    rows = rows.filter(~Q(run__kind=RUN) | Q(run__config__chunk=None))
     page = Paginator(rows, _RESULTS).get_page(request.GET.get("page"))
     context = {
         **forms,

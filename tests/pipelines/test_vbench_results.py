@@ -188,7 +188,7 @@ def test_clips_of_a_run_are_measured_and_the_page_says_what_they_are_of(
     assert [row.role for row in subject.sources] == ["generations", "generator"]
 
 
-def test_chunks_are_runs_that_one_more_gathers(clips: Artifact) -> None:
+def test_chunks_are_runs_that_one_more_gathers(clips: Artifact, mia: Any) -> None:
     from measuring.gathering import gather
     from measuring.running import measure
 
@@ -197,7 +197,10 @@ def test_chunks_are_runs_that_one_more_gathers(clips: Artifact) -> None:
     for row in run.inputs.filter(role__startswith="vbench:").select_related("producer"):
         play(row.producer, lambda _run, folder: measure(Supervised(folder)))
     whole = play(run, lambda _run, folder: gather(Supervised(folder))).artifacts.get()
-    assert read_result(path_of(whole)).to_json() == read_result(path_of(measured(clips))).to_json()
+    alone = measured(clips)
+    assert read_result(path_of(whole)).to_json() == read_result(path_of(alone)).to_json()
+    listed = as_(mia).get(reverse("pipelines:vbench")).context["results"]
+    assert [artifact for artifact, _ in listed] == [alone, whole]  # the chunks are not
 
 
 def test_two_results_stand_side_by_side_with_intervals(clips: Artifact, mia: Any) -> None:
