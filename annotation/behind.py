@@ -6,8 +6,10 @@ behind it, whatever it is called (`foreign_votes`).
 
 import json
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final
 
 from formats.errors import FormatError
@@ -59,6 +61,12 @@ class Behind:
 
 
 NOTHING: Final = Behind()
+
+
+@cache
+def said_only(label: Label) -> Said:
+    """A label and no more: one object for the many votes that say so."""
+    return Said(label)
 
 
 def read_label(word: Any, what: str) -> Label | None:
@@ -120,4 +128,4 @@ def read_name(value: Any, what: str) -> str:
         raise FormatError(
             f"{what} is {str(value)[:40]!r}; expected a name of 1 to {MAX_NAME} letters"
         )
-    return text
+    return sys.intern(text)  # a file has many votes of few people

@@ -1,12 +1,13 @@
 """Our Parquet, and the files that Hugging Face `datasets` keeps: one row per pair, all it knows."""
 
 import json
+import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from annotation.asking import Asked
-from annotation.behind import Behind, Opinion, Said, read_count, read_label, read_name
+from annotation.behind import Behind, Opinion, Said, read_count, read_label, read_name, said_only
 from annotation.behind import read_posterior as posterior_of
 from annotation.rows import label_of
 from annotation.table_files import Cells, Table
@@ -97,7 +98,7 @@ def _opinions(value: Any, asked: Asked) -> Iterator[Opinion]:
         label = read_label(each.get("label"), f"a judgement on {key}")
         if label is None:
             raise FormatError(f"a judgement on {key} has no label")
-        said[annotator][key] = Said(label)
+        said[annotator][sys.intern(key)] = said_only(label)
     return (Opinion(annotator, of) for annotator, of in sorted(said.items()))
 
 

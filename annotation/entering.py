@@ -26,6 +26,7 @@ from annotation.models import (
     Video,
 )
 from annotation.probing import Clip
+from annotation.residents import answers_here, prompts_here
 from annotation.rows import NamedClip, Row
 from annotation.tables import Sheet
 from formats.labels import Label
@@ -110,11 +111,29 @@ class Entering:
         self._describe(video_a.prompt, row)
         return video_a.prompt, video_a, self._video(row, row.b) if row.b else None
 
+    def _look_up(self, rows: Sequence[Row]) -> None:
+        """What of these rows is in the tables already, asked for all of them together."""
+        self.videos.clear()  # those of the rows before: a large file has many
+        files = [row for row in rows if not row.a.video]
+        prompts = prompts_here({self.found.prompt_of(row) for row in files})
+        there = answers_here({self.found.digests[clip.name] for row in files for clip in row.clips})
+        for row in files:
+            prompt = prompts.get(self.found.prompt_of(row))
+            if prompt is None:
+                continue
+            self.prompts[_prompt_key(row)] = prompt
+            for clip in row.clips:
+                sha256 = self.found.digests[clip.name]
+                video = there.get((prompt.pk, sha256, clip.generator, clip.seed))
+                if video is not None:
+                    video.prompt = prompt
+                    self.videos[_video_key(prompt, clip)] = video
+
     def _video(self, row: Row, clip: NamedClip) -> Video:
         if clip.video:
             return self.found.videos[clip.video]
         prompt = self._prompt(row)
-        name = (prompt.pk, clip.name, clip.generator, clip.seed)
+        name = _video_key(prompt, clip)
         if name not in self.videos:
             self.videos[name] = register_clip(
                 self.kept[clip.name],
@@ -123,6 +142,7 @@ class Entering:
                 seed=clip.seed,
                 original_path=clip.given,
             )
+            self.videos[name].prompt = prompt  # known: nobody need ask for it
         return self.videos[name]
 
     def _generator(self, name: str) -> Generator | None:
@@ -131,7 +151,7 @@ class Entering:
         return self.generators.get(name)
 
     def _prompt(self, row: Row) -> Prompt:
-        key = (row.prompt, row.image or row.image_sha256)
+        key = _prompt_key(row)
         if key not in self.prompts:
             self.prompts[key] = Prompt.objects.for_text(row.prompt, self._image(row))
         return self.prompts[key]
@@ -171,6 +191,7 @@ class Entering:
         dimensions = {each.key: each for each in self.campaign.dimension_set.dimensions.all()}
         for start in range(0, len(rows), _CHUNK):
             some = rows[start : start + _CHUNK]
+            self._look_up(some)
             triplets = [self._labelled(row) for row in some]
             store_triplets(self.campaign, triplets, random.SystemRandom())
             settled = (
@@ -200,6 +221,14 @@ class Entering:
         if self.sheet.shape.travelled:
             return {"pair_id": row.pair_id, "votes": row.behind.counted}
         return {"header": self.sheet.header, "row": row.text, "line_end": row.line_end}
+
+
+def _prompt_key(row: Row) -> tuple[str, str]:
+    return row.prompt, row.image or row.image_sha256
+
+
+def _video_key(prompt: Prompt, clip: NamedClip) -> tuple[Any, ...]:
+    return prompt.pk, clip.name, clip.generator, clip.seed
 
 
 def _consensus(triplet: Triplet, row: Row, key: str, dimension: Dimension) -> Consensus:

@@ -7,7 +7,7 @@ from pathlib import Path
 from annotation.duplicates import Sides
 from annotation.errors import MediaError
 from annotation.faults import Faults
-from annotation.media import KeptClip, kept_clip, measured
+from annotation.media import KeptClip, measured
 from annotation.models import Prompt, ReferenceImage, Video, prompt_sha256
 from annotation.places import Places
 from annotation.probing import Clip
@@ -27,7 +27,7 @@ class Found:
     images: dict[str, Path] = field(default_factory=dict)
     clips: dict[str, Clip] = field(default_factory=dict)  # decoded once per path
     # Clips and pictures that are here under the content that a row names; no file came with them.
-    contents: dict[str, Video] = field(default_factory=dict)  # by sha256
+    contents: dict[str, KeptClip] = field(default_factory=dict)  # by sha256
     kept: dict[str, KeptClip] = field(default_factory=dict)
     pictures: dict[str, ReferenceImage] = field(default_factory=dict)  # by sha256
 
@@ -104,7 +104,7 @@ def _find_content(clip: NamedClip, line: int, source: Source, found: Found, faul
 def _look_for(clip: NamedClip, source: Source, found: Found) -> None:
     file = source.file_of(clip.path) if clip.path else None
     if file is None and clip.sha256 in found.contents:
-        kept = found.kept[clip.name] = kept_clip(found.contents[clip.sha256])
+        kept = found.kept[clip.name] = found.contents[clip.sha256]
         found.clips[clip.name], found.digests[clip.name] = kept.clip, kept.sha256
         return
     if file is None and clip.sha256:

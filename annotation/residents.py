@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import Final
 
-from annotation.models import ReferenceImage, Video
+from annotation.media import KeptClip, kept_clip
+from annotation.models import Prompt, ReferenceImage, Video
 
 _BATCH: Final = 500
 
@@ -17,12 +18,32 @@ def here_by_id(ids: set[str]) -> dict[str, Video]:
     return found
 
 
-def here_by_content(digests: set[str]) -> dict[str, Video]:
-    """One clip per sha256: all rows of one content share their file, and what was measured."""
-    found: dict[str, Video] = {}
+def here_by_content(digests: set[str]) -> dict[str, KeptClip]:
+    """By sha256: all rows of one content share their file, and what was measured."""
+    found: dict[str, KeptClip] = {}
     for some in _batches(digests):
         rows = Video.objects.filter(sha256__in=some, withdrawn=False).order_by("phash", "pk")
-        found |= {video.sha256: video for video in rows}  # one that was looked at goes last
+        found |= {row.sha256: kept_clip(row) for row in rows}  # one that was looked at goes last
+    return found
+
+
+def prompts_here(digests: set[str]) -> dict[str, Prompt]:
+    found: dict[str, Prompt] = {}
+    for some in _batches(digests):
+        found |= {row.sha256: row for row in Prompt.objects.filter(sha256__in=some)}
+    return found
+
+
+Answer = tuple[int, str, str, int | None]  # prompt, sha256, generator, seed
+
+
+def answers_here(digests: set[str]) -> dict[Answer, Video]:
+    """The rows of these contents, by all that tells one from another."""
+    found: dict[Answer, Video] = {}
+    for some in _batches(digests):
+        for row in Video.objects.filter(sha256__in=some).select_related("generator"):
+            generator = row.generator.name if row.generator else ""
+            found[row.prompt_id, row.sha256, generator, row.seed] = row
     return found
 
 

@@ -5,6 +5,7 @@ Pure: no database, no clip is opened. The columns are described in docs/importin
 
 import math
 import re
+import sys
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -204,7 +205,7 @@ def _clip(cells: Mapping[str, str], side: str, shape: Shape) -> NamedClip:
         sha256=sha256,
         hint=_hint(cells, f"video{tail}") if shape.travelled else "",
         given="" if layout.stored or by_content else cells[column],
-        generator=_short(cells, f"{side}_model" if side else "model", 200),
+        generator=sys.intern(_short(cells, f"{side}_model" if side else "model", 200)),
         seed=seed,
         numbers={name: number for name, number in numbers.items() if number is not None},
     )
