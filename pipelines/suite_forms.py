@@ -29,18 +29,26 @@ class ImportSuiteForm(forms.Form):
     name = forms.CharField(max_length=100, help_text="How runs and people call it; no slash.")
     title = forms.CharField(max_length=200, required=False)
     file = forms.FileField(
+        required=False,
         help_text="CSV, JSON lines or one prompt a line; or a zip archive with one table and the"
-        " images that it names."
+        " images that it names.",
     )
     images = forms.CharField(
         max_length=500,
         required=False,
-        label="Folder of images",
-        help_text="Below MEDIA_ROOT/incoming on the server, where paths of image_path start from.",
+        label="On the server",
+        help_text="Below MEDIA_ROOT/incoming: the folder that paths of image_path start from; or,"
+        " without a file, the file, folder or archive that is imported.",
     )
     repair = forms.BooleanField(
         required=False, label="Take text that was encoded twice as it was meant"
     )
+
+    def clean(self) -> dict[str, Any]:
+        values = super().clean() or self.cleaned_data
+        if not values.get("file") and not values.get("images") and not self.errors:
+            self.add_error("file", "Choose a file, or name what lies on the server.")
+        return values
 
 
 class Small(JSONObject):

@@ -1,4 +1,4 @@
-"""Suites that come through the site: an uploaded file or archive, or prompts in a request."""
+"""Suites that come through the site: an upload, what lies in the folder for imports, a list."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,8 @@ from typing import Any, Final
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import UploadedFile
 
-from annotation.errors import ImportRefused
+from annotation.errors import ImportRefused, MediaError
+from annotation.media import below_incoming
 from annotation.sources import import_folder
 from formats.errors import FormatError
 from pipelines.suites import Given, SuiteReport, import_suite
@@ -42,6 +43,20 @@ def import_upload(
                 copy.write(chunk)
         given = Given(file, shown, _folder(images))
         return import_suite(given, name, title=title, repair=repair, user=user)
+
+
+def import_incoming(
+    place: str, name: str, user: User, *, title: str = "", repair: bool = False
+) -> SuiteReport:
+    """Make a suite of what lies below MEDIA_ROOT/incoming: a file, a folder or an archive."""
+    try:
+        found = below_incoming(place)
+    except MediaError as error:
+        raise FormatError(error.message) from None
+    if not place or not found.exists():
+        raise FormatError(f"there is nothing called incoming/{place} on the server")
+    given = Given(found, f"incoming/{place}")
+    return import_suite(given, name, title=title, repair=repair, user=user)
 
 
 def import_list(

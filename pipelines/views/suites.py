@@ -21,7 +21,7 @@ from pipelines.models import Artifact, GroupKind, LoopGroup, RunState, Suite
 from pipelines.suite_evaluating import start_suite_evaluation
 from pipelines.suite_forms import EvaluateForm, ImportSuiteForm, ScoringForm, initial_of_scoring
 from pipelines.suite_scoring import checked_way, judges_of, way_of
-from pipelines.suite_uploads import import_upload
+from pipelines.suite_uploads import import_incoming, import_upload
 from pipelines.suites import SuiteReport, set_scoring
 from pipelines.views.access import for_engineers, for_viewers, person
 
@@ -58,11 +58,13 @@ def _imported(request: HttpRequest, form: ImportSuiteForm) -> SuiteReport | None
     if not form.is_valid():
         return None
     given = form.cleaned_data
+    how = {name: given[name] for name in ("title", "repair")}
+    user, images = person(request), given["images"]
     try:
-        report = import_upload(
-            given["file"], given["name"], person(request),
-            title=given["title"], images=given["images"], repair=given["repair"],
-        )  # fmt: skip
+        if given["file"]:
+            report = import_upload(given["file"], given["name"], user, images=images, **how)
+        else:
+            report = import_incoming(images, given["name"], user, **how)
     except FormatError as error:
         form.add_error(None, str(error))
         return None

@@ -18,12 +18,12 @@ from pipelines.errors import InvalidRunConfig, NotAllowed
 from pipelines.models import Artifact, BaseModel, GroupKind, LoopGroup, Suite, SuitePrompt
 from pipelines.suite_evaluating import start_suite_evaluation
 from pipelines.suite_scoring import Judge, checked_way, judges_of, way_of
-from pipelines.suite_uploads import import_list, import_upload
+from pipelines.suite_uploads import import_incoming, import_list, import_upload
 from pipelines.suites import SuiteReport, set_scoring
 from pipelines.views.api import Door, body_of, engineer, object_of, source, text_of, viewer
 
 _MOST: Final = 1000
-_LIST: Final = ("name", "title", "images", "prompts")
+_LIST: Final = ("name", "title", "images", "prompts", "incoming", "repair")
 
 
 class JudgeRow(serializers.Serializer):
@@ -59,7 +59,8 @@ class SuiteList(serializers.Serializer):
 
 
 class SuiteImportBody(serializers.Serializer):
-    """Either a file, or a list of prompts whose entries are those of a line of a file."""
+    """One of a file, what lies below MEDIA_ROOT/incoming, or a list of prompts whose entries are
+    those of a line of a file."""
 
     name = serializers.CharField()
     title = serializers.CharField(required=False)
@@ -68,6 +69,9 @@ class SuiteImportBody(serializers.Serializer):
     )
     repair = serializers.BooleanField(required=False)
     file = serializers.FileField(required=False)
+    incoming = serializers.CharField(
+        required=False, help_text="a file, folder or archive below MEDIA_ROOT/incoming"
+    )
     prompts = serializers.ListField(child=serializers.DictField(), required=False)
 
 
@@ -165,9 +169,16 @@ def _imported(request: Request, user: User) -> SuiteReport:
             title=given["title"], images=given["images"], repair=repair,
         )  # fmt: skip
     body = _known(body_of(request), _LIST)
+    if text_of(body, "incoming"):
+        return import_incoming(
+            text_of(body, "incoming"), text_of(body, "name"), user,
+            title=text_of(body, "title"), repair=body.get("repair") is True,
+        )  # fmt: skip
     prompts = body.get("prompts")
     if not isinstance(prompts, list) or not all(isinstance(each, dict) for each in prompts):
-        raise InvalidRunConfig('give a file, or "prompts": a list of {"prompt": text, …}')
+        raise InvalidRunConfig(
+            'give a file, "incoming": a name on the server, or "prompts": a list of {"prompt": …}'
+        )
     return import_list(
         prompts, text_of(body, "name"), user,
         title=text_of(body, "title"), images=text_of(body, "images"),

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
@@ -186,10 +188,32 @@ def test_an_archive_comes_through_the_rest_door_too(mia_client: Client) -> None:
     assert [row.text for row in suite_prompts(Suite.objects.get())] == ["a", "b"]
 
 
+def test_what_lies_in_the_folder_for_imports_is_taken_from_there(mia_client: Client) -> None:
+    folder = Path(settings.MEDIA_ROOT) / "incoming" / "packed"
+    folder.mkdir(parents=True)
+    (folder / "suite.csv").write_text("prompt,image_path\none,gone.png\n")
+
+    def ask(**body: Any) -> Any:
+        return mia_client.post("/api/suites", json.dumps(body), content_type="application/json")
+
+    missing = ask(name="s", incoming="packed")
+    assert (
+        "incoming/packed/suite.csv: 1 reference images are not there: line 2: gone.png"
+        in (missing.json()["error"])
+    )
+    (folder / "suite.csv").write_text("prompt\none\n")
+    assert ask(name="s", incoming="packed").status_code == 201
+    page = mia_client.post("/suites/", {"name": "t", "images": "packed"})
+    assert page.headers["Location"] == f"/suites/{Suite.objects.get(name='t').pk}/"
+    for place, sentence in (("../..", "must lie below the folder"), ("x", "nothing called inco")):
+        assert sentence in ask(name="u", incoming=place).json()["error"]
+    assert "Choose a file" in mia_client.post("/suites/", {"name": "v"}).content.decode()
+
+
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
-        ({"name": "x"}, "give a file, or"),
+        ({"name": "x"}, 'give a file, "incoming"'),
         ({"name": "x", "prompts": [{"prompt": ""}]}, "prompts.jsonl:1: the prompt is empty"),
         ({"name": "", "prompts": [{"prompt": "a"}]}, "the name of a suite has 1 to 100 letters"),
         ({"name": "x", "prompts": [{"prompt": "a"}], "judge": 1}, "there is no entry 'judge' here"),
