@@ -3,7 +3,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command 
 VENV := .venv/bin
 export PYTHONDONTWRITEBYTECODE ?= 1
 
-.PHONY: help set-up set-up-test run run-anime test test-fast lint format types test-faults test-faults-full soak bench bench-annotation bench-careless bench-playback bench-truth bench-anime bench-ingest bench-active bench-reward bench-reward-speed bench-suite bench-align demo-report messages docs secrets check-deploy stack backup screenshot migrate clean distclean
+.PHONY: help set-up set-up-test run run-anime test test-fast lint format types test-faults test-faults-full soak bench bench-annotation bench-careless bench-playback bench-truth bench-anime bench-ingest bench-export bench-active bench-reward bench-reward-speed bench-suite bench-align demo-report messages docs secrets check-deploy stack backup screenshot migrate clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -75,6 +75,10 @@ messages: set-up-test ## read the texts of the source into locale/, for translat
 
 bench-ingest: set-up-test ## clips per second of the media import, beside plain loops of ffmpeg
 	@$(VENV)/python -m bench.ingest --json docs/benchmarks/ingest.json
+	@$(VENV)/python -m bench.tables
+
+bench-export: set-up-test ## 182,000 pairs to Parquet: seconds and peak memory, beside plain code
+	@$(VENV)/python -m bench.export_size --json docs/benchmarks/export_size.json $(ARGS)
 	@$(VENV)/python -m bench.tables
 
 bench-active: set-up-test ## votes saved by choosing pairs, beside random ones, on worlds of the demo; ARGS="--backbone FOLDER" takes a pretrained base

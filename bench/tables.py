@@ -17,6 +17,7 @@ from bench.align_tables import align_memory, align_speed
 from bench.align_world_tables import align_world
 from bench.anime_tables import anime_world
 from bench.annotation_tables import annotation
+from bench.export_tables import export_size
 from bench.latent_tables import latent_reward
 from bench.reward_speed_tables import reward_speed
 from bench.reward_tables import reward_ablation, reward_world
@@ -252,6 +253,7 @@ def main() -> None:
     parts += [reward_speed(figures, table) for figures in read("reward_speed.json")]
     parts += [reward_world(figures, table) for figures in read("reward_world.json")]
     parts += [reward_ablation(figures, table) for figures in read("reward_ablation.json")]
+    parts += [export_size(figures, table) for figures in read("export_size.json")]
     parts += [active_world(figures, table) for figures in read("active_world.json")]
     parts += [latent_reward(figures, table) for figures in read("latent_reward.json")]
     parts += [align_speed(figures, table) for figures in read("align_speed.json")]

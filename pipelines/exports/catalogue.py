@@ -1,6 +1,6 @@
 """The formats there are: what each holds, what it puts beside the main file, and who writes it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -103,8 +103,3 @@ FORMATS: Final[dict[str, Format]] = {
     )
 }  # fmt: skip
 
-
-def said(facts: Iterable[Fact]) -> str:
-    """Facts for a person, in the order in which they are declared."""
-    chosen = set(facts)
-    return ", ".join(fact.value for fact in Fact if fact in chosen)

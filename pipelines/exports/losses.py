@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pipelines.exports.catalogue import FORMATS, Format, said
+from pipelines.exports.catalogue import FORMATS, Format
 from pipelines.exports.facts import Fact
 from pipelines.models import Artifact
 
@@ -26,8 +26,9 @@ class Choice:
         return not self.lost
 
     @property
-    def kept(self) -> str:
-        return said(self.format.holds)
+    def about(self) -> tuple[str, ...]:
+        """Sentences for a page; those of the docs mark words of a format with backticks."""
+        return tuple(each.replace("`", "") for each in (self.format.about, *self.format.remarks))
 
 
 def choices(snapshot: Artifact) -> list[Choice]:
