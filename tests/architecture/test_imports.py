@@ -38,13 +38,14 @@ def test_the_import_contracts_hold() -> None:
         "models_rm.config",
         "models_align.config",
         "models_align.latent_reward.config",
+        "measuring.config",
         "formats.records",
     ],
 )
 def test_what_the_web_process_reads_of_the_trainers_is_standard_library_only(module: str) -> None:
     code = f"import sys, {module}; print(*sorted({{n.partition('.')[0] for n in sys.modules}}))"
     loaded = set(python(code, isolated=True).split())
-    ours = {"models_rm", "models_align", "formats"}
+    ours = {"models_rm", "models_align", "measuring", "formats"}
     # What .pth files of the environment load at every start is in the second set.
     at_start = set(python("import sys; print(*sys.modules)", isolated=True).split())
     foreign = loaded - set(sys.stdlib_module_names) - ours - at_start - {"__main__"}
