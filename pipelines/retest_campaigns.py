@@ -11,7 +11,7 @@ from typing import Any, Final
 from annotation.campaigns import named_set
 from annotation.errors import CampaignError
 from annotation.models import Video
-from annotation.retests import BlindPair, BlindWish, open_retest, refuse_telling
+from annotation.retests import BlindPair, BlindWish, open_retest, people_named, refuse_telling
 from formats.errors import FormatError
 from formats.files import write_json
 from formats.outcome import ExitCode, Outcome, Output, OutputKind
@@ -79,6 +79,7 @@ def check(values: Mapping[str, Any]) -> dict[str, Any]:
         try:
             named_set(config.dimension_set)
             refuse_telling(config.wish("check"))
+            people_named(config.annotators)
         except CampaignError as error:
             raise StepConfigError(error.message) from error
         return config

@@ -57,6 +57,8 @@ def sides_of(inputs: Mapping[str, Source], names: tuple[str, str] = ("", "")) ->
     if unknown:
         there = ", ".join(ROLES)
         raise InvalidRunConfig(f"a re-test has no input {unknown[0]!r}; there are: {there}")
+    if "evaluation" in inputs and len(inputs) > 1:
+        raise InvalidRunConfig("give an evaluation or two sides, not both: it names its own")
     if "evaluation" in inputs:
         found = _of_evaluation(_artifact(inputs, "evaluation", OutputKind.EVALUATION))
     else:

@@ -114,7 +114,13 @@ def annotate(_run: Any, folder: Any) -> Any:
 
 
 def test_one_click_and_votes_lead_from_two_adapters_to_the_report(
-    compared: Any, mia: Any, alice: Any, at_browser: Callable[..., Any], voting: Any, until: Any
+    compared: Any,
+    mia: Any,
+    alice: Any,
+    at_browser: Callable[..., Any],
+    voting: Any,
+    until: Any,
+    no_barriers: Callable[[Any], None],
 ) -> None:
     from playwright.sync_api import expect
 
@@ -157,5 +163,9 @@ def test_one_click_and_votes_lead_from_two_adapters_to_the_report(
     expect(result).to_have_text("Flow-DPO against GAPO: what people say", timeout=PATIENCE)
     expect(page.locator("#retest")).to_contain_text("Simulated annotators of the demo voted")
     expect(page.locator(".human-table tbody tr")).to_have_count(4)
+    no_barriers(page)
+    page.goto("/retests/")
+    no_barriers(page)
+    page.go_back()
     page.get_by_role("link", name="Open the report").click()
     expect(page.locator("h1")).to_contain_text("Flow-DPO against GAPO, by people")

@@ -261,7 +261,7 @@ def test_sides_are_dealt_anew_for_each_pair_and_each_vote(mia: Any) -> None:
         ({"candidate_name": "old-model-1B"}, None),
         ({"simulated": True}, "simulated annotators vote on a site that `make run`"),
         ({"count": {"exclude": "bob"}}, "exclude must be a list of user names"),
-        ({"annotators": ["nobody"]}, None),
+        ({"annotators": ["nobody"]}, "there is no account 'nobody' that could vote"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_in_a_sentence(
@@ -269,7 +269,7 @@ def test_what_cannot_be_asked_is_refused_in_a_sentence(
 ) -> None:
     base, clips = sets
     inputs = {"base": base, "candidate": clips}
-    if sentence is None:  # names that are equal are told apart; a missing account is seen later
+    if sentence is None:  # names that are equal are told apart
         assert start_retest(config, inputs, mia).runs.count() == 3
         return
     with pytest.raises(InvalidRunConfig, match=re.escape(sentence)):
@@ -289,6 +289,7 @@ def test_sources_that_are_no_two_sides_are_refused(sets: tuple[Any, Any], mia: A
         ({"candidate": clips}, "a set of clips is compared with another set"),
         ({"candidate": clips, "base": clips}, "base and candidate are the same artifact"),
         ({"candidate": clips, "snapshot": base}, "a re-test has no input 'snapshot'"),
+        ({"evaluation": clips, "base": base}, "give an evaluation or two sides, not both"),
         ({"evaluation": clips}, "must be an artifact: evaluation; got a generations"),
         ({}, "the candidate of a re-test must be an artifact: adapter or generations; got none"),
     ):
