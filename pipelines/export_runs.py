@@ -46,11 +46,19 @@ class ExportConfig(StepConfig):
     def __post_init__(self) -> None:
         one_of("format", self.format, tuple(FORMATS))
         one_of("media", self.media, MEDIA)
-        short = isinstance(self.prefix, str) and len(self.prefix) <= _LONGEST
-        require(short, "prefix", f"a text of at most {_LONGEST} characters", self.prefix)
+        require(
+            _is_short(self.prefix),
+            "prefix",
+            f"a text of at most {_LONGEST} characters",
+            self.prefix,
+        )
         wanted = self.media == "links"
         rule = "what stands before the path of a clip" if wanted else "empty, as media is not links"
         require(bool(self.prefix) == wanted, "prefix", rule, self.prefix)
+
+
+def _is_short(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= _LONGEST
 
 
 def perform(run: Supervised) -> Outcome:

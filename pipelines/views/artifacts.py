@@ -133,6 +133,7 @@ def artifact_page(request: HttpRequest, artifact_id: int) -> HttpResponse:
         "adapter": adapter_page.page_of(artifact),
         "grid": guidance_page.page_of([artifact], person(request)),
         "exported": export_files.shown(artifact),
+        "zips": export_files.fits_a_zip(artifact),
         "human": retest_page.shown(artifact, person(request)),
         "clips": run_pages.clips_of(artifact, person(request), limit=24) if is_clips else [],
     }

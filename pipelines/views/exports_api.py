@@ -75,7 +75,8 @@ class ExportsView(Door):
         user = viewer(request)
         body = body_of(request)
         snapshot = export_page.snapshot_of(body.get("snapshot"))
-        config = {name: body[name] for name in ("format", "media", "prefix") if name in body}
+        words = ("format", "media", "prefix")
+        config: dict[str, Any] = {name: body[name] for name in words if name in body}
         run = export_page.start(snapshot, config, user, nonce=text_of(body, "nonce"))
         row = ExportRow(run, snapshot.pk, run.artifacts.first())
         return Response(_export(row), status=status.HTTP_201_CREATED)

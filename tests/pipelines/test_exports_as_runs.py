@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from formats.checkpoints import MANIFEST, verify_folder
 from formats.files import read_json
-from pipelines import launching
+from pipelines import export_files, launching
 from pipelines.errors import InvalidRunConfig
 from pipelines.export_runs import salt_of
 from pipelines.exporting import FORMATS, export
@@ -99,6 +99,17 @@ def test_files_are_taken_away_one_by_one_and_together(snapshot: Artifact, lee: A
     zipped = _as(lee).get(reverse("pipelines:export-zip", args=[artifact.pk]))
     with zipfile.ZipFile(io.BytesIO(b"".join(zipped))) as archive:
         assert f"export-{artifact.run_id}/{name}" in archive.namelist()
+        assert f"export-{artifact.run_id}/manifest.json" in archive.namelist()
+
+
+def test_what_is_too_large_for_a_zip_is_taken_file_by_file(snapshot: Artifact, lee: Any) -> None:
+    artifact = _exported(snapshot, "parquet").artifacts.get()
+    Artifact.objects.filter(pk=artifact.pk).update(bytes=export_files.ZIP_BYTES + 1)
+    zipped = reverse("pipelines:export-zip", args=[artifact.pk])
+    assert _as(lee).get(zipped).status_code == 404
+    html = _as(lee).get(reverse("pipelines:artifact", args=[artifact.pk])).content.decode()
+    assert f'href="{zipped}"' not in html
+    assert "too large for a zip" in html
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "../../log.txt", "/etc/passwd", "x"])
