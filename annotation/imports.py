@@ -22,7 +22,13 @@ from annotation.errors import ImportRefused
 from annotation.matching import Found, false_numbers, match, probe_all
 from annotation.media import keep_clip
 from annotation.models import Campaign, CampaignKind, CampaignState, DimensionSet, Video
-from annotation.sources import Source, import_folder, opened, table_with_clips
+from annotation.sources import (
+    Source,
+    import_folder,
+    import_place,
+    opened,
+    table_with_clips,
+)
 from annotation.tables import Labels, read_sheet
 
 CLIPS_OF_A_PAGE: Final = 200  # new ones: decoding takes seconds each, and a browser waits
@@ -113,11 +119,11 @@ def import_given(
     upload: UploadedFile | None, clips: str, target: Target, user: User, labels: Labels
 ) -> ImportReport:
     """What somebody gave on a page: a file (its paths start from the folder `clips` below
-    MEDIA_ROOT/incoming), or the name of a folder there with its table."""
+    MEDIA_ROOT/incoming), or the name of a folder there with its table, or of an archive there."""
     if upload is None:
         if not clips:
             raise ImportRefused("expected a file, or a folder below MEDIA_ROOT/incoming")
-        with opened(import_folder(clips), name=f"incoming/{clips}") as source:
+        with opened(import_place(clips), name=f"incoming/{clips}") as source:
             return import_rows(source, target, user, labels=labels, most_clips=CLIPS_OF_A_PAGE)
     # Under a name of ours; the report speaks of the file that the person knows.
     name = PurePath(upload.name or "upload").name

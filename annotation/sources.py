@@ -123,6 +123,15 @@ def import_folder(name: str) -> Path:
     return folder
 
 
+def import_place(name: str) -> Path:
+    """The same, or an archive or table there, as programs send them (`annotation.uploads`)."""
+    try:
+        found = below_incoming(name)
+    except MediaError:
+        return import_folder(name)  # which says what is wrong
+    return found if found.is_file() else import_folder(name)
+
+
 def _scratch() -> Path:
     """Clips are large: beside the media, not on what may be a small disk for temporary files."""
     folder = Path(settings.MEDIA_ROOT) / "unpacked"

@@ -188,7 +188,7 @@ class ImportBody(Serializer):
         required=False,
         allow_blank=True,
         help_text="Folder below MEDIA_ROOT/incoming that the paths start from; or, without a file,"
-        " that is imported with its table.",
+        " that is imported with its table. An uploaded archive or table can be named, too.",
     )
     labels = serializers.ChoiceField([each.value for each in Labels], default=Labels.AUTO.value)
 

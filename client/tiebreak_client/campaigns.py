@@ -8,7 +8,7 @@ from typing import Any
 from tiebreak_client import calls
 from tiebreak_client.calls import Call
 from tiebreak_client.errors import BadAnswer, NoAnswer, TiebreakError
-from tiebreak_client.files import save
+from tiebreak_client.files import save, sha256_of
 from tiebreak_client.models import (
     Campaign,
     CampaignRow,
@@ -74,12 +74,19 @@ class Campaigns:
         body = {"clips": sent}
         return self._transport.send(calls.IMPORT, body=body, campaign_id=campaign_id)
 
-    def import_file(self, campaign_id: int, path: Path | str, *, clips: str = "") -> ImportReport:
-        """Import a table, or a zip archive of a table and its clips. `clips`: where the paths of a
-        table start, as `uploads.folder` has given it."""
+    def import_file(
+        self, campaign_id: int, path: Path | str, *, clips: str = "", progress: bool | None = None
+    ) -> ImportReport:
+        """Import a table, or a zip archive of a table and its clips, which is sent in parts.
+        `clips`: where the paths of a table start, as `uploads.folder` has given it."""
         local = Path(path)
         if not local.is_file():
             raise TiebreakError(f"There is no file {local}.")
+        if local.suffix.lower() == ".zip":
+            # Another archive of this name may be there; it stays.
+            name = f"archives/{sha256_of(local)[:16]}/{local.name}"
+            sent = self._uploads.file(local, name=name, progress=progress)
+            return self._transport.send(calls.IMPORT, body={"clips": sent}, campaign_id=campaign_id)
         body = {"clips": clips} if clips else {}
         return self._transport.send(calls.IMPORT, body=body, file=local, campaign_id=campaign_id)
 

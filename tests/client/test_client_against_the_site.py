@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+import zipfile
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import requests
 import tiebreak_client as tb
 from django.utils import timezone
-from tiebreak_client import Tiebreak
+from tiebreak_client import Tiebreak, calls
 from tiebreak_client.transport import Transport
 
 from annotation import uploads
@@ -117,6 +118,31 @@ def test_a_table_comes_alone_with_clips_that_were_sent_before(
     again = client.campaigns.import_file(campaign.id, tmp_path / "pairs.csv", clips=folder)
     assert (report.triplets, again.triplets, len(again.duplicates)) == (1, 0, 1)
     assert client.campaigns.get(campaign.id).triplets.total == 1
+
+
+def test_an_archive_goes_in_parts_and_is_imported_from_where_it_lies(
+    client_of: Make, lee: Any, tmp_path: Path
+) -> None:
+    from tests.annotation.conftest import write_clip
+
+    client = client_of(lee)
+    campaign = client.campaigns.create("n")
+    for round_ in range(2):  # another archive of the same name
+        file = tmp_path / "batch.zip"
+        with zipfile.ZipFile(file, "w") as archive:
+            for n in range(2):
+                name = f"{round_}-{n}.mp4"
+                archive.write(write_clip(tmp_path / name, seed=10 * round_ + n), name)
+            table = f"path_A,path_B,prompt\n{round_}-0.mp4,{round_}-1.mp4,square\n"
+            archive.writestr("pairs.csv", table)
+        assert client.campaigns.import_file(campaign.id, file).triplets == 1
+    with pytest.raises(tb.Invalid, match="below MEDIA_ROOT/incoming"):
+        client._transport.send(calls.IMPORT, body={"clips": "../x.zip"}, campaign_id=campaign.id)
+    with pytest.raises(tb.Invalid, match=r"there is no folder incoming/gone\.zip"):
+        client._transport.send(calls.IMPORT, body={"clips": "gone.zip"}, campaign_id=campaign.id)
+    (tmp_path / "false.zip").write_bytes(b"no archive")
+    with pytest.raises(tb.Invalid, match=r"the archive false\.zip is refused"):
+        client.campaigns.import_file(campaign.id, tmp_path / "false.zip")
 
 
 def test_a_file_of_several_parts_is_sent_and_comes_back(
