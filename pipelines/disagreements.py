@@ -268,8 +268,8 @@ def _word(chances: Floats) -> NDArray[np.int64]:
 class Overview:
     """One dimension: how many triplets, on how many the words are the same, the surprise in nats.
 
-    `expected` is what the surprise of settled labels would be on the average if the chances of the
-    model were right; people's own doubt makes it less.
+    `expected` is what the mean would be if the chances of the model were right: their entropy less
+    that of what people say.
     """
 
     key: str
@@ -283,8 +283,7 @@ class Overview:
 def overview(compared: Compared, filters: Filters) -> list[Overview]:
     """Per dimension over the entries that the filters leave; none where nothing is left."""
     kept = compared.chosen(filters)
-    model = np.clip(compared.model, _LEAST, 1)
-    entropy = -(compared.model * np.log(model)).sum(-1)
+    excess = _entropy(compared.model) - _entropy(compared.people)
     found = []
     for number, key in enumerate(compared.keys):
         rows = kept[:, number]
@@ -297,8 +296,13 @@ def overview(compared: Compared, filters: Filters) -> list[Overview]:
                 triplets=int(rows.sum()),
                 same_word=clash[_CLASHES.index(Clash.NONE)] / int(rows.sum()),
                 mean=float(compared.surprise[rows, number].mean()),
-                expected=float(entropy[rows, number].mean()),
+                expected=float(excess[rows, number].mean()),
                 clashes=dict(zip(map(str, _CLASHES), clash, strict=True)),
             )
         )
+    return found
+
+
+def _entropy(chances: Floats) -> Floats:
+    found: Floats = -(chances * np.log(np.clip(chances, _LEAST, 1))).sum(-1)
     return found

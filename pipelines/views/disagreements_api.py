@@ -82,7 +82,7 @@ class OverviewRow(schemas.Serializer):
     triplets = serializers.IntegerField()
     same_word = serializers.FloatField()
     mean = serializers.FloatField(help_text="Nats.")
-    expected = serializers.FloatField(help_text="Of settled labels, if the model were right.")
+    expected = serializers.FloatField(help_text="The mean, if the chances of the model were right.")
     clashes = serializers.DictField(child=serializers.IntegerField())
 
 

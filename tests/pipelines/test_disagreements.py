@@ -116,6 +116,18 @@ def test_filters_keep_what_they_name_and_the_total_counts_nothing_else(
     }  # fmt: skip
 
 
+def test_the_mean_is_as_expected_where_the_model_is_right(campaign: Any, scores: Any) -> None:
+    """In the pair of clips 1 and 0 the model gives A 0.916105 (ML.md 1.2)."""
+    from pipelines.disagreements import Filters, compare, overview
+
+    settled(campaign, 1, 0, everywhere([0.916105, 0.080245, 0.003650]))
+    right = overview(compare(campaign, scores), Filters())[0]
+    assert right.mean == pytest.approx(right.expected, abs=1e-5)
+    settled(campaign, 0, 3, everywhere([0.003650, 0.080245, 0.916105]))
+    wrong = overview(compare(campaign, scores), Filters())[0]
+    assert wrong.mean > wrong.expected + 1
+
+
 def test_a_ruling_weighs_more_than_the_votes_it_overrules(campaign: Any, scores: Any) -> None:
     from annotation.models import Consensus
     from pipelines.disagreements import Filters, compare
