@@ -247,8 +247,8 @@ def not_measured(measures: Mapping[str, Change], several: Diversity) -> dict[str
     missing = {DIVERSITY: several.why_not} if several.change is None else {}
     if MOTION not in measures:
         missing[MOTION] = (
-            "Nothing measured how much these clips move when they were made, and those of an "
-            "import have no such figure."
+            "Nothing measured how much these clips move when they were made; a report that reads "
+            "a VBench run of both sides has the figure."
         )
     return missing
 

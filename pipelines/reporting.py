@@ -17,7 +17,7 @@ from formats.errors import FormatError
 from formats.files import read_json, write_json
 from formats.outcome import ExitCode, Outcome, Output, OutputKind
 from formats.supervised import Supervised
-from formats.vbench_results import read_result
+from formats.vbench_results import VBenchResult, read_result
 from pipelines import report_parts
 from pipelines.errors import InvalidRunConfig
 from pipelines.evaluation import EVALUATION
@@ -26,6 +26,7 @@ from pipelines.models import Artifact, Run, RunInput
 from pipelines.recommending import RULES, recommendation, verdict_on
 from pipelines.registry import Step, lineage, path_of
 from pipelines.report_evidence import candidates_of, evidence_of, row_of
+from pipelines.report_motion import with_motion
 from pipelines.report_parts import of_kind
 from pipelines.step_configs import StepConfig, StepConfigError
 
@@ -80,9 +81,8 @@ def perform(run: Supervised) -> Outcome:
         "pairs": [report_parts.summary(step) for step in of_kind(steps, "pairing")],
         "alignments": [report_parts.alignment(step) for step in of_kind(steps, "alignment")],
         "benchmarks": [
-            report_parts.benchmark(_named(each.role), each, read_result(run.dir.input(each.role)))
-            for each in inputs
-            if each.role.partition(":")[0] == BENCHMARKS
+            report_parts.benchmark(_named(each.role), each, _result(run, each))
+            for each in _of_kind(inputs, BENCHMARKS)
         ],
         "lineage": [lineage_row(step) for step in steps],
     }
@@ -98,7 +98,9 @@ def perform(run: Supervised) -> Outcome:
 
 def _answers(run: Supervised, inputs: Sequence[RunInput]) -> dict[str, Any]:
     """Evaluations and re-tests, and what follows from them for each candidate."""
-    evaluations = _apart([_evaluation(run, each) for each in _of_kind(inputs, "evaluation")])
+    results = {_named(each.role): _result(run, each) for each in _of_kind(inputs, BENCHMARKS)}
+    read = [_evaluation(run, each) for each in _of_kind(inputs, "evaluation")]
+    evaluations = _apart([with_motion(each, results) for each in read])
     tests = {each.role: each for each in _of_kind(inputs, "human_test")}
     human = {role: HumanTest.read(_file(run.dir.input(role))) for role in tests}
     return {
@@ -110,6 +112,10 @@ def _answers(run: Supervised, inputs: Sequence[RunInput]) -> dict[str, Any]:
 
 def _file(path: Path) -> Path:
     return path / FILE if path.is_dir() else path
+
+
+def _result(run: Supervised, row: RunInput) -> VBenchResult:
+    return read_result(run.dir.input(row.role))
 
 
 def concluded(

@@ -3,9 +3,12 @@
 import pytest
 
 from formats.records import GenerationRecord, VideoRef
+from formats.vbench_proxies import MOTION as PROXY
+from formats.vbench_results import ClipValues, VBenchResult
 from pipelines.changes import change_of, changes_of
 from pipelines.evaluation import Judged, compare, measured
 from pipelines.report_candidates import measure_rows
+from pipelines.report_motion import with_motion
 from pipelines.report_text import change_words
 
 pytestmark = pytest.mark.one_engine
@@ -59,3 +62,27 @@ def test_a_winner_that_stands_stiller_is_told_as_such() -> None:
     assert (row.name, row.change, row.falls) == (
         "motion amount", "-13.95 (-14.00 to -13.90)", True,
     )  # fmt: skip
+
+
+def _measured(name: str, amounts: dict[tuple[str, int], float]) -> VBenchResult:
+    clips = [
+        ClipValues(f"{name}/{prompt}/{seed}", "p", prompt, seed, {PROXY: amount})
+        for (prompt, seed), amount in amounts.items()
+    ]
+    return VBenchResult("t2v", {}, clips=clips)
+
+
+def test_clips_that_came_as_files_get_their_motion_from_measurements_of_both_sides() -> None:
+    evaluation = {
+        "candidate": "x", "measures": {}, "not_measured": {"motion": "No.", "diversity": "No."},
+    }  # fmt: skip
+    base = _measured("base", {("p", 0): 4.0, ("q", 0): 8.0, ("r", 0): 99.0})
+    results = {"base": base, "x": _measured("x", {("p", 0): 3.0, ("q", 0): 5.0})}
+    found = with_motion(evaluation, results)
+    assert (found["measures"]["motion"]["base"], found["measures"]["motion"]["candidate"]) == (6, 4)
+    assert found["not_measured"] == {"diversity": "No."}
+    # One side alone says nothing, and what was measured when clips were made stays.
+    assert with_motion(evaluation, {"x": results["x"]}) == evaluation
+    assert with_motion(evaluation, {"base": base, "x": _measured("x", {})}) == evaluation
+    known = {**evaluation, "measures": {"motion": {"base": 1.0}}}
+    assert with_motion(known, results) == known
