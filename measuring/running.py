@@ -32,7 +32,8 @@ from measuring.clips import measured_clip
 from measuring.config import ConfigError, VBenchConfig
 from measuring.errors import ClipUnreadableError
 from measuring.journal import FOLDER, Journal, Key
-from measuring.official import Task, measured_by_package, refuse_not_installed
+from measuring.official import measured_by_package, refuse_not_installed
+from measuring.workplace import Task
 
 LOG_EVERY: Final = 16  # clips
 

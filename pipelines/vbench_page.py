@@ -4,17 +4,15 @@ Proxies stand in a panel of their own, under their own names.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from annotation import charts
-from formats.outcome import OutputKind
 from formats.vbench import (
     BESIDE,
     FLICKERING,
     IMAGE,
-    PROTOCOLS,
     QUALITY,
     SEMANTIC,
     Dimension,
@@ -32,9 +30,9 @@ from formats.vbench_results import (
     VBenchResult,
     read_result,
 )
-from pipelines.changes import Change, change_of
-from pipelines.models import Artifact, RunInput
+from pipelines.models import Artifact
 from pipelines.registry import path_of
+from pipelines.vbench_beside import Beside
 
 _GROUPS: Final = {QUALITY: "Quality", SEMANTIC: "Semantic", IMAGE: "I2V"}
 _SOURCES: Final = {
@@ -44,7 +42,6 @@ _SOURCES: Final = {
 }
 _NO_VALUE: Final = "–"
 _CLIPS: Final = 20
-_OTHERS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,63 +72,8 @@ class Group:
     rows: list[Row]
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What was measured, as far as it is here."""
-
-    words: str
-    sources: tuple[RunInput, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Beside:
-    """Another result of the same benchmark, and the clips that both have."""
-
-    result: VBenchResult
-    changes: Mapping[str, Change]
-
-
-def subject_of(artifact: Artifact, result: VBenchResult) -> Subject:
-    """Clips, adapter and generator among the inputs, or those that made the clips."""
-    rows = list(_inputs(artifact.run_id))
-    made = [row.artifact.run_id for row in rows if row.role == "generations" and row.artifact]
-    if made:
-        rows += [row for row in _inputs(made[0]) if row.role in ("adapter", "generator")]
-    words = result.measured.get("generator", "")
-    return Subject(words or "a generator that nobody named", tuple(rows))
-
-
-def _inputs(run_id: int) -> Sequence[RunInput]:
-    found = RunInput.objects.filter(run=run_id).select_related("artifact__run", "base_model")
-    wanted = ("generations", "adapter", "generator", "result")
-    return [row for row in found if row.role.partition(":")[0] in wanted]
-
-
 def result_of(artifact: Artifact) -> VBenchResult:
     return read_result(path_of(artifact))
-
-
-def beside(base: VBenchResult, candidate: VBenchResult) -> Beside:
-    """`base` beside `candidate`: values whose clips both have get a paired interval."""
-    percent = {each.key for each in candidate.benchmark.dimensions if each.percent}
-    return Beside(base, _changes(base.clips, candidate.clips, percent))
-
-
-def _changes(
-    base: Sequence[ClipValues], candidate: Sequence[ClipValues], percent: set[str]
-) -> dict[str, Change]:
-    sides = [{(c.prompt, c.seed): c for c in clips if not c.error} for clips in (base, candidate)]
-    shared = sorted(
-        set(sides[0]) & set(sides[1]), key=lambda key: (key[0], -1 if key[1] is None else key[1])
-    )
-    found = {}
-    for key in sorted({key for side in sides for clip in side.values() for key in clip.values}):
-        both = [at for at in shared if all(key in side[at].values for side in sides)]
-        if both:
-            unit = 100 if key in percent else 1  # of videos; aggregates are 0 to 1
-            columns = ([side[at].values[key] / unit for at in both] for side in sides)
-            found[key] = change_of([prompt for prompt, _ in both], *columns)
-    return found
 
 
 def groups_of(result: VBenchResult, other: Beside | None = None) -> list[Group]:
@@ -285,20 +227,3 @@ def clips_shown(result: VBenchResult) -> tuple[list[tuple[ClipValues, list[str]]
         key=lambda clip: (not clip.error, hashlib.sha256(clip.video_id.encode()).digest()),
     )[:_CLIPS]
     return [(clip, [_measure(clip.values.get(key)) for key in columns]) for clip in picked], columns
-
-
-def line_of(artifact: Artifact) -> str:
-    """One line of the list, from what the run said of itself."""
-    meta = artifact.meta
-    title = PROTOCOLS[meta["protocol"]].title if meta.get("protocol") in PROTOCOLS else "VBench"
-    if "total" in meta:
-        return f"{title}: total {meta['total']:.4f}"
-    if meta.get("missing"):
-        return f"{title}: no total, {meta['missing']} dimensions missing"
-    return title
-
-
-def others_of(artifact: Artifact, result: VBenchResult) -> list[Artifact]:
-    """The latest other results of this benchmark, to be put beside it."""
-    rows = Artifact.objects.filter(kind=OutputKind.VBENCH, meta__protocol=result.protocol)
-    return list(rows.exclude(pk=artifact.pk).select_related("run").order_by("-pk")[:_OTHERS])

@@ -15,12 +15,13 @@ from annotation.permissions import is_ml_engineer
 from formats.errors import FormatError
 from formats.outcome import OutputKind
 from formats.vbench_results import VBenchResult
-from pipelines import vbench_page
+from pipelines import vbench_page, vbench_subjects
 from pipelines.errors import PipelineError
 from pipelines.models import Artifact, Run
 from pipelines.registry import path_of
 from pipelines.starting import start_run
 from pipelines.vbench import RUN
+from pipelines.vbench_beside import Beside, beside
 from pipelines.vbench_doors import start_import
 from pipelines.vbench_forms import ImportForm, MeasureForm
 from pipelines.views.access import for_viewers, person
@@ -49,7 +50,7 @@ def vbench_list(request: HttpRequest) -> HttpResponse:
     context = {
         **forms,
         "page": page,
-        "results": [(each, vbench_page.line_of(each)) for each in page],
+        "results": [(each, vbench_subjects.line_of(each)) for each in page],
         "may_start": is_ml_engineer(person(request)),
     }
     return render(request, "pipelines/vbench/list.html", context, status=_status(forms))
@@ -109,7 +110,7 @@ def vbench_result(request: HttpRequest, artifact_id: int) -> HttpResponse:
         "benchmark": result.benchmark,
         "totals": result.totals(),
         "total": vbench_page.total_words(result),
-        "subject": vbench_page.subject_of(artifact, result),
+        "subject": vbench_subjects.subject_of(artifact, result),
         "groups": vbench_page.groups_of(result, other),
         "aside": vbench_page.beside_rows(result, other),
         "proxies": vbench_page.proxy_rows(result, other),
@@ -119,13 +120,13 @@ def vbench_result(request: HttpRequest, artifact_id: int) -> HttpResponse:
         "other": other,
         "other_total": vbench_page.total_words(other.result) if other else "",
         "beside_fault": fault,
-        "others": vbench_page.others_of(artifact, result),
+        "others": vbench_subjects.others_of(artifact, result),
         "chosen": request.GET.get("beside", ""),
     }
     return render(request, "pipelines/vbench/result.html", context)
 
 
-def _beside(request: HttpRequest, result: VBenchResult) -> tuple[vbench_page.Beside | None, str]:
+def _beside(request: HttpRequest, result: VBenchResult) -> tuple[Beside | None, str]:
     asked = request.GET.get("beside", "")
     if not asked:
         return None, ""
@@ -141,7 +142,7 @@ def _beside(request: HttpRequest, result: VBenchResult) -> tuple[vbench_page.Bes
         return None, str(error)
     if other.protocol != result.protocol:
         return None, f"Result {found.pk} is of {other.benchmark.title}: the two do not compare."
-    return vbench_page.beside(other, result), ""
+    return beside(other, result), ""
 
 
 @require_GET

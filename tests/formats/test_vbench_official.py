@@ -5,6 +5,8 @@ import math
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from formats.errors import FormatError
 from formats.vbench import I2V, T2V, Protocol, total
@@ -185,3 +187,28 @@ def test_a_huge_number_is_no_number() -> None:
         read(b'{"scene": 1e999}')
     with pytest.raises(FormatError, match="scene"):
         read(b'{"scene": ' + b"9" * 9000 + b"}")
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=8,
+)
+_NAMES = st.sampled_from([*T2V.names, *I2V.names, "total", "video_path", "video_results", ""])
+
+
+@given(content=_JSON | st.dictionaries(_NAMES, _JSON | st.lists(_JSON, min_size=2, max_size=3)))
+def test_whatever_a_file_holds_it_is_read_or_refused_by_its_name(content: Any) -> None:
+    refused, found = "", None
+    try:
+        found = read(json.dumps(content).encode())
+    except FormatError as error:
+        refused = str(error)
+    assert found is not None or refused.startswith("r0_eval_results.json")
+    assert found is None or all(-1.01 < each.raw < 1.01 for each in found.measured.values())
+
+
+@given(data=st.binary(max_size=40))
+def test_whatever_bytes_come_they_are_read_or_refused(data: bytes) -> None:
+    with pytest.raises(FormatError, match=r"^r0_eval_results\.json"):
+        read(data)

@@ -17,7 +17,7 @@ from formats.records import GenerationRecord, ImageRef
 from formats.run_dir import Input, RunDir
 from formats.supervised import BadConfigError, Supervised
 from formats.vbench import I2V, T2V
-from measuring import official
+from measuring import official, workplace
 from measuring.running import measure
 from tests.measuring import standin
 
@@ -42,7 +42,7 @@ def package(interpreter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def starts(folder: RunDir) -> list[str]:
-    file = folder.root / official.FOLDER / "starts.txt"
+    file = folder.root / workplace.FOLDER / "starts.txt"
     return file.read_text().splitlines() if file.exists() else []
 
 
@@ -69,7 +69,7 @@ def test_each_dimension_is_a_process_and_stays_when_the_next_fails(
     package: Path, run_dir: Prepare, measured: Measure
 ) -> None:
     folder = run_dir(dimensions=["motion_smoothness", "dynamic_degree"])
-    (folder.root / official.FOLDER).mkdir()
+    (folder.root / workplace.FOLDER).mkdir()
     (package / "behaviour").write_text("fail")
     with pytest.raises(
         RuntimeError, match="failed on motion_smoothness: RuntimeError: CUDA out of"
@@ -100,7 +100,7 @@ def test_start_images_go_with_the_clips_of_image_to_video(
     assert set(body["values"]) == set(I2V.names)
     assert body["totals"]["missing"] == []
     assert body["totals"]["total"] is not None
-    names = sorted(each.name for each in (folder.root / official.FOLDER / "images").iterdir())
+    names = sorted(each.name for each in (folder.root / workplace.FOLDER / "images").iterdir())
     assert names[0] == "clip000000 camera pans left.png"
 
 
@@ -201,7 +201,7 @@ def test_a_run_that_is_cancelled_ends_the_package(
     stopped_soon(folder)
     with pytest.raises(Exception, match="asked to cancel"):
         measure(Supervised(folder))
-    job = str(folder.root / official.FOLDER / "motion_smoothness_job.json").encode()
+    job = str(folder.root / workplace.FOLDER / "motion_smoothness_job.json").encode()
     assert not [each for each in Path("/proc").glob("[0-9]*/cmdline") if job in _read(each)], (
         "the package still runs"
     )
@@ -217,7 +217,7 @@ def _read(file: Path) -> bytes:
 def test_the_driver_asks_for_the_mode_of_any_prompts(package: Path, run_dir: Prepare) -> None:
     folder = run_dir(dimensions=["motion_smoothness"])
     measure(Supervised(folder))
-    info = folder.root / official.FOLDER / "fresh_motion_smoothness_full_info.json"
+    info = folder.root / workplace.FOLDER / "fresh_motion_smoothness_full_info.json"
     rows = json.loads(info.read_text())
     assert [row["prompt_en"] for row in rows] == [f"prompt {n // 2}" for n in range(6)]
     assert {row["dimension"][0] for row in rows} == {"motion_smoothness"}

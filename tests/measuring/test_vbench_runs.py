@@ -1,7 +1,9 @@
 """Runs of kind `vbench`: whole, in chunks, killed half-way, with clips that cannot be read."""
 
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -107,6 +109,42 @@ def test_what_is_safe_is_not_measured_again(
     asked[:] = ["x"] * 10
     assert measured(folder) == expected
     assert {f"v{Path(name).stem}" for name in asked[10:]} == {f"v{n}" for n in range(6)} - safe
+
+
+@pytest.fixture
+def killed(clips: Path, run_dir: Prepare) -> RunDir:
+    """A run that was killed while it read the fourth clip; that clip can be read by now."""
+    fourth = clips.parent / "clips" / "3.mp4"
+    content = fourth.read_bytes()
+    fourth.unlink()
+    os.mkfifo(fourth)  # nobody writes into it: who opens it waits
+    folder = run_dir(readers=1, part_clips=1)
+    command = [sys.executable, "-I", "-m", "measuring", "vbench", str(folder.root)]
+    with subprocess.Popen(command) as process:
+        deadline = time.monotonic() + 30
+        while len(list((folder.root / FOLDER).glob("*.jsonl"))) < 3:
+            assert time.monotonic() < deadline, "three clips are not safe"
+            time.sleep(0.02)
+        process.kill()
+    fourth.unlink()
+    fourth.write_bytes(content)
+    return folder
+
+
+def test_a_killed_run_goes_on_behind_what_is_safe(
+    killed: RunDir, run_dir: Prepare, measured: Measure
+) -> None:
+    assert measured(killed) == measured(run_dir("other"))
+    assert len(list((killed.root / FOLDER).glob("*.jsonl"))) == 6
+
+
+def test_one_that_begins_again_is_seen(
+    killed: RunDir, measured: Measure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mutant of the test above."""
+    monkeypatch.setattr(Journal, "read", lambda self, report: {})
+    measured(killed)
+    assert len(list((killed.root / FOLDER).glob("*.jsonl"))) == 9
 
 
 def test_a_damaged_part_is_measured_again(

@@ -16,11 +16,12 @@ from formats.records import PromptRecord
 from formats.supervised import Supervised
 from formats.vbench import T2V
 from formats.vbench_results import read_result
-from pipelines import vbench_page
+from pipelines import vbench_page, vbench_subjects
 from pipelines.errors import InvalidRunConfig
 from pipelines.models import Artifact, BaseModel, Run
 from pipelines.registry import path_of
 from pipelines.starting import start_run
+from pipelines.vbench_beside import beside
 from pipelines.vbench_doors import start_import
 from tests.formats.test_vbench_official import official
 from tests.formats.test_vbench_totals import RAW_I2V, RAW_T2V
@@ -184,7 +185,7 @@ def test_clips_of_a_run_are_measured_and_the_page_says_what_they_are_of(
     assert "motion amount" in page
     assert f"generations {clips.pk}" in page
     assert "generator: tiny" in page
-    subject = vbench_page.subject_of(artifact, vbench_page.result_of(artifact))
+    subject = vbench_subjects.subject_of(artifact, vbench_page.result_of(artifact))
     assert [row.role for row in subject.sources] == ["generations", "generator"]
 
 
@@ -218,7 +219,7 @@ def test_two_results_stand_side_by_side_with_intervals(clips: Artifact, mia: Any
 def test_imaging_quality_of_videos_is_brought_to_the_scale_of_its_aggregate() -> None:
     low, high = ({**RAW_T2V, "imaging_quality": value} for value in (0.6, 0.7))
     results = [vbench_page.result_of(imported(raw)) for raw in (low, high)]
-    found = vbench_page.beside(*results)
+    found = beside(*results)
     assert found.changes["imaging_quality"].change == pytest.approx(0.1)
 
 
