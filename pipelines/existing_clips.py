@@ -171,9 +171,13 @@ def _brought(run: Supervised, chosen: Sequence[Chosen], target: Path) -> list[Ge
 
 
 def _bring(clip: Here, target: Path) -> None:
-    """What an earlier attempt brought stays."""
-    if not target.is_file():
-        link_or_copy(clip.fetched(), target)
+    """What an earlier attempt brought stays; a clip has its name when it is whole."""
+    if target.is_file():
+        return
+    half = target.with_name(f".{target.name}")
+    half.unlink(missing_ok=True)
+    link_or_copy(clip.fetched(), half)
+    half.replace(target)
 
 
 def _summary(

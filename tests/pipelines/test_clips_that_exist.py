@@ -1,7 +1,7 @@
 """Clips that are here already as a generation set: found, paired, counted; gaps are named."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,11 @@ from annotation.media import store_video
 from annotation.models import Generator, Prompt, Video
 from annotation.storage import media_storage
 from formats.errors import FormatError
+from formats.files import sha256_of
 from formats.records import GenerationRecord, PromptRecord
+from formats.supervised import Supervised
+from pipelines import existing_clips, launching
+from pipelines.clips_here import Here
 from pipelines.errors import InvalidRunConfig
 from pipelines.generations import read_generations, shown_clips
 from pipelines.models import Artifact, Run
@@ -178,3 +182,36 @@ def test_of_an_earlier_set_the_clips_of_the_suite_are_taken() -> None:
     assert [each.video.sha256 for each in taken] == [
         each.video.sha256 for each in _records(earlier)[1:]
     ]
+
+
+def _naive(clip: Here, target: Path) -> None:
+    """The mutant: a clip has its name before it is whole."""
+    if not target.is_file():
+        existing_clips.link_or_copy(clip.fetched(), target)
+
+
+@pytest.mark.parametrize("bring", [existing_clips._bring, _naive], ids=["ours", "mutant"])
+def test_a_run_that_was_killed_in_the_middle_of_a_clip_leaves_no_half_one(
+    monkeypatch: pytest.MonkeyPatch, bring: Callable[[Here, Path], None]
+) -> None:
+    _known("wan", {f"prompt {n}": [1] for n in range(3)})
+
+    def killed(path: Path, target: Path) -> None:
+        target.write_bytes(path.read_bytes()[:100])
+        raise KeyboardInterrupt
+
+    config = {"generator": "wan"}
+    run = start_run("existing_clips", config, user=None, files={"prompts": PROMPTS})
+    monkeypatch.setattr(existing_clips, "_bring", bring)
+    with monkeypatch.context() as patch:
+        patch.setattr(existing_clips, "link_or_copy", killed)
+        folder = launching.prepare(run)
+        with pytest.raises(KeyboardInterrupt):
+            existing_clips.perform(Supervised(folder))
+    artifact = play(run).artifacts.get()
+    wrong = [
+        each.video.sha256
+        for each in _records(artifact)
+        if sha256_of(path_of(artifact).parent / each.video.path) != each.video.sha256
+    ]
+    assert len(wrong) == (1 if bring is _naive else 0)
