@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from types import MappingProxyType
 from typing import Any, Final
 
 from formats.errors import FormatError
@@ -67,6 +68,12 @@ NOTHING: Final = Behind()
 def said_only(label: Label) -> Said:
     """A label and no more: one object for the many votes that say so."""
     return Said(label)
+
+
+@cache
+def shared(*items: tuple[Any, Any]) -> Mapping[Any, Any]:
+    """What many rows say alike is one object; nobody changes it."""
+    return MappingProxyType(dict(items))
 
 
 def read_label(word: Any, what: str) -> Label | None:

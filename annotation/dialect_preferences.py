@@ -7,7 +7,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from annotation.asking import Asked
-from annotation.behind import Behind, Opinion, Said, read_count, read_label, read_name, said_only
+from annotation.behind import (
+    Behind,
+    Opinion,
+    Said,
+    read_count,
+    read_label,
+    read_name,
+    said_only,
+    shared,
+)
 from annotation.behind import read_posterior as posterior_of
 from annotation.rows import label_of
 from annotation.table_files import Cells, Table
@@ -99,7 +108,7 @@ def _opinions(value: Any, asked: Asked) -> Iterator[Opinion]:
         if label is None:
             raise FormatError(f"a judgement on {key} has no label")
         said[annotator][sys.intern(key)] = said_only(label)
-    return (Opinion(annotator, of) for annotator, of in sorted(said.items()))
+    return (Opinion(annotator, shared(*of.items())) for annotator, of in sorted(said.items()))
 
 
 def _listed(value: Any) -> list[Mapping[str, Any]]:

@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from annotation.behind import NOTHING, Behind, read_label
+from annotation.behind import NOTHING, Behind, read_label, shared
 from formats.errors import FormatError
 from formats.labels import Label, from_videoalign
 
@@ -221,7 +221,8 @@ def _path(cells: Mapping[str, str], column: str) -> str:
         raise FormatError(
             f"{column} is {given[:200]!r}; expected a path inside the folder of the clips"
         )
-    return str(path)
+    plain = str(path)
+    return given if plain == given else plain  # one text, where both are kept
 
 
 def _seed(cells: Mapping[str, str], column: str) -> int | None:
@@ -261,7 +262,7 @@ def _prompt(cells: Mapping[str, str], shape: Shape) -> str:
         raise FormatError("the prompt is empty")
     if len(text) > MAX_PROMPT:
         raise FormatError(f"the prompt has {len(text)} characters; expected at most {MAX_PROMPT}")
-    return text
+    return sys.intern(text)  # prompts have many pairs
 
 
 def _translations(cells: Mapping[str, str]) -> dict[str, str]:
@@ -272,7 +273,7 @@ def _translations(cells: Mapping[str, str]) -> dict[str, str]:
     return {language: text for language, text in found.items() if text.strip()}
 
 
-def _labels(cells: Mapping[str, str], shape: Shape) -> dict[str, Label]:
+def _labels(cells: Mapping[str, str], shape: Shape) -> Mapping[str, Label]:
     if shape.travelled:
         return _travelled_labels(cells, shape)
     if shape.layout.single or not shape.labelled:
@@ -291,7 +292,7 @@ def label_of(key: str) -> str:
     return f"label {key}"
 
 
-def _travelled_labels(cells: Mapping[str, str], shape: Shape) -> dict[str, Label]:
+def _travelled_labels(cells: Mapping[str, str], shape: Shape) -> Mapping[str, Label]:
     """No label says that people split there; a clip alone can only be invalid."""
     found = {
         key: read_label(cells.get(label_of(key)), f"the label of {key}") for key in shape.dimensions
@@ -299,7 +300,7 @@ def _travelled_labels(cells: Mapping[str, str], shape: Shape) -> dict[str, Label
     labels = {key: label for key, label in found.items() if label is not None}
     if shape.layout.single and set(labels.values()) - {Label.INVALID}:
         raise FormatError("a clip that stands alone has no label but invalid")
-    return labels
+    return shared(*labels.items())
 
 
 def _scores(cells: Mapping[str, str], side: str, shape: Shape) -> dict[str, float]:

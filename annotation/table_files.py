@@ -24,7 +24,7 @@ MAX_BYTES: Final = 1 << 30  # of an unpacked Parquet file
 TASKS: Final = ".json"  # a list of tasks of Label Studio: `task_files`
 SUFFIXES: Final = (".csv", ".jsonl", ".parquet", TASKS)
 TASK: Final = "task"  # the one column of such a list
-_BATCH: Final = 5_000
+_BATCH: Final = 1_000  # rows of Parquet that are cells at a time
 
 
 @dataclass(frozen=True, slots=True)
