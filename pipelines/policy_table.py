@@ -139,7 +139,8 @@ DOORS: Final[Table] = {
     "pipelines:api-exports": door(
         Rule(VIEWERS, Scope.EXPORT), Rule(VIEWERS, Scope.EXPORT, fresh=True), query=("snapshot",)
     ),
-    "pipelines:api-runs": door(_SEEN, _START, query=BY_DOOR),
+    # Leads start what the admin lets them start, as imports of media: the door asks by kind.
+    "pipelines:api-runs": door(_SEEN, Rule(VIEWERS, Scope.RUNS, fresh=True), query=BY_DOOR),
     "pipelines:api-run": door(_SEEN),
     "pipelines:api-log": door(_SEEN, query=BY_DOOR),
     "pipelines:api-metrics": door(_SEEN, query=BY_DOOR),

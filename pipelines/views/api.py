@@ -59,6 +59,15 @@ def engineer(request: Request) -> User:
     return user
 
 
+def starter(request: Request, kind: str) -> User:
+    """Whoever may start a run of this kind: ML engineers all, leads what the admin lets them."""
+    user = viewer(request)
+    theirs = kinds.get(kind).for_leads and is_lead(user)
+    if not (theirs or is_ml_engineer(user)):
+        raise NotAllowed(f"Only ML engineers start runs of the kind {kind}.")
+    return user
+
+
 def _user(request: Request) -> User:
     if not isinstance(request.user, User):
         raise exceptions.NotAuthenticated
@@ -107,10 +116,11 @@ class RunsView(Door):
         responses={201: RUN},
     )
     def post(self, request: Request) -> Response:
-        user = engineer(request)
         body = closed(body_of(request))
+        kind = text_of(body, "kind")
+        user = starter(request, kind)
         run = start_run(
-            text_of(body, "kind"),
+            kind,
             config_of(body),
             {role: source(role, named) for role, named in object_of(body, "inputs").items()},
             user=user,

@@ -1,6 +1,7 @@
 """What runs leave, their logs and their figures, as programs get them: schema, ranges, roles."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -79,6 +80,22 @@ def test_a_started_run_and_what_is_done_to_it_are_what_the_schema_says(
         wanted = {**shape["schema"], "components": schema["components"]}
         jsonschema.validate(answer, wanted, cls=jsonschema.Draft202012Validator)
     assert said[-1]["state"] == "cancelled"
+
+
+def test_leads_start_the_kinds_that_the_admin_lets_them_start(lee: Any, alice: Any) -> None:
+    from django.conf import settings
+
+    (Path(settings.MEDIA_ROOT) / "incoming" / "batch").mkdir(parents=True)
+    ingest = {"kind": "ingest", "config": {"folder": "batch", "prompt": "a square"}}
+    snapshot = {"kind": "snapshot", "config": {"campaign": make_campaign(pairs=2).pk}}
+    assert as_(lee).post("/api/runs", ingest, "application/json").status_code == 201
+    refused = as_(lee).post("/api/runs", snapshot, "application/json")
+    assert (refused.status_code, refused.json()["error"]) == (
+        403,
+        "Only ML engineers start runs of the kind snapshot.",
+    )
+    assert as_(alice).post("/api/runs", ingest, "application/json").status_code == 403
+    assert as_(lee).post("/api/runs", {"kind": "gone"}, "application/json").status_code == 422
 
 
 def test_runs_are_listed_by_kind_and_state_behind_one_another(mia: Any) -> None:
