@@ -56,8 +56,8 @@ def refuse_not_installed(protocol: str, dimensions: Sequence[str]) -> Path:
     if found["missing"]:
         raise BadConfigError(
             f"the official package measures {', '.join(dimensions)}, and {found['missing'][0]} is"
-            f" not installed for {interpreter()}: put `pip install vbench` into an environment of its"
-            f" own and name its interpreter in {INTERPRETER} (docs/vbench.md)"
+            f" not installed for {interpreter()}: put `pip install vbench` into an environment of"
+            f" its own and name its interpreter in {INTERPRETER} (docs/vbench.md)"
         )
     cache = Path(found["cache"])
     for dimension in dimensions:

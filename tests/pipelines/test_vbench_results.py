@@ -16,7 +16,7 @@ from formats.records import PromptRecord
 from formats.supervised import Supervised
 from formats.vbench import T2V
 from formats.vbench_results import read_result
-from pipelines import vbench_page, vbench_subjects
+from pipelines import kinds, launching, vbench_page, vbench_subjects
 from pipelines.errors import InvalidRunConfig
 from pipelines.models import Artifact, BaseModel, Run
 from pipelines.registry import path_of
@@ -187,6 +187,17 @@ def test_clips_of_a_run_are_measured_and_the_page_says_what_they_are_of(
     assert "generator: tiny" in page
     subject = vbench_subjects.subject_of(artifact, vbench_page.result_of(artifact))
     assert [row.role for row in subject.sources] == ["generations", "generator"]
+
+
+def test_a_worker_tells_its_trainer_where_the_official_package_is(
+    clips: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIEBREAK_VBENCH_PYTHON", "/opt/vbench/bin/python")
+    monkeypatch.setenv("VBENCH_CACHE_DIR", "/opt/weights")
+    run = start_run("vbench", {}, {"generations": clips}, user=None)
+    given = launching.environment(kinds.get("vbench"), run, slots=1)
+    assert given["TIEBREAK_VBENCH_PYTHON"] == "/opt/vbench/bin/python"
+    assert given["VBENCH_CACHE_DIR"] == "/opt/weights"
 
 
 def test_chunks_are_runs_that_one_more_gathers(clips: Artifact, mia: Any) -> None:
