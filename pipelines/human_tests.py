@@ -9,21 +9,18 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
-from django.contrib.auth.models import User
-
 from annotation import retests
 from annotation.models import Campaign
 from annotation.raw_votes import pseudonym
-from formats.errors import FormatError
 from formats.files import read_json
 from formats.labels import Label
 from formats.outcome import ExitCode, Outcome, Output, OutputKind
 from formats.supervised import Supervised
-from pipelines import human_voters, trainer_configs
+from pipelines import human_context, human_voters, trainer_configs
 from pipelines.human_counting import PairVotes, outcomes, results, seen_from
 from pipelines.human_notes import notes_of
 from pipelines.human_result import FILE, DimensionResult, HumanTest, PairResult, Voter
-from pipelines.models import Artifact, PeopleWait, Run
+from pipelines.models import Artifact, Run
 from pipelines.retest_campaigns import RETEST
 from pipelines.step_configs import StepConfig, require, whole
 
@@ -95,7 +92,9 @@ class _Count:
     ) -> "_Count":
         gone = frozenset(retests.withdrawn_triplets(campaign))
         votes = [vote for vote in retests.votes_of(campaign) if vote.triplet not in gone]
-        excluded = _excluded(campaign, votes, config)
+        excluded = human_context.excluded(
+            campaign, votes, config.exclude, careless=config.exclude_careless
+        )
         return cls(campaign, opened, config, run_id, votes, excluded, gone)
 
     def result(self) -> HumanTest:
@@ -113,7 +112,7 @@ class _Count:
             seed=self.config.seed, resamples=self.config.resamples,
         )  # fmt: skip
         found = self._figures(dimensions, pairs, kept)
-        earlier = _counted_before(self.campaign, self.run_id)
+        earlier = human_context.counted_before(self.campaign, self.run_id)
         given = tuple(f"{note[0].upper()}{note[1:]}." for note in self.opened["notes"])
         return replace(found, notes=tuple(notes_of(found, given=given, earlier=earlier)))
 
@@ -126,6 +125,7 @@ class _Count:
         opened, counted = self.opened, [vote for votes in kept.values() for vote in votes]
         complete = retests.complete_triplets(self.campaign) - self.gone
         told = {key: opened[key] for key in _TOLD}
+        voted = {vote.annotator for vote in self.votes}
         return HumanTest(
             **told,
             campaign=self.campaign.pk,
@@ -141,8 +141,8 @@ class _Count:
             votes_excluded=sum(vote.annotator in self.excluded for vote in self.votes),
             votes_missing=retests.votes_missing(self.campaign),
             people=len({vote.annotator for vote in counted}),
-            simulated=bool(_simulated(self.campaign) & {vote.annotator for vote in self.votes}),
-            counted_early=_early(self.campaign, self.run_id),
+            simulated=bool(human_context.simulated(self.campaign) & voted),
+            counted_early=human_context.early(self.campaign, self.run_id),
             dimensions=dimensions,
             voters=self._voters(),
             pairs=pairs,
@@ -196,52 +196,6 @@ def _told(
         )
         for row, pair in zip(rows, pairs, strict=True)
     )
-
-
-# Who does not count, and when.
-
-
-def _excluded(
-    campaign: Campaign, votes: Sequence[retests.CastVote], config: HumanTestConfig
-) -> dict[int, str]:
-    people = {vote.annotator for vote in votes}
-    found = human_voters.careless(votes) if config.exclude_careless else {}
-    found |= {pk: why for pk, why in retests.stopped(campaign).items() if pk in people}
-    known = dict(User.objects.filter(pk__in=people).values_list("username", "pk"))
-    for name in config.exclude:
-        if name not in known:
-            raise FormatError(f"nobody called {name!r} has voted in {campaign.name!r}")
-        found[known[name]] = "who asked for the count has left them out"
-    return found
-
-
-def _early(campaign: Campaign, run_id: int) -> str:
-    """How it comes that not all votes were there; empty where they were."""
-    if campaign.triplets_done >= campaign.triplets_total:
-        return ""
-    wait = PeopleWait.objects.filter(run=run_id).select_related("enough_by").first()
-    if wait is not None and wait.enough_at is not None:
-        who = wait.enough_by.get_username() if wait.enough_by else "somebody"
-        return f"asked for by {who}"
-    return "the campaign had been closed"
-
-
-def _counted_before(campaign: Campaign, run_id: int) -> int:
-    earlier = Artifact.objects.filter(kind=OutputKind.HUMAN_TEST, meta__campaign=campaign.pk)
-    return earlier.exclude(run=run_id).count()
-
-
-def _simulated(campaign: Campaign) -> set[int]:
-    """People of the demo that a run of kind `votes` has let vote here."""
-    names = {
-        row["user"]
-        for named in (campaign.name, campaign.pk)
-        for config in Run.objects.filter(kind="votes", config__campaign=named).values_list(
-            "config", flat=True
-        )
-        for row in config["annotators"]
-    }
-    return set(User.objects.filter(username__in=names).values_list("pk", flat=True))
 
 
 # In short.

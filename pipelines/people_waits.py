@@ -26,7 +26,7 @@ def _campaign_of(row: RunInput) -> int | None:
         return _named(row.artifact)
     if row.producer_id is None:
         return None
-    # Its end waits for this lock, and `tell` then sees our row; or it has ended, and left something.
+    # Its end waits for this lock, and `tell` then sees our row; or it has ended already.
     producer = Run.objects.select_for_update(of=("self",)).get(pk=row.producer_id)
     if producer.state != RunState.SUCCEEDED:
         return None
@@ -56,3 +56,16 @@ def enough(run: Run, user: AbstractBaseUser) -> PeopleWait:
         raise WrongState(f"run {run.pk} is {run.state} and does not wait for votes")
     doorbell.ring_on_commit([run])
     return PeopleWait.objects.get(run=run)
+
+
+def held_up() -> set[int]:
+    """Queued runs that wait for people, or for a run that does: no worker can bring them on."""
+    found: set[int] = set()
+    frontier = set(lifecycle.people_waits().values_list("run", flat=True))
+    while frontier:
+        found |= frontier
+        behind = RunInput.objects.filter(
+            producer__in=frontier, artifact=None, run__state=RunState.QUEUED
+        )
+        frontier = set(behind.values_list("run", flat=True)) - found
+    return found

@@ -3,7 +3,6 @@
 Leaves retest.json, which alone says whose clip is whose; `human_tests` counts by it.
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
@@ -18,9 +17,8 @@ from formats.outcome import ExitCode, Outcome, Output, OutputKind
 from formats.records import GenerationRecord
 from formats.supervised import Supervised
 from pipelines import trainer_configs
-from pipelines.evaluation import Key, key_of
-from pipelines.generations import read_generations
 from pipelines.models import Run
+from pipelines.retest_matching import Match, by_key, differences, matched
 from pipelines.start_images import prompt_row
 from pipelines.step_configs import StepConfig, StepConfigError, require, whole
 
@@ -87,24 +85,11 @@ def check(values: Mapping[str, Any]) -> dict[str, Any]:
     return trainer_configs.checked(read, values)
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
-    """The clips of both sides on one prompt and seed."""
-
-    key: Key
-    base: GenerationRecord
-    candidate: GenerationRecord
-
-    @property
-    def identical(self) -> bool:
-        return self.base.video.sha256 == self.candidate.video.sha256
-
-
 def perform(run: Supervised) -> Outcome:
     """Match, find the rows, open the campaign, say which is which."""
     config = RetestConfig.from_json(run.dir.config())
     run.dir.log_metrics(0, 3, stage="matching clips")
-    sides = [_by_key(run.dir.input(side)) for side in ("base", "candidate")]
+    sides = [by_key(run.dir.input(side)) for side in ("base", "candidate")]
     matches, unmatched = matched(*sides, limit=config.limit)
     run.check()
     run.dir.log_metrics(1, 3, stage="finding the clips")
@@ -160,70 +145,6 @@ def _opened(
             _told(match) | asdict(each) for (match, _), each in zip(asked, opened, strict=True)
         ],
     }
-
-
-# Matching.
-
-
-def _by_key(path: Any) -> dict[Key, GenerationRecord]:
-    found: dict[Key, GenerationRecord] = {}
-    for clip in read_generations(path):
-        if key_of(clip) in found:
-            raise FormatError(
-                f"two clips of one side have the prompt {clip.prompt[:60]!r} and the seed"
-                f" {clip.video.seed}; a re-test needs one of each",
-                path=path,
-            )
-        found[key_of(clip)] = clip
-    return found
-
-
-def matched(
-    base: Mapping[Key, GenerationRecord],
-    candidate: Mapping[Key, GenerationRecord],
-    *,
-    limit: int = 0,
-) -> tuple[list[Match], int]:
-    """What both made, one of each prompt first, then further seeds; and how many clips are alone.
-
-    FormatError where nothing is shared.
-    """
-    shared = set(base) & set(candidate)
-    if not shared:
-        raise FormatError("the sides share no prompt and seed, so no pair can be made of them")
-    rounds: dict[str, int] = {}
-    placed = []
-    for key in sorted(shared, key=_chance):
-        rounds[key[0]] = rounds.get(key[0], -1) + 1
-        placed.append((rounds[key[0]], _chance(key), key))
-    chosen = [key for _, _, key in sorted(placed)][: limit or None]
-    return [Match(key, base[key], candidate[key]) for key in chosen], len(
-        set(base) ^ set(candidate)
-    )
-
-
-def _chance(key: Key) -> bytes:
-    """Always the same order, and nobody chose it."""
-    return hashlib.sha256(f"{key}".encode()).digest()
-
-
-def differences(pairs: Sequence[BlindPair]) -> list[str]:
-    """How the sides differ beside what they show, one sentence each."""
-    told = []
-    for name, words in (
-        ("fps", "frame rate"), ("num_frames", "number of frames"), ("width", "width"),
-        ("height", "height"),
-    ):  # fmt: skip
-        other = [
-            each for each in pairs if getattr(each.base, name) != getattr(each.candidate, name)
-        ]
-        if other:
-            values = [getattr(side, name) for side in (other[0].base, other[0].candidate)]
-            told.append(
-                f"in {len(other)} of {len(pairs)} pairs the clips differ in their {words},"
-                f" such as {values[0]:g} and {values[1]:g}"
-            )
-    return told
 
 
 # Rows.

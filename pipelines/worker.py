@@ -20,7 +20,7 @@ from django.db.models.functions import Now
 
 from annotation.assigning import reopen_expired
 from annotation.models import Campaign, CampaignState
-from pipelines import alerts, lifecycle, notices, strays
+from pipelines import alerts, lifecycle, notices, people_waits, strays
 from pipelines.models import ACTIVE, Run, RunState, WorkerHeartbeat
 from pipelines.store import collecting
 from pipelines.supervisor import supervise
@@ -192,6 +192,7 @@ class Worker:
             if self._busy:
                 return False
         mine = Run.objects.filter(queue__in=self.queues)
+        mine = mine.exclude(pk__in=people_waits.held_up())
         return not mine.filter(state__in=(RunState.QUEUED, *ACTIVE)).exists()
 
     def _slot(self) -> None:
