@@ -4,8 +4,9 @@ Win rates against the same clips of the base stand in one table. Against other c
 prompts, they are figures of another table: that is said, not averaged away.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from formats.errors import FormatError
@@ -251,6 +252,15 @@ def _totals(evaluation: Artifact) -> dict[str, float]:
     return totals
 
 
+def _apart(found: Sequence[Contender]) -> list[Contender]:
+    """Two of one name are told apart by their runs."""
+    count = Counter(each.name for each in found)
+    return [
+        replace(each, name=f"{each.name} (run {each.run})") if count[each.name] > 1 else each
+        for each in found
+    ]
+
+
 def _field(base: str, base_name: str, found: Sequence[Contender]) -> Field:
     keys: dict[str, dict[str, None]] = {}
     for each in found:
@@ -259,4 +269,6 @@ def _field(base: str, base_name: str, found: Sequence[Contender]) -> Field:
     trained = {j for each in found for j, kind in each.standing.items() if "training" in kind}
     order = sorted(keys, key=lambda name: (name != PEOPLE, name != TRUTH, name in trained, name))
     known = {"dimensions": [key for rates in keys.values() for key in rates if key != OVERALL]}
-    return Field(base, base_name, found, {judge: in_order(keys[judge], known) for judge in order})
+    return Field(
+        base, base_name, _apart(found), {judge: in_order(keys[judge], known) for judge in order}
+    )

@@ -56,7 +56,8 @@ def results() -> dict[str, Artifact]:
 def test_results_against_the_same_clips_stand_in_one_table(results: dict[str, Artifact]) -> None:
     ids = [results[name].pk for name in ("one", "two", "three")]
     table, other = fields_of({"evaluation": ids, "human_test": [results["people"].pk]})
-    assert [each.name for each in table.contenders] == ["one", "two", "one"]
+    one, again = (f"one (run {results[name].run_id})" for name in ("one", "people"))
+    assert [each.name for each in table.contenders] == [one, "two", again]
     assert [each.name for each in other.contenders] == ["three"]
     # People first, the training reward of any of them last; overall before its dimensions.
     assert list(table.judges) == ["people", "z", "reward"]
