@@ -15,7 +15,7 @@ from django.utils.crypto import salted_hmac
 
 from annotation.ballots import Ballot, Said, canonical
 from annotation.errors import BadVote, NotFound
-from annotation.flags import RULED
+from annotation.flags import RULED, ruling_given
 from annotation.models import (
     Adjudication,
     Campaign,
@@ -157,6 +157,7 @@ def settle(campaign: Campaign, triplet_id: int, user: User, ruling: Ruling) -> V
         reason=ruling.reason,
         note=ruling.note,
     )
+    ruling_given(triplet.pk, user)
     return Verdict(row, tuple(open_keys), _spread(triplet, dimensions, swap=swap))
 
 

@@ -127,6 +127,14 @@ def ask_for_ruling(triplets: Sequence[Triplet], lead: User) -> int:
     return len(made)
 
 
+def ruling_given(triplet_id: int, user: User) -> None:
+    """What a lead asked for is done; flags of annotators stay for a lead to settle."""
+    asked = Flag.objects.filter(
+        triplet=triplet_id, kind=FlagKind.OTHER, note=_SENT, state=FlagState.OPEN
+    )
+    asked.update(state=FlagState.UPHELD, settled_by=user, settled_at=Now())
+
+
 def waiting_for_ruling(triplets: Iterable[int]) -> set[int]:
     """Those of the pairs that have an open flag by which they wait for an adjudicator."""
     wanted, found = sorted(triplets), set[int]()

@@ -45,7 +45,7 @@ class World:
     pairs_active: int = 200
     members: int = 16
     prior: float = 1.0
-    repeats: int = 2
+    repeats: int = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import Any, Final
 from xml.sax.saxutils import escape
 
 LINES: Final = {
+    "last_layer": ("last layer known", "#2b8a3e"),
     "committee": ("committee", "#1f5fbf"),
     "alone": ("one model", "#c2571a"),
     "random": ("random", "#6b6b6b"),

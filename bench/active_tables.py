@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 Table = Callable[..., str]
-_WAYS = {"alone": "one model", "committee": "committee"}
+_WAYS = {"alone": "one model", "committee": "committee", "last_layer": "last layer known"}
 
 
 def active_world(figures: dict[str, Any], table: Table) -> str:
@@ -15,7 +15,7 @@ def active_world(figures: dict[str, Any], table: Table) -> str:
             _needed(figures, name, "random"),
             _needed(figures, name, way),
             _ratio(figures["ratio"][name][way]),
-            f"{figures['wanted']:g}" if (name, way) == ("of_accuracy", "committee") else "",
+            f"{figures['wanted']:g}" if name == "of_accuracy" else "",
         ]
         for name, said in (
             ("of_accuracy", "90 % of the final accuracy"),
@@ -30,7 +30,8 @@ def active_world(figures: dict[str, Any], table: Table) -> str:
         f" out; {world['people']} simulated people, {world['careless']} of them careless, one vote"
         f" per pair. After {world['first_pairs']} random pairs, {world['round_pairs']} are bought"
         " per round, at random or by `annotation.doubting` (one model) or `annotation.committee`"
-        f" ({world['members']} members); the reward model is a linear head on"
+        f" ({world['members']} members, or the posterior of the last layer itself, which score sets"
+        " do not carry); the reward model is a linear head on"
         f" {figures['directions']} directions of what the frozen, pretrained tiny base sees."
         f" Random ends at {_with_interval(figures['final'])} after"
         f" {world['votes'] * world['pairs']} votes (accuracy without ties on held-out prompts, the"

@@ -3,16 +3,18 @@
     python -m bench.active_world [--backbone FOLDER] [--seeds 8] [--json FILE] [--svg FILE]
 
 Each seed is a world of its own: clips, people, held-out prompts. The reward model is that of
-`bench.active_market`, a head on the frozen base, which is trained anew after every round. Three
+`bench.active_market`, a head on the frozen base, which is trained anew after every round. Four
 ways buy pairs in rounds, after equally many random ones; who votes are the demo's people, careless
 ones included:
 
 - `random`: any two clips of a prompt;
 - `alone`: `annotation.doubting`, what one model with its own uncertainty asks;
 - `committee`: `annotation.committee`, what several models ask that were trained on the votes so
-  far. Here they are draws from the posterior of the head.
+  far. Here they are draws from the posterior of the head;
+- `last_layer`: the same with the posterior itself, as if there were any number of members. It needs
+  the states of the last layer, which score sets do not carry.
 
-Both active ways are the product's own code. Settings were chosen on worlds with other seeds.
+The active ways are the product's own code. Settings were chosen on worlds with other seeds.
 """
 
 import json
@@ -35,7 +37,7 @@ from demo.annotators import THETA
 
 Floats = NDArray[np.float64]
 FIRST_SEED: Final = 501
-WAYS: Final = ("random", "alone", "committee")
+WAYS: Final = ("random", "alone", "committee", "last_layer")
 SHARE: Final = 0.9  # of the final accuracy of random
 WANTED: Final = 0.5
 
@@ -74,7 +76,8 @@ class Buyer:
         }  # fmt: skip
         if self.way == "alone":
             return most_doubtful(self.market.candidates, self._beliefs(), **limits)
-        return most_telling(self.market.candidates, self._committee(), **limits)
+        members = self._committee() if self.way == "committee" else self._posterior()
+        return most_telling(self.market.candidates, members, **limits)
 
     def _any(self, count: int) -> list[Pick]:
         """Two random clips of a random prompt, each pair once."""
@@ -124,6 +127,20 @@ class Buyer:
             for n, head in enumerate(self.heads)
         ]  # D times [clips, members]
         return Committee.of(*self._named(), np.stack(rewards, -1).swapaxes(0, 1), self._thetas())
+
+    def _posterior(self) -> Committee:
+        """The posterior of the head: a member per direction, each a column of its root."""
+        features = self.market.features
+        mean = np.stack([features[:, n] @ head.weights for n, head in enumerate(self.heads)], 1)
+        apart = np.stack(
+            [
+                features[:, n] @ np.linalg.cholesky(head.covariance)
+                for n, head in enumerate(self.heads)
+            ],
+            1,
+        )
+        place = {clip: n for n, clip in enumerate(*self._named())}
+        return Committee(place, mean, apart, np.array(self._thetas()))
 
     def _named(self) -> tuple[list[str]]:
         return ([str(n) for n in range(len(self.market.features))],)

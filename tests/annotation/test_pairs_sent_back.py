@@ -117,6 +117,33 @@ def test_a_ruling_is_asked_blind_and_once(
     assert more.left_out == {"were ruled on, or wait for a ruling, already": 2}
 
 
+def test_a_ruling_ends_what_a_lead_asked_for_and_leaves_flags_of_annotators(
+    campaign: Campaign, judged: list[Any], lee: Any, olga: Any, annotator: Any
+) -> None:
+    chosen = pairs_of(campaign)[:1]
+    send_back(campaign, chosen, Sending(Way.ADJUDICATE), lee)
+    flag = Flag.objects.create(
+        campaign=campaign, triplet_id=chosen[0], annotator=judged[0], kind="other", note="odd"
+    )
+    browser = annotator(olga)
+    case = browser.get(f"/api/campaigns/{campaign.pk}/adjudication/next").json()
+    said = {
+        "left_video": case["left"]["id"],
+        "right_video": case["right"]["id"],
+        "judgements": {each["key"]: {"label": "tie"} for each in case["dimensions"]},
+        "reason": "close",
+    }
+    address = f"/api/campaigns/{campaign.pk}/adjudication/{case['triplet']}"
+    assert browser.post(address, said).status_code == 200
+    assert set(Consensus.objects.filter(triplet=chosen[0]).values_list("label", "source")) == {
+        ("tie", "adjudication")
+    }
+    asked = Flag.objects.exclude(pk=flag.pk).get()
+    assert (asked.state, asked.settled_by) == ("upheld", olga)
+    flag.refresh_from_db()
+    assert flag.state == "open"
+
+
 def test_what_cannot_go_is_counted_by_its_reason(
     campaign: Campaign, judged: list[Any], lee: Any, make_campaign: Any
 ) -> None:

@@ -13,7 +13,7 @@ from bench.active_features import Clips
 from bench.active_market import Market, World, accuracy, fitted, votes_on
 from bench.active_plot import drawn
 from bench.active_tables import active_world
-from bench.active_world import Buyer, figures, geometric, targets, votes_for
+from bench.active_world import WAYS, Buyer, figures, geometric, targets, votes_for
 from bench.tables import table
 from demo.annotators import THETA, Annotator, random_crowd
 
@@ -66,7 +66,7 @@ def market(seed: int = 0) -> Market:
     )
 
 
-@pytest.mark.parametrize("way", ["random", "alone", "committee"])
+@pytest.mark.parametrize("way", list(WAYS))
 def test_every_way_buys_the_same_number_of_pairs_and_no_pair_twice(way: str):
     buyer = Buyer(market(), way, 3)
     curve = buyer.curve()
@@ -77,7 +77,7 @@ def test_every_way_buys_the_same_number_of_pairs_and_no_pair_twice(way: str):
 
 
 def test_all_ways_begin_with_the_same_pairs():
-    first = {way: Buyer(market(), way, 3) for way in ("random", "alone", "committee")}
+    first = {way: Buyer(market(), way, 3) for way in WAYS}
     for buyer in first.values():
         buyer.curve()
     assert len({tuple(buyer.pairs[:5]) for buyer in first.values()}) == 1
@@ -101,11 +101,13 @@ def test_the_figures_become_a_table_and_a_drawing():
         {
             "seed": seed, "final": 0.75,
             "curves": {"random": [0.5, 0.6, 0.7, 0.75], "alone": [0.5, 0.6, 0.7],
-                       "committee": [0.5, 0.7, 0.74]},
-            "of_accuracy": {"votes": {"random": 16.0, "alone": 14.0, "committee": 8.0},
-                            "ratio": {"alone": 0.875, "committee": 0.5}},
-            "above_chance": {"votes": {"random": 18.0, "alone": None, "committee": 12.0},
-                             "ratio": {"alone": None, "committee": 12 / 18}},
+                       "committee": [0.5, 0.7, 0.74], "last_layer": [0.5, 0.7, 0.75]},
+            "of_accuracy": {"votes": {"random": 16.0, "alone": 14.0, "committee": 8.0,
+                                      "last_layer": 4.0},
+                            "ratio": {"alone": 0.875, "committee": 0.5, "last_layer": 0.25}},
+            "above_chance": {"votes": {"random": 18.0, "alone": None, "committee": 12.0,
+                                       "last_layer": 9.0},
+                             "ratio": {"alone": None, "committee": 12 / 18, "last_layer": 0.5}},
         }
         for seed in (1, 2, 3)
     ]  # fmt: skip
@@ -116,4 +118,4 @@ def test_the_figures_become_a_table_and_a_drawing():
     assert "not reached in 3 worlds" in text
     drawing = ET.fromstring(drawn(found))
     lines = drawing.findall("{http://www.w3.org/2000/svg}polyline")
-    assert len(lines) == 3
+    assert len(lines) == 4
