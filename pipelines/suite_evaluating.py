@@ -22,7 +22,13 @@ from pipelines.existing_clips import KIND as EXISTING
 from pipelines.group_runs import GroupRuns, known_group
 from pipelines.models import BaseModel, GroupKind, LoopGroup, Run, Suite
 from pipelines.suite_evaluation_config import SuiteEvaluationConfig
-from pipelines.suite_judges import Seat, imported_by, judges_for, refuse_misjudged
+from pipelines.suite_judges import (
+    Seat,
+    imported_by,
+    judges_for,
+    refuse_misjudged,
+    refuse_unknown_weights,
+)
 from pipelines.suite_scoring import ScoringWay, way_of
 from pipelines.suite_sides import generator_of, refuse_trained, sides_of, what_of
 from pipelines.suites import suite_prompts
@@ -87,6 +93,7 @@ def _plan(config: Mapping[str, Any], inputs: Mapping[str, Source]) -> _Plan:
     judges = judges_for(suite, inputs)
     imported = imported_by(wanted, sides)
     refuse_misjudged(judges, imported, wanted.truth if wanted.truth is not None else way.truth)
+    refuse_unknown_weights(wanted.weights or way.weights, judges, imported)
     if not wanted.allow_trained_prompts:
         refuse_trained(prompts, sides)
     return _Plan(suite, wanted, way, prompts, sides, generator, judges, imported)

@@ -82,3 +82,23 @@ def refuse_misjudged(
     twice = sorted(set(judges) & set(imported))
     if twice:
         raise InvalidRunConfig(f"two judges are named {twice[0]!r}")
+
+
+def refuse_unknown_weights(
+    weights: Mapping[str, float], judges: Mapping[str, Seat], imported: Mapping[str, Any]
+) -> None:
+    """A weight for a dimension that a judge does not know is named now, not when all is scored."""
+    known = {name: _dimensions(seat.reward_model) for name, seat in judges.items()}
+    known |= {name: list(next(iter(files.values()))["scale"]) for name, files in imported.items()}
+    for name, keys in known.items():
+        unknown = sorted(set(weights) - set(keys)) if keys else []
+        if unknown:
+            raise InvalidRunConfig(
+                f"the judge {name} does not know the dimension {unknown[0]!r} of the weights; "
+                f"it knows {', '.join(keys)}"
+            )
+
+
+def _dimensions(model: Source) -> list[str]:
+    """What a reward model says that it knows; nothing of one that is still being trained."""
+    return list(model.meta.get("dimensions") or ()) if isinstance(model, Artifact) else []

@@ -297,6 +297,14 @@ def test_the_command_is_the_same_door(
         ({"speed": 3}, ("base", "candidate:b"), "evaluation: unknown key 'speed'"),
         ({"generation": {"sed": 3}}, ("base", "candidate:b", "judges:r"), "did you mean 'seed'"),
         (
+            {
+                "weights": {"VQ": 1},
+                "scores": {"x": {"scale": {"q": [0, 1]}, "files": {"base": "f", "b": "f"}}},
+            },
+            ("base", "candidate:b"),
+            "the judge x does not know the dimension 'VQ' of the weights; it knows q",
+        ),
+        (
             {"scores": {"x": {"scale": {"q": [0, 1]}, "files": {"base": "b.csv"}}}},
             ("base", "candidate:b"),
             "the judge x needs a file of scores for each of base, b; it has: base",
