@@ -1,7 +1,7 @@
 """Every call that this package makes, in one table: a test holds it to the site's schema.
 
-`keyed` calls carry an Idempotency-Key, so they may be sent again when an answer got lost. Other
-POSTs are sent again only if they did not reach the site, or were answered 429.
+`keyed` calls carry an Idempotency-Key, and starts a nonce, so they may be sent again when an answer
+got lost. Other POSTs are sent again only if they did not reach the site, or were answered 429.
 """
 
 from collections.abc import Iterator
@@ -24,6 +24,11 @@ class Call(Generic[T]):
     query: tuple[str, ...] = ()
     keyed: bool = False
     media: str = "application/json"  # of what is sent
+
+    @property
+    def may_repeat(self) -> bool:
+        """Whether its door does it once, however often it is asked."""
+        return self.keyed or "nonce" in self.body or self.path == "/api/uploads"
 
 
 _CAMPAIGN = "/api/campaigns/{campaign_id}"

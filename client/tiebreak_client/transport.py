@@ -57,11 +57,11 @@ class Transport:
             raise TiebreakError("The token has characters that no token has; copy it once more.")
         auth = _Bearer(token.strip())
         self._safe = _session(auth, _SAFE, backoff, tries)
-        self._keyed = _session(auth, _SAFE | {"POST"}, backoff, tries)
+        self._again = _session(auth, _SAFE | {"POST"}, backoff, tries)
 
     def close(self) -> None:
         self._safe.close()
-        self._keyed.close()
+        self._again.close()
 
     def send(
         self,
@@ -117,7 +117,7 @@ class Transport:
         if call.keyed:
             headers["Idempotency-Key"] = str(uuid.uuid4())
         with _told(self.url):
-            answer = (self._keyed if call.keyed else self._safe).request(
+            answer = (self._again if call.may_repeat else self._safe).request(
                 call.method,
                 address,
                 params={key: value for key, value in (query or {}).items() if value is not None},

@@ -102,6 +102,15 @@ def test_a_keyed_act_is_sent_again_under_the_same_key(client: Tiebreak, site: Si
     assert (len(site.asked), len(keys)) == (2, 1)
 
 
+def test_a_start_that_got_no_answer_is_sent_again_under_its_nonce(
+    client: Tiebreak, site: Site
+) -> None:
+    site.says(hang_up, answer(503, b""), answer(201, run("queued")))
+    assert client.runs.start("snapshot", {"campaign": 1}).id == 7
+    assert len({each.body for each in site.asked}) == 1
+    assert len(site.asked) == 3
+
+
 def test_an_act_without_a_key_is_not_sent_twice(client: Tiebreak, site: Site) -> None:
     site.says(hang_up)
     with pytest.raises(tb.NoAnswer, match="does not answer"):
