@@ -4,9 +4,11 @@ The words of a label are ours (A, B, tie, invalid), except where a format has it
 has no place for is counted beside it, never silently dropped (pipelines.exports.catalogue).
 """
 
+import gc
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +25,7 @@ from pipelines.models import Artifact
 from pipelines.registry import path_of
 
 FORMATS: Final = CATALOGUE
+_OBJECTS: Final = 100_000  # new ones between two looks of the collector
 SUFFIXES: Final = {name: each.suffix for name, each in CATALOGUE.items()}
 
 
@@ -87,9 +90,24 @@ def export(
 
 def write(source: Source, staging: Staging, chosen: Format, main: str) -> None:
     """All files of an export into its staging folder."""
-    chosen.write(source, staging, main)
-    if source.media.how == "files":
-        clips.write(source, staging)
+    with _seldom_collected():
+        chosen.write(source, staging, main)
+        if source.media.how == "files":
+            clips.write(source, staging)
+
+
+@contextmanager
+def _seldom_collected() -> Iterator[None]:
+    """Rows are a million small objects without a circle among them: left alone, the collector walks
+    through everything that Django has loaded some hundred times, half of the time of an export."""
+    often = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(_OBJECTS)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*often)
+        gc.unfreeze()
 
 
 def format_named(name: str) -> Format:

@@ -132,13 +132,18 @@ class Source:
         row: Row = orjson.loads(line)
         if not self._known.issuperset(row["labels"]):
             self._refuse(number, row)
-        place, names = self.media.place, self._names
-        for each in (row["video_a"], row["video_b"], row.get("image")):
-            if each is not None:
-                each["stored"], each["path"] = each["path"], place(each["path"], each["sha256"])
+        if self.media.how != "paths":
+            self._place(row)
+        names = self._names
         for judgement in row.setdefault("judgements", []):
             judgement[0] = names.get(judgement[0]) or self.name_of(judgement[0])
         return row
+
+    def _place(self, row: Row) -> None:
+        for each in (row["video_a"], row["video_b"], row.get("image")):
+            if each is not None:
+                place = self.media.place(each["path"], each["sha256"])
+                each["stored"], each["path"] = each["path"], place
 
     def _refuse(self, number: int, row: Row) -> None:
         unknown = sorted(set(row["labels"]) - set(self.keys))[0]

@@ -1,7 +1,9 @@
 """Parquet of a snapshot: row by row what it says, in row groups, never whole in memory."""
 
+import gc
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,11 @@ from formats.errors import FormatError
 from formats.labels import Label
 from formats.records import ImageRef, Opinion, PreferenceRecord, VideoRef
 from formats.snapshot import write_snapshot
+from pipelines import exporting
 from pipelines.exports import parquet, source, tables
+from pipelines.exports.catalogue import FORMATS
 from pipelines.exports.source import Source
+from pipelines.exports.staging import Staging
 
 pytestmark = pytest.mark.one_engine
 
@@ -145,3 +150,20 @@ def test_a_damaged_snapshot_and_a_stranger_among_its_dimensions_are_named(tmp_pa
         list(taken.rows())
     with pytest.raises(FormatError, match="the file is damaged"):
         Source(taken.folder, "f" * 64, b"salt")
+
+
+def test_the_collector_of_memory_is_left_as_it_was(tmp_path: Path) -> None:
+    """It is slowed down while rows are written, also when that fails."""
+    taken = _written(tmp_path, 2)
+    before = gc.get_threshold(), gc.get_freeze_count()
+    seen = []
+
+    def fill(source: Source, staging: Staging, main: str) -> None:
+        seen.append(gc.get_threshold())
+        raise FormatError(f"{main} of {source.count} in {staging.folder.name}")
+
+    chosen = replace(FORMATS["parquet"], write=fill)
+    with pytest.raises(FormatError, match=r"x of 2 in staging"):
+        exporting.write(taken, Staging(tmp_path / "staging", {}), chosen, "x")
+    assert seen != [before[0]]
+    assert (gc.get_threshold(), gc.get_freeze_count()) == before
