@@ -4,8 +4,10 @@ import hashlib
 import io
 import os
 import random
+import signal
 import time
 import uuid
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +122,47 @@ def test_a_site_that_counts_what_it_did_not_get_would_be_found(
     monkeypatch.setattr(uploads, "_copy", lambda stream, file, size: file.write(stream.read(size)))
     with pytest.raises((AssertionError, pytest.fail.Exception)):
         send_with_cuts(lee, 0, settings)
+
+
+class Deadly(io.BytesIO):
+    """Kills the process that reads it, some bytes into the part."""
+
+    def read(self, _size: int | None = -1, /) -> bytes:
+        chunk = super().read(100)
+        if not chunk:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return chunk
+
+
+def killed_in_a_part(user: Any, upload: uploads.Upload, data: bytes, after: int) -> None:
+    length = min(uploads.PART, len(data) - upload.received)
+    part = Deadly(data[upload.received :][:after])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the child does nothing but files
+        child = os.fork()
+    if child == 0:
+        try:
+            uploads.add_part(user, uuid.UUID(upload.id), upload.received, length, part)
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    assert os.WTERMSIG(status) == signal.SIGKILL
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_site_that_is_killed_in_the_middle_of_a_part_goes_on_behind_the_last_whole_one(
+    seed: int, lee: Any, settings: Any
+) -> None:
+    chance, data = random.Random(seed), content(3500, seed)
+    upload = begun(lee, data)
+    while not upload.done:
+        killed_in_a_part(lee, upload, data, chance.randrange(1, 500))
+        assert lying(settings) == {}
+        assert begun(lee, data).received == upload.received
+        part = data[upload.received : upload.received + uploads.PART]
+        key = uuid.UUID(upload.id)
+        upload = uploads.add_part(lee, key, upload.received, len(part), io.BytesIO(part))
+    assert lying(settings) == {"uploads/batch/0.mp4": data}
 
 
 @pytest.mark.parametrize("act", ["sha256_of", "link_or_copy", "fsync_folder"])
