@@ -21,7 +21,7 @@ from pipelines.models import Artifact, Run
 from pipelines.registry import path_of
 from pipelines.starting import start_run
 from pipelines.vbench import RUN
-from pipelines.vbench_beside import Beside, beside
+from pipelines.vbench_beside import Beside, beside_file
 from pipelines.vbench_doors import start_import
 from pipelines.vbench_forms import ImportForm, MeasureForm
 from pipelines.views.access import for_viewers, person
@@ -102,7 +102,7 @@ def vbench_result(request: HttpRequest, artifact_id: int) -> HttpResponse:
     except FormatError as error:
         context: dict[str, Any] = {"artifact": artifact, "fault": str(error)}
         return render(request, "pipelines/vbench/result.html", context, status=422)
-    other, fault = _beside(request, result)
+    other, fault = _beside(request, artifact, result)
     clips, columns = vbench_page.clips_shown(result)
     context = {
         "artifact": artifact,
@@ -126,14 +126,14 @@ def vbench_result(request: HttpRequest, artifact_id: int) -> HttpResponse:
     return render(request, "pipelines/vbench/result.html", context)
 
 
-def _beside(request: HttpRequest, result: VBenchResult) -> tuple[Beside | None, str]:
+def _beside(
+    request: HttpRequest, artifact: Artifact, result: VBenchResult
+) -> tuple[Beside | None, str]:
     asked = request.GET.get("beside", "")
     if not asked:
         return None, ""
-    row = (
-        Artifact.objects.filter(pk=int(asked[:9])) if asked.isdecimal() else Artifact.objects.none()
-    )
-    found = row.filter(kind=OutputKind.VBENCH).first()
+    rows = Artifact.objects.filter(kind=OutputKind.VBENCH)
+    found = rows.filter(pk=int(asked[:9])).first() if asked.isdecimal() else None
     if found is None:
         return None, f"There is no VBench result {asked[:20]}."
     try:
@@ -142,7 +142,7 @@ def _beside(request: HttpRequest, result: VBenchResult) -> tuple[Beside | None, 
         return None, str(error)
     if other.protocol != result.protocol:
         return None, f"Result {found.pk} is of {other.benchmark.title}: the two do not compare."
-    return beside(other, result), ""
+    return beside_file(path_of(found), path_of(artifact), (found.sha256, artifact.sha256)), ""
 
 
 @require_GET

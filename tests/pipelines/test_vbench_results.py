@@ -15,7 +15,7 @@ from formats.outcome import Outcome
 from formats.records import PromptRecord
 from formats.supervised import Supervised
 from formats.vbench import T2V
-from formats.vbench_results import read_result
+from formats.vbench_results import ClipValues, Value, VBenchResult, read_result
 from pipelines import kinds, launching, vbench_page, vbench_subjects
 from pipelines.errors import InvalidRunConfig
 from pipelines.models import Artifact, BaseModel, Run
@@ -232,6 +232,19 @@ def test_imaging_quality_of_videos_is_brought_to_the_scale_of_its_aggregate() ->
     results = [vbench_page.result_of(imported(raw)) for raw in (low, high)]
     found = beside(*results)
     assert found.changes["imaging_quality"].change == pytest.approx(0.1)
+
+
+def test_one_text_with_two_start_images_is_two_prompts() -> None:
+    def result(*values: float) -> VBenchResult:
+        clips = [
+            ClipValues(f"v{n}", f"image-{n}", "a dog runs", 0, {"scene": value})
+            for n, value in enumerate(values)
+        ]
+        return VBenchResult("t2v", {"scene": Value(0.5, "package")}, {}, clips)
+
+    found = beside(result(0.1, 0.2), result(0.2, 0.4)).changes["scene"]
+    assert (found.prompts, found.clips) == (2, 2)
+    assert found.change == pytest.approx(0.15)
 
 
 # Doors.
