@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 MARGIN: Final = 0.05  # a win rate within 0.5 ± MARGIN is no difference that matters
+BASE: Final = "the base"
 FALL: Final = 0.1  # of the base's motion or diversity: less is within what a codec does
 _SEEN: Final = 0.6  # the win rate that a first re-test is sized to tell from one half
 _VOTES: Final = 2  # on each of its pairs; a third settles where they differ (VideoAlign)
@@ -123,6 +124,7 @@ class Evidence:
     opinions: tuple[Opinion, ...]
     falls: tuple[Fall, ...] = ()
     lost: tuple[str, ...] = ()  # dimensions on which the judge that decides saw a loss
+    base: str = BASE  # what it was compared with: its base, or another adapter
 
     def by(self, *kinds: Judge) -> list[Opinion]:
         order = list(Judge)
@@ -272,13 +274,14 @@ def recommendation(verdicts: Sequence[Verdict], evidence: Sequence[Evidence]) ->
     """Take the best of those that are better; say of all others why not."""
     better = [each for each in verdicts if each.word is Word.BETTER]
     if not better:
-        return _keep(verdicts)
+        return _keep(verdicts, evidence)
     best = max(better, key=lambda each: (each.overall.low, each.candidate))
     known = next(each for each in evidence if each.candidate == best.candidate)
     decides = known.decides
     assert decides is not None
     line = (
-        f"Take {best.candidate}: it beats the base by {_who(decides)} ({_figures(best.overall)})."
+        f"Take {best.candidate}: it beats {known.base} by {_who(decides)}"
+        f" ({_figures(best.overall)})."
     )
     lost = f" It lost on {', '.join(known.lost)}." if known.lost else ""
     return line + lost + "".join(f" {_caveat(each)}" for each in known.falls if each.beyond_doubt)
@@ -290,11 +293,13 @@ def _caveat(fall: Fall) -> str:
     return f"{said}: {fall.name} amount {fall.candidate:.2f} instead of {fall.base:.2f}."
 
 
-def _keep(verdicts: Sequence[Verdict]) -> str:
+def _keep(verdicts: Sequence[Verdict], evidence: Sequence[Evidence]) -> str:
+    bases = {each.base for each in evidence}
+    base = bases.pop() if len(bases) == 1 else BASE
     if all(each.word is Word.NOT_BETTER for each in verdicts):
-        return "Keep the base: no candidate is better than it."
+        return f"Keep {base}: no candidate is better than it."
     told = [_sentence(each) for each in verdicts if each.word is not Word.NOT_BETTER]
-    return " ".join(["Keep the base for now.", *told])
+    return " ".join([f"Keep {base} for now.", *told])
 
 
 def _sentence(verdict: Verdict) -> str:

@@ -8,6 +8,7 @@ from django.contrib.auth.models import User
 from django.urls import reverse
 
 from pipelines.models import Artifact
+from pipelines.recommending import BASE
 from pipelines.report_clips import SamplePair, Videos, pairs_of, videos_of
 from pipelines.report_people import HumanPart, human_of, human_part
 from pipelines.report_rows import NONE, WinRow, bar_of, p_words
@@ -44,6 +45,7 @@ class CandidatePart:
     """One candidate: the verdict first, then each judge's table, then clips."""
 
     name: str
+    base: str  # what it was compared with
     verdict: str
     badge: str
     because: str
@@ -85,6 +87,7 @@ def _candidate(
     found = evaluation or _NO_EVALUATION
     return CandidatePart(
         name=line["candidate"],
+        base=line.get("base", BASE),
         verdict=line["verdict"],
         badge=_BADGES[line["verdict"]],
         because=line.get("because", ""),

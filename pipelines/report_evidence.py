@@ -7,7 +7,7 @@ from typing import Any, Final
 from pipelines.diversity import DIVERSITY
 from pipelines.evaluation import MOTION, OVERALL
 from pipelines.human_result import DimensionResult, HumanTest
-from pipelines.recommending import Evidence, Fall, Judge, Opinion, Rate, Verdict, verdict_on
+from pipelines.recommending import BASE, Evidence, Fall, Judge, Opinion, Rate, Verdict, verdict_on
 
 TRUTH: Final = "truth"
 PEOPLE: Final = "people"
@@ -50,7 +50,13 @@ def evidence_of(candidate: Candidate) -> Evidence:
         votes = max(1, candidate.tests[-1].votes_wanted)
         opinions = [Opinion(PEOPLE, Judge.PEOPLE, _NOTHING, votes=votes)]
     known = Evidence(candidate.name, tuple(opinions), tuple(_falls(candidate.measures)))
-    return replace(known, lost=_lost(known, candidate))
+    return replace(known, lost=_lost(known, candidate), base=_base(candidate))
+
+
+def _base(candidate: Candidate) -> str:
+    """What it was compared with: people may have been shown two adapters."""
+    named = candidate.tests[-1].base if candidate.tests else "base"
+    return BASE if candidate.evaluation is not None or named == "base" else named
 
 
 def _of_people(tests: Iterable[HumanTest]) -> Iterable[Opinion]:
@@ -115,6 +121,7 @@ def row_of(candidate: Candidate, evidence: Evidence, verdict: Verdict) -> dict[s
     decides = evidence.decides
     return {
         "candidate": candidate.name,
+        "base": evidence.base,
         "verdict": str(verdict.word),
         "rule": verdict.rule,
         "because": verdict.because,

@@ -12,6 +12,7 @@ from formats.outcome import OutputKind
 from pipelines.comparison_curves import COLOURS, DRAWN
 from pipelines.graph import of_report
 from pipelines.models import Artifact
+from pipelines.recommending import BASE
 from pipelines.registry import lineage
 from pipelines.report_benchmarks import benchmark_tables
 from pipelines.report_candidates import candidates
@@ -184,10 +185,12 @@ def asked(report: Mapping[str, Any]) -> Asked | None:
     if not found:
         return None
     names = [each["candidate"] for each in report["candidates"]]
+    bases = {each.get("base", BASE) for each in report["candidates"]}
+    base = bases.pop() if len(bases) == 1 else BASE
     judges = [*(["people"] if report["human_tests"] else []), *found["judges"]]
     return Asked(
         sentence=(
-            f"Is {_either(names)} better than the base on the same prompts and seeds? "
+            f"Is {_either(names)} better than {base} on the same prompts and seeds? "
             f"Asked of: {', '.join(judges) or 'nobody'}."
         ),
         by=found["by"],

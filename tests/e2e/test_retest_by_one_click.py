@@ -169,3 +169,5 @@ def test_one_click_and_votes_lead_from_two_adapters_to_the_report(
     page.go_back()
     page.get_by_role("link", name="Open the report").click()
     expect(page.locator("h1")).to_contain_text("Flow-DPO against GAPO, by people")
+    about = page.get_by_role("heading", level=2, name="Flow-DPO against GAPO")
+    expect(about).to_be_visible()

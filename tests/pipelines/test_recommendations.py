@@ -1,5 +1,7 @@
 """The rules of a report: one case per line, each with the rule that it must follow."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -141,6 +143,15 @@ def test_the_best_that_is_better_is_taken_with_what_it_lost() -> None:
         "0.80). It lost on MQ. Its clips move less: motion amount 48.00 instead of 50.00. "
         "Its clips of one prompt differ less: diversity amount 5.00 instead of 8.00."
     )
+
+
+def test_what_people_compared_with_another_adapter_is_said_to_beat_that_one() -> None:
+    better = replace(evidence({"people": UP}, name="Flow-DPO"), base="GAPO")
+    assert told(better).startswith("Take Flow-DPO: it beats GAPO by ")
+    worse = replace(evidence({"people": DOWN}, name="Flow-DPO"), base="GAPO")
+    assert told(worse) == "Keep GAPO: no candidate is better than it."
+    mixed = told(worse, evidence({"truth": DOWN}, name="SFT"))
+    assert mixed == "Keep the base: no candidate is better than it."
 
 
 def test_what_cannot_be_taken_is_told_with_its_reason() -> None:
