@@ -57,36 +57,51 @@ def spread(sketches: Sequence[Sketch]) -> float:
 
 
 def sketch_of(path: Path) -> Sketch:
-    """MediaError for a file that is no clip."""
+    """MediaError for a file that is no clip.
+
+    Only the frames that are kept are made small. Which these are needs the number of all of them:
+    where the container has said a wrong one, the file is read once more.
+    """
+    length, kept = _read(path, None)
+    if len(kept) != min(FRAMES, length):
+        length, kept = _read(path, length)
+    if not kept:
+        raise MediaError(f"the clip {path} has no frame that can be decoded")
+    return Sketch(np.stack(kept))
+
+
+def _read(path: Path, length: int | None) -> tuple[int, list[Floats]]:
+    """How many frames there are, and the cells of those that are kept of so many.
+
+    Without a length, what the container says is taken; nothing is kept where it was wrong.
+    """
     with open_clip(path) as container:
         stream = container.streams.video[0]
         stream.thread_count = 1
+        said = stream.frames if length is None else length
+        wanted = set(_spread_over(said, min(FRAMES, said)).tolist()) if said else set()
+        count, kept = 0, []
         try:
-            frames = [
-                cells_of(each.to_ndarray(format="rgb24")) for each in container.decode(stream)
-            ]
+            for frame in container.decode(stream):
+                if count in wanted:
+                    kept.append(cells_of(frame.to_ndarray(format="rgb24")))
+                count += 1
         except (av.FFmpegError, ValueError, OSError) as error:
             raise MediaError(f"the clip {path} cannot be read as a video: {error}") from None
-    if not frames:
-        raise MediaError(f"the clip {path} has no frame that can be decoded")
-    kept = _spread_over(len(frames), min(FRAMES, len(frames)))
-    return Sketch(np.stack([frames[at] for at in kept]))
+    return count, kept if count == said else []
 
 
 def cells_of(picture: npt.NDArray[Any]) -> Floats:  # [H, W, 3] -> [16, 16, 3]
     """Means over cells, which share a row or column of pixels where the size does not divide."""
-    summed = np.zeros((picture.shape[0] + 1, picture.shape[1] + 1, 3))
-    summed[1:, 1:] = picture.cumsum(0, dtype=float).cumsum(1)
-    (top, bottom), (left, right) = (_ends(side) for side in picture.shape[:2])
-    inside = summed[bottom][:, right] - summed[top][:, right]
-    inside -= summed[bottom][:, left] - summed[top][:, left]
-    found: Floats = inside / ((bottom - top)[:, None, None] * (right - left)[None, :, None])
-    return found
+    height, width = picture.shape[:2]
+    rows = [picture[top:end].mean(0, dtype=np.float64) for top, end in _ends(height)]
+    lines = np.stack(rows)  # [16, W, 3]
+    return np.stack([lines[:, left:end].mean(1) for left, end in _ends(width)], axis=1)
 
 
-def _ends(side: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    places = np.arange(CELLS, dtype=np.int64)
-    return places * side // CELLS, -(-(places + 1) * side // CELLS)
+def _ends(side: int) -> list[tuple[int, int]]:
+    """Where the cells along a side begin and end, as torch's adaptive pooling has them."""
+    return [(at * side // CELLS, -(-(at + 1) * side // CELLS)) for at in range(CELLS)]
 
 
 def _spread_over(length: int, count: int) -> npt.NDArray[np.int64]:

@@ -1,11 +1,12 @@
 """How different clips of one prompt are, before and after: figures, and the reason for none."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from annotation import bounded
+from annotation import bounded, sketches
 from annotation.errors import MediaError
 from annotation.sketches import Sketch, sketch_of, spread
 from formats.errors import FormatError
@@ -116,3 +117,20 @@ def test_the_bounded_child_sees_what_we_see(tmp_path: Path) -> None:
         (tmp_path / "no clip.mp4").write_text("nothing")
         with pytest.raises(MediaError, match="cannot be read"):
             child.sketch(tmp_path / "no clip.mp4")
+
+
+@pytest.mark.parametrize("said", [0, 3, 9])
+def test_a_container_that_lies_about_its_frames_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: int
+) -> None:
+    file = write_clip(tmp_path / "clip.mp4", 30)
+    honest, read = sketch_of(file), sketches._read
+    lengths: list[int] = []
+
+    def lying(path: Path, length: int | None) -> tuple[int, list[Any]]:
+        lengths.append(said if length is None else length)
+        return read(path, lengths[-1])
+
+    monkeypatch.setattr(sketches, "_read", lying)
+    assert (sketch_of(file).cells == honest.cells).all()
+    assert lengths == [said, 4]
