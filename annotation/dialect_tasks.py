@@ -64,7 +64,9 @@ def _part(value: Any, name: str, kind: type) -> Any:
     found = value.get(name) if isinstance(value, dict) else None
     if not isinstance(found, kind):
         wanted = "an object" if kind is dict else "a list"
-        raise FormatError(f"the task has no {name!r} that is {wanted}")
+        small = isinstance(value, dict) and "annotation_id" in value
+        hint = "; export as JSON, not as JSON-MIN" if small else ""
+        raise FormatError(f"the task has no {name!r} that is {wanted}{hint}")
     return found
 
 

@@ -49,9 +49,20 @@ def translate(table: Table, asked: Asked) -> Iterator[Cells]:
         fault = cells.fault or _read(cells, asked, pairs)
         if fault:
             yield Cells(cells.line, {}, fault=fault)
+    _remark_missing(table, asked, pairs)
     for pair in pairs.values():
         labels = {label_of(key): label for key, label in pair.labels.items()}
         yield Cells(pair.first, {**pair.clips, **labels})
+
+
+def _remark_missing(table: Table, asked: Asked, pairs: Mapping[Any, _Pair]) -> None:
+    """TRL has no tie: without the file beside it nobody knows what the missing labels were."""
+    missing = sum(len(asked.keys) - len(pair.labels) for pair in pairs.values())
+    if missing and "label" not in table.columns:
+        table.remarks.append(
+            f"{asked.name}: {missing} labels are not in it and taken for undecided; ties and"
+            " invalid labels come with the file NAME.left-out.jsonl beside it"
+        )
 
 
 def _read(cells: Cells, asked: Asked, pairs: dict[Any, _Pair]) -> str:

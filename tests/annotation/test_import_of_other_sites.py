@@ -169,11 +169,14 @@ def test_a_dataset_folder_is_one_table(here: None, tmp_path: Path, paths: str | 
 
 def test_trl_and_what_it_left_out_are_one(here: None, tmp_path: Path) -> None:
     rows = [trl("VQ"), trl("MQ", "B")]
-    bring(write(tmp_path / "t.jsonl", rows), "alone")
+    report = bring(write(tmp_path / "t.jsonl", rows), "alone")
+    assert [each.split(": ", 1)[1][:49] for each in report.warnings] == [
+        "1 labels are not in it and taken for undecided; t"
+    ]
     assert settled("alone") == {"VQ": "A", "MQ": "B", "TA": None}
     tie = {**clips(), "pair_id": None, "dimension": "TA", "label": "tie"}
     write(tmp_path / "t.jsonl.left-out.jsonl", [tie])
-    bring(tmp_path / "t.jsonl", "both")
+    assert bring(tmp_path / "t.jsonl", "both").warnings == ()
     assert settled("both") == {"VQ": "A", "MQ": "B", "TA": "tie"}
 
 
@@ -397,6 +400,8 @@ HOSTILE: dict[str, tuple[str, Any, str]] = {
     "very deep": ("t.json", nested(100_000), r"t.json:1: not a list of tasks: a task that is"),
     "wide": ("t.json", b"[[" + b"1," * 30_000 + b"1]]", r"t.json:1: .*too large"),
     "no task": ("t.json", b"[1, 2]", r"t.json:1: the task has no 'data'"),
+    "JSON-MIN": ("t.json", [{"id": 1, "annotation_id": 4, "VQ": "A"}],
+                 r"t.json:1: the task has no 'data' .*; export as JSON, not as JSON-MIN"),
     "an empty list": ("t.json", b"[]", r"t.json:1: there is no row"),
     "UTF-16": ("t.json", json.dumps(TASKS).encode("utf-16"), r"t.json:1: a NUL byte"),
     "no annotation": ("t.json", [task()], r"t.json:1: the task has no annotation"),

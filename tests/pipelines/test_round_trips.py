@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
 from formats.errors import FormatError
+from formats.labels import Label
 from pipelines.exporting import FORMATS, Export
 from pipelines.exports.facts import Fact
 from tests.pipelines.travelling import (
@@ -134,6 +135,30 @@ def test_every_pair_of_formats_once(through: str, tmp_path: Path) -> None:
         straight = expected.export(name, tmp_path / f"straight {name}")
         way_round = found.export(name, tmp_path / f"way round {name}")
         assert said(way_round) == said(straight), name
+
+
+SPOILED: dict[str, tuple[str, str, Any]] = {
+    "a posterior is forgotten": ("parquet", "annotation.dialect_preferences.posteriors",
+                                 lambda *_: {}),
+    "votes are not counted": ("hf", "pipelines.snapshots.votes_elsewhere", lambda _: 0),
+    "strangers are forgotten": ("votes", "annotation.entering.store_foreign_votes",
+                                lambda *_: 0),
+    "ties are dropped": ("trl", "annotation.dialect_trl.read_label",
+                         lambda word, _: Label(word) if word in ("A", "B", "invalid") else None),
+    "numbers are not read": ("labelstudio", "annotation.dialect_tasks.read_score",
+                             lambda *_: None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", SPOILED)
+def test_a_spoiled_import_is_noticed(
+    fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, spoiled, change = SPOILED[fault]
+    world = named_world(["VQ", "MQ"], pairs=5)
+    settle_clips(world)
+    monkeypatch.setattr(spoiled, change)
+    assert plain(came_back(name, world, tmp_path)) != plain(kept_by(name, world))
 
 
 @pytest.mark.parametrize("key", ["prompt", "path_A", "fps_B", "pair_id"])
