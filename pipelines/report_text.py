@@ -15,7 +15,7 @@ def in_order(names: Iterable[str], report: Mapping[str, Any]) -> list[str]:
 
 def as_text(report: Mapping[str, Any]) -> str:
     """The figures of a report in plain columns."""
-    lines = [report["title"], "", report["recommendation"], ""]
+    lines = [report["title"], "", report["recommendation"], *_verdict_lines(report), ""]
     for model in report["reward_models"]:
         lines += [
             f"{model['name']} (run {model['run']}), test prompts:",
@@ -29,10 +29,34 @@ def as_text(report: Mapping[str, Any]) -> str:
             f"{'–' if first is None else format(first, '.7f')}"
         )
     lines.append("")
+    for test in report["human_tests"]:
+        lines += [
+            f"{test['name'] or test['candidate']} against base, people:",
+            *_people_lines(test),
+        ]
+        lines.append("")
     for evaluation in report["evaluations"]:
         lines += [f"{evaluation['candidate']} against base:", *_win_lines(evaluation, report)]
         lines += [*_measure_lines(evaluation), ""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _verdict_lines(report: Mapping[str, Any]) -> list[str]:
+    return [
+        f"  {each['candidate']}: {each['verdict']}"
+        + (f" (about {each['more']} {each['unit']} would decide)" if each.get("more") else "")
+        for each in report["candidates"]
+    ]
+
+
+def _people_lines(test: Mapping[str, Any]) -> list[str]:
+    lines = [f"  {'dimension':12} {'win rate':>9} {'95 % interval':>16} {'W/T/L':>12}"]
+    for row in test["dimensions"]:
+        share = row["ties_half"]
+        interval = f"{_number(share['low'])}–{_number(share['high'])}"
+        counts = f"{row['wins']}/{row['ties']}/{row['losses']}"
+        lines.append(f"  {row['key']:12} {_number(share['value']):>9} {interval:>16} {counts:>12}")
+    return lines
 
 
 def _accuracy_lines(model: Mapping[str, Any], report: Mapping[str, Any]) -> list[str]:

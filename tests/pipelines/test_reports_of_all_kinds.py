@@ -16,6 +16,7 @@ from pipelines.loop import start_loop
 from pipelines.models import Artifact, LoopGroup, Run
 from pipelines.registry import path_of
 from pipelines.report_file import Inside
+from pipelines.report_text import as_text
 from pipelines.reporting import read_report
 from pipelines.starting import start_run
 from tests.pipelines import reports_made as made
@@ -100,6 +101,9 @@ def test_a_report_of_people_alone_needs_no_evaluation(mia: Any) -> None:
     body = _whole(found)
     assert body["recommendation"].startswith("Take DPO: it beats the base by people")
     assert body["evaluations"] == []
+    text = as_text(read_report(found))
+    assert "  DPO: better\n" in text
+    assert "  overall          0.850      0.750–0.950       40/5/5" in text
     assert "40 / 5 / 5" in _as(mia).get(f"/reports/{found.pk}/").content.decode()
 
 
