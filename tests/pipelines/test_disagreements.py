@@ -318,3 +318,36 @@ def test_a_reward_model_scores_what_people_judged_by_one_click(
     assert scoring.inputs.get(role="reward_model").artifact == model
     assert client.post(page)["Location"] == answer["Location"]  # pressed twice, started once
     assert Run.objects.filter(kind="scoring").count() == 1
+
+
+def test_the_command_ranks_says_what_it_would_ask_and_sends(
+    campaign: Any, scores: Any, lead: Any
+) -> None:
+    import io
+
+    from django.core.management import CommandError, call_command
+
+    from annotation.models import Campaign
+
+    wrong = settled(campaign, 0, 3, {"VQ": "B", "MQ": "A", "TA": "A"})
+    settled(campaign, 1, 0, everywhere("A"))
+
+    def told(*more: str) -> str:
+        out = io.StringIO()
+        call_command("rank_disagreements", "Spring", "--scores", str(scores.pk), *more, stdout=out)
+        return out.getvalue()
+
+    assert told("--first", "1") == (
+        f"1: pair {wrong}: 5.79 (VQ 5.61 opposite, MQ 0.09 none, TA 0.09 none)\n"
+    )
+    send = ("--first", "1", "--send", "relabel", "--votes", "2")
+    assert told(*send) == "pairs: 1\nvotes: 2\nshort of people: 1\n"
+    assert Campaign.objects.count() == 1
+    with pytest.raises(CommandError, match="--create needs --user"):
+        told(*send, "--create")
+    made = told(*send, "--create", "--user", "lead", "--name", "Autumn")
+    assert made.endswith(f"sent: 1 to campaign {Campaign.objects.get(name='Autumn').pk}\n")
+    with pytest.raises(CommandError, match="dimension must be one of VQ, MQ, TA, got 'XX'"):
+        told("--dimension", "XX")
+    with pytest.raises(CommandError, match="there is no artifact 999"):
+        call_command("rank_disagreements", "Spring", "--scores", "999")
