@@ -2,9 +2,11 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.test import Client
 
 from annotation.campaigns import close_campaign, ensure_built_in_sets
@@ -484,3 +486,18 @@ def test_a_campaign_that_a_lead_closes_is_counted_as_it_stands(mia: Any) -> None
     result = counted(group)
     assert result.counted_early == "the campaign had been closed"
     assert result.dimensions[0].ties == 4
+
+
+def test_the_command_is_the_same_door(
+    sets: tuple[Any, Any], mia: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base, clips = sets
+    words = [f"--input=base=artifact:{base.pk}", f"--input=candidate=artifact:{clips.pk}"]
+    config = tmp_path / "retest.json"
+    config.write_text(json.dumps({"votes_wanted": 3, "name": "Once more"}))
+    call_command("start_retest", *words, "--user=mia", f"--config={config}")
+    group = LoopGroup.objects.get(kind=GroupKind.RETEST)
+    assert f"re-test {group.pk} (Once more): 3 runs are queued" in capsys.readouterr().out
+    assert group.runs.get(kind="retest").config["votes_wanted"] == 3
+    with pytest.raises(CommandError, match="a set of clips is compared with another set"):
+        call_command("start_retest", words[1], "--user=mia")
