@@ -1,5 +1,6 @@
 """Chosen pairs go back to people: who is asked, what they learn, what cannot go."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -60,6 +61,21 @@ def test_a_relabelling_is_a_draft_like_the_old_campaign_that_asks_other_people(
     assert made.triplets_done == 2
     assert broken_promises(made) == []
     assert campaign.triplets.filter(state="complete").count() == 3  # what was said stays said
+
+
+def test_annotators_read_nothing_of_why_a_pair_came_back(
+    campaign: Campaign, judged: list[Any], lee: Any, annotator: Any
+) -> None:
+    """The new campaign looks like the old one, but for its name's number and random ids."""
+    made = send_back(campaign, pairs_of(campaign)[:1], Sending(Way.RELABEL, votes=1), lee).campaign
+    Campaign.objects.filter(pk__in=(campaign.pk, made.pk)).update(state="open")
+    send_back(campaign, pairs_of(campaign)[1:2], Sending(Way.MORE_VOTES, votes=1), lee)
+    browser = annotator(judged[3])
+    old, new = browser.next(campaign), browser.next(made)
+    assert set(old) == set(new)
+    said = json.dumps(new)
+    for secret in ("relabel", "disagree", "surpris", "model", "judged before", 'Spring clips"'):
+        assert secret not in said
 
 
 def test_who_was_never_offered_a_pair_has_skipped_nothing(
