@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 from tqdm import tqdm
 
 from tiebreak_client import calls
 from tiebreak_client.errors import TiebreakError
 from tiebreak_client.files import below, download
-from tiebreak_client.models import Artifact, ArtifactFile, WholeArtifact
+from tiebreak_client.models import Artifact, ArtifactFile, ArtifactPage, WholeArtifact
+from tiebreak_client.paging import through
 from tiebreak_client.progress import bytes_bar
 from tiebreak_client.transport import Transport
 
@@ -21,14 +21,12 @@ class Artifacts:
 
     def all(self, *, kind: str | None = None, run: int | None = None) -> Iterator[Artifact]:
         """All of them, page by page, the oldest first."""
-        cursor: str | None = None
-        while True:
+
+        def read(cursor: str | None) -> ArtifactPage:
             query = {"kind": kind, "run": run, "limit": 200, "cursor": cursor}
-            page = self._transport.send(calls.LIST_ARTIFACTS, query=query)
-            yield from page.results
-            if page.next is None:
-                return
-            cursor = parse_qs(urlsplit(page.next).query)["cursor"][0]
+            return self._transport.send(calls.LIST_ARTIFACTS, query=query)
+
+        return through(read)
 
     def get(self, artifact_id: int) -> WholeArtifact:
         return self._transport.send(calls.READ_ARTIFACT, artifact_id=artifact_id)

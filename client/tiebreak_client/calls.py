@@ -119,6 +119,9 @@ START_RETEST = Call("POST", "/api/retests", m.Retest, body=("config", "inputs", 
 READ_RETEST = Call("GET", "/api/retests/{group_id}", m.Retest)
 COUNT_RETEST = Call("POST", "/api/retests/{group_id}/count", m.Retest)
 
+LIST_REPORTS = Call("GET", "/api/reports", m.ReportPage, query=("limit", "cursor"))
+READ_REPORT = Call("GET", "/api/reports/{artifact_id}", m.Report)
+
 
 def every() -> Iterator[Call[Any]]:
     """All of them."""

@@ -7,6 +7,7 @@ from typing import Self
 from tiebreak_client.artifacts import Artifacts
 from tiebreak_client.campaigns import Campaigns
 from tiebreak_client.errors import TiebreakError
+from tiebreak_client.reports import Reports
 from tiebreak_client.retests import Retests
 from tiebreak_client.runs import Runs
 from tiebreak_client.snapshots import Snapshots
@@ -32,6 +33,7 @@ class Tiebreak:
         self.snapshots = Snapshots(self._transport, self.runs, self.artifacts)
         self.suites = Suites(self._transport)
         self.retests = Retests(self._transport)
+        self.reports = Reports(self._transport)
 
     def __repr__(self) -> str:
         return f"Tiebreak({self._transport.url!r})"

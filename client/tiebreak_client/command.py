@@ -148,6 +148,14 @@ def _result(site: Tiebreak, given: argparse.Namespace) -> None:
     _say(asdict(read(given.retest)))
 
 
+def _reports(site: Tiebreak, given: argparse.Namespace) -> None:
+    if given.report is None:
+        for each in site.reports.all():
+            _say(f"{each.id}\t{each.created_at:%Y-%m-%d}\t{each.recommendation}")
+        return
+    _say(asdict(site.reports.get(given.report)))
+
+
 def _object(file: Path) -> dict[str, Any]:
     try:
         said = json.loads(file.read_text(encoding="utf-8"))
@@ -299,6 +307,8 @@ def _of_suites(commands: Any) -> None:
         each.add_argument("--wait", action="store_true")
         _polled(each)
     _add(commands, "retests", _retests, "the latest human re-tests")
+    reports = _add(commands, "reports", _reports, "reports, or what one concludes as JSON")
+    reports.add_argument("report", type=int, nargs="?")
     result = _add(commands, "result", _result, "a re-test as JSON", "retest")
     result.add_argument("--count-now", action="store_true", help="with the votes that are there")
 

@@ -413,3 +413,47 @@ class Retest:
     result: dict[str, Any] | None
     artifact: int | None
     report: int | None
+
+
+# Reports.
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRow:
+    """A line of the list of reports: what it recommends, and the verdict on each candidate."""
+
+    id: int
+    run: int
+    name: str
+    created_at: datetime
+    recommendation: str
+    verdicts: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportPage:
+    next: str | None
+    results: list[ReportRow]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What follows for one candidate, by which rule. Old reports name none."""
+
+    candidate: str
+    verdict: str
+    judge: str
+    was_training_reward: bool
+    rule: str = ""
+    because: str = ""
+    more: int | None = None  # votes or prompts that are missing, where it is that
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Of a report what it concludes; the whole of it are the files of its artifact."""
+
+    title: str
+    recommendation: str
+    rules: list[str]
+    candidates: list[Verdict]

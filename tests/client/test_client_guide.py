@@ -12,7 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiebreak_client import artifacts, campaigns, command, retests, runs, snapshots, suites, uploads
+from tiebreak_client import (
+    artifacts,
+    campaigns,
+    command,
+    reports,
+    retests,
+    runs,
+    snapshots,
+    suites,
+    uploads,
+)
 
 from formats.outcome import Outcome, Output, OutputKind
 from formats.records import PairRecord, VideoRef
@@ -54,6 +64,7 @@ def test_every_command_is_in_the_guide() -> None:
         "snapshots": snapshots.Snapshots,
         "suites": suites.Suites,
         "retests": retests.Retests,
+        "reports": reports.Reports,
     }.items(),
 )
 def test_every_function_is_in_the_guide(group: str, kind: type) -> None:
