@@ -53,7 +53,8 @@ _TRL: Final = frozenset(
     }
 )  # fmt: skip
 _AS_THEY_CAME: Final = "Rows that came from one file go out byte for byte, columns of others too."
-_SPLIT_IS_INVALID: Final = "Where people split, the word is `invalid`: both tools mask it."
+_SPLIT_IS_INVALID: Final = "Where people split, the word is `invalid`, which VideoAlign masks."
+_NO_SUCH_LABEL: Final = "Where people split it says `invalid`: no label to the released script."
 
 FORMATS: Final[dict[str, Format]] = {
     each.name: each
@@ -69,7 +70,7 @@ FORMATS: Final[dict[str, Format]] = {
             csv_files.rewardbench, _CSV | {Fact.SCORES, Fact.GENERATOR},
             remarks=(
                 _AS_THEY_CAME,
-                _SPLIT_IS_INVALID,
+                _NO_SUCH_LABEL,
                 "`Overall` is there if it is a dimension; it is not made up.",
             ),
             passes=3,
@@ -102,4 +103,3 @@ FORMATS: Final[dict[str, Format]] = {
         ),
     )
 }  # fmt: skip
-
