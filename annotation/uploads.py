@@ -7,7 +7,6 @@ MEDIA_ROOT/unfinished; its name is given to it when every byte is here and the h
 
 import fcntl
 import os
-import re
 import shutil
 import time
 import unicodedata
@@ -21,43 +20,19 @@ from typing import IO, Any, Final, Protocol
 from django.conf import settings
 from django.contrib.auth.models import User
 
-from annotation.errors import AnnotationError, ImportRefused, NotFound, VoteConflict
+from annotation.errors import NotFound, VoteConflict
 from annotation.media import below_incoming
 from annotation.storage import link_or_copy
-from annotation.table_files import SUFFIXES as TABLES
+from annotation.upload_rules import DiskFull, UploadOutOfStep, UploadRefused, check
 from formats.files import fsync_folder, read_json, sha256_of, write_json
 
 SCHEMA: Final = "upload/1"
 FOLDER: Final = "uploads"  # below incoming: nothing of an operator lies there
 PART: Final = 8 << 20  # bytes; a proxy that takes 16 MB at a time lets it through
-CLIPS: Final = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".3gp", ".avi", ".gif")
-IMAGES: Final = (".png", ".jpg", ".jpeg", ".webp")
-TEXTS: Final = (".txt", ".json", ".md")
-ACCEPTED: Final = (*CLIPS, *IMAGES, *TABLES, *TEXTS, ".zip")
 _MOST: Final = 100  # uploads of a person that are not finished
 _FORGOTTEN: Final = 2 * 24 * 3600.0
 _SPARE: Final = 1 << 30  # bytes that an upload leaves on the disk
 _CHUNK: Final = 1 << 20
-_LONGEST: Final = 200  # bytes of a name; a file system takes 255, and ours are longer meanwhile
-_NAME: Final = re.compile(r"[\w(][\w ()+,=@.-]{0,99}(?:/[\w(][\w ()+,=@.-]{0,99}){0,4}")
-_SHA256: Final = re.compile(r"[0-9a-f]{64}")
-
-
-class UploadRefused(ImportRefused):
-    """A file cannot be sent like this."""
-
-    code = "bad_upload"
-
-
-class UploadOutOfStep(VoteConflict):
-    """A part does not begin where the upload ends; `received` says where that is."""
-
-    code = "out_of_step"
-
-
-class DiskFull(AnnotationError):
-    status = 507
-    code = "disk_full"
 
 
 class Reader(Protocol):
@@ -103,7 +78,7 @@ def _unfinished() -> Path:
 
 def begin(user: User, name: str, size: int, sha256: str) -> Upload:
     """A new upload, or the one that was begun with the same words, as far as it is."""
-    upload = _checked(user, name, size, sha256)
+    upload = _said(user, name, size, sha256)
     sweep()
     if _is_there(upload):
         return replace(upload, received=size, done=True)
@@ -124,32 +99,12 @@ def _gone_on_with(user: User, upload: Upload) -> Upload:
         return _finish(whole)
 
 
-def _checked(user: User, name: str, size: int, sha256: str) -> Upload:
+def _said(user: User, name: str, size: int, sha256: str) -> Upload:
+    """What somebody announces, under an id that is made of it."""
     plain = unicodedata.normalize("NFC", name)
-    _check_name(plain)
-    most = int(settings.TIEBREAK_UPLOAD_GB * (1 << 30))
-    if not 0 < size <= most:
-        raise UploadRefused(
-            f"{plain} has {size} bytes; expected 1 to {most} (TIEBREAK_UPLOAD_GB of this site)."
-        )
-    if not _SHA256.fullmatch(sha256):
-        raise UploadRefused(f"sha256 must be 64 small hex digits, got {sha256[:80]!r}.")
+    check(plain, size, sha256)
     said = f"tiebreak-upload:{user.pk}:{plain}:{size}:{sha256}"
     return Upload(str(uuid.uuid5(uuid.NAMESPACE_OID, said)), user.pk, plain, size, sha256)
-
-
-def _check_name(name: str) -> None:
-    parts = name.split("/")
-    plain = not any(part.endswith((".", " ")) or len(part.encode()) > _LONGEST for part in parts)
-    if not plain or not _NAME.fullmatch(name):
-        raise UploadRefused(
-            f"The name {name[:120]!r} cannot be taken: expected a file, in at most four folders,"
-            " of letters, digits and ( ) + , = @ . - _ or blanks, none beginning with a point."
-        )
-    if not name.lower().endswith(ACCEPTED):
-        raise UploadRefused(
-            f"{name[:120]!r} is no clip, image, table or archive; expected {', '.join(ACCEPTED)}."
-        )
 
 
 def _is_there(upload: Upload) -> bool:

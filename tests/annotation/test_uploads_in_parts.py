@@ -18,7 +18,7 @@ from annotation import uploads
 from annotation.errors import AnnotationError, NotFound, VoteConflict
 from annotation.models import AuditEntry
 from annotation.tokens import make_token
-from annotation.uploads import DiskFull, UploadOutOfStep, UploadRefused
+from annotation.upload_rules import DiskFull, UploadOutOfStep, UploadRefused
 
 pytestmark = [pytest.mark.django_db, pytest.mark.one_engine]
 
