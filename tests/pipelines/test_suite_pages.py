@@ -1,6 +1,10 @@
 """Suites by page and REST: import, look, say how clips are scored, evaluate."""
 
+import html
+import io
 import json
+import re
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +14,7 @@ from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
+from PIL import Image
 
 from annotation.models import AuditEntry
 from pipelines.models import Artifact, BaseModel, LoopGroup, Run, Suite
@@ -76,6 +81,23 @@ def test_duplicates_and_warnings_stand_on_the_page_of_the_import(mia_client: Cli
     page = answer.content.decode()
     assert "mine.csv:3: the prompt of line 2 again" in page
     assert "mine.csv:1: the column &#x27;fps&#x27; is not used" in page
+
+
+def test_the_reference_images_of_an_archive_are_seen_beside_their_prompts(
+    mia_client: Client,
+) -> None:
+    picture, packed = io.BytesIO(), io.BytesIO()
+    Image.new("RGB", (16, 16), "teal").save(picture, "PNG")
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("suite.csv", "prompt,image_path\na ball,first/a.png\n")
+        archive.writestr("first/a.png", picture.getvalue())
+    upload = SimpleUploadedFile("mine.zip", packed.getvalue())
+    answer = mia_client.post("/suites/", {"name": "i2v", "file": upload})
+    page = mia_client.get(answer.headers["Location"]).content.decode()
+    shown = re.search(r'<img class="suite-image" src="([^"]+)"', page)
+    assert shown is not None
+    assert "1 with a reference image" in page
+    assert mia_client.get(html.unescape(shown[1])).status_code == 200
 
 
 def test_a_bad_file_is_refused_with_its_line_and_nothing_is_written(mia_client: Client) -> None:
