@@ -4,6 +4,7 @@ The words of a label are ours (A, B, tie, invalid), except where a format has it
 has no place for is counted beside it, never silently dropped (pipelines.exports.catalogue).
 """
 
+import fcntl
 import gc
 import os
 import secrets
@@ -73,19 +74,36 @@ def export(
     place = target.with_name(f".{target.name}.export")
     Staging.tidy(place)
     _refuse_existing(place, [target, *_beside(chosen, target)])
-    kept = _salt_of(place, wish) or salt or secrets.token_bytes(16)
-    staging = Staging(place, {**wish, "salt": kept.hex()})
-    folder = source or path_of(artifact)
-    taken = Source(folder, artifact.sha256, kept, media, artifact.meta.get("campaign"))
-    single = not chosen.is_folder and media.how != "files"
-    main = target.name if single else main_name(artifact, chosen)
-    write(taken, staging, chosen, main)
-    done = result(staging, target, main)
-    if single:
-        _show(staging, [*_beside(chosen, target), target])
-    else:
-        staging.publish(target, {**wish, **facts_of(done)})
+    with _alone(place):
+        kept = _salt_of(place, wish) or salt or secrets.token_bytes(16)
+        staging = Staging(place, {**wish, "salt": kept.hex()})
+        folder = source or path_of(artifact)
+        taken = Source(folder, artifact.sha256, kept, media, artifact.meta.get("campaign"))
+        single = not chosen.is_folder and media.how != "files"
+        main = target.name if single else main_name(artifact, chosen)
+        write(taken, staging, chosen, main)
+        done = result(staging, target, main)
+        if single:
+            _show(staging, [*_beside(chosen, target), target])
+        else:
+            staging.publish(target, {**wish, **facts_of(done)})
     return done
+
+
+@contextmanager
+def _alone(place: Path) -> Iterator[None]:
+    """Two commands with one target would write into one folder; the lock dies with its process."""
+    place.mkdir(parents=True, exist_ok=True)
+    handle = os.open(place, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise FormatError(
+            "another process is writing this export; wait until it has ended", path=place
+        ) from None
+    finally:
+        os.close(handle)
 
 
 def write(source: Source, staging: Staging, chosen: Format, main: str) -> None:

@@ -131,8 +131,9 @@ class Staging:
             return {}
 
     def _begin(self, wish: Mapping[str, Any]) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for old in self.folder.iterdir():  # the folder itself stays: a lock may be on it
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
         write_json(self.folder / _BEGUN, SCHEMA, wish)
 
     def _take_up(self) -> None:

@@ -1,6 +1,8 @@
 """Snapshots in the formats of other tools, and what those have no place for."""
 
+import fcntl
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -105,3 +107,15 @@ def test_the_command_says_what_it_wrote(snapshot: Artifact, tmp_path: Path, caps
     assert "11 rows" in capsys.readouterr().out
     with pytest.raises(CommandError, match="never overwritten"):
         call_command("export", str(snapshot.pk), "--format", "trl", "--output", str(target))
+
+
+def test_two_commands_with_one_target_go_one_at_a_time(snapshot: Artifact, tmp_path: Path) -> None:
+    place = tmp_path / ".x.csv.export"
+    place.mkdir()
+    handle = os.open(place, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    with pytest.raises(FormatError, match="another process is writing this export"):
+        export(snapshot, "videoalign", tmp_path / "x.csv")
+    os.close(handle)
+    assert export(snapshot, "videoalign", tmp_path / "x.csv").rows == 6
+    assert not list(tmp_path.glob(".x.csv*"))

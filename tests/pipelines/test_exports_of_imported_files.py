@@ -8,6 +8,7 @@ import pytest
 
 from annotation.imports import import_videoalign
 from annotation.models import Campaign, Consensus, Triplet
+from models_rm.benchmarks.reading import read_benchmark
 from pipelines.exporting import export
 from pipelines.exports.source import Media
 from pipelines.models import Artifact
@@ -97,6 +98,18 @@ def test_links_and_files_have_their_own_paths(sheet: Path, tmp_path: Path) -> No
         assert row["A_model"] == "wan"
     linked = export(snapshot, "videoalign", tmp_path / "l.csv", how=Media("links", "s3://b/"))
     assert all(row["path_B"].startswith("s3://b/") for row in _rows(linked.path))
+
+
+def test_the_benchmark_reads_as_one(sheet: Path, tmp_path: Path) -> None:
+    Consensus.objects.filter(triplet__prompt__text="plain", label="A").update(label="tie")
+    done = export(_snapshot(), "rewardbench", tmp_path / "x.csv")
+    benchmark = read_benchmark(done.path)
+    assert benchmark.columns == ("VQ", "MQ", "TA")
+    assert [pair.model_b for pair in benchmark.pairs] == ["sora", "wan"]
+    assert [pair.labels for pair in benchmark.pairs] == [
+        {"VQ": 0, "MQ": -1, "TA": 1},
+        {"VQ": 0, "MQ": 0},  # invalid is no label
+    ]
 
 
 def test_a_campaign_that_is_gone_is_exported_from_the_snapshot(sheet: Path, tmp_path: Path) -> None:
