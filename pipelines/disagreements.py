@@ -7,7 +7,7 @@ ruled). A settled label that the model gave a chance of p costs -ln p; people wh
 undecided, as the model foresaw, cost nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -32,7 +32,7 @@ from pipelines.splitting import SPLITS
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-_LEAST: Final = 1e-12
+LEAST: Final = 1e-12
 _A, _TIE, _B = range(3)
 
 
@@ -56,7 +56,7 @@ class Clash(StrEnum):
 
 
 _AGREEMENTS: Final = tuple(Agreement)
-_CLASHES: Final = tuple(Clash)
+CLASHES: Final = tuple(Clash)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class Compared:
         if filters.agreement:
             kept &= self.agreement == _AGREEMENTS.index(Agreement(filters.agreement))
         if filters.clash:
-            kept &= self.clash == _CLASHES.index(Clash(filters.clash))
+            kept &= self.clash == CLASHES.index(Clash(filters.clash))
         return kept
 
     def ranked(self, filters: Filters) -> tuple[NDArray[np.int64], Floats]:
@@ -158,8 +158,8 @@ def compare(campaign: Campaign, scores: Artifact) -> Compared:
 
 def surprise_of(people: Floats, model: Floats) -> Floats:
     """KL(people || model) over the last axis, in nats; NaN where people say nothing."""
-    sure = np.clip(people, _LEAST, 1)
-    found: Floats = (people * (np.log(sure) - np.log(np.clip(model, _LEAST, 1)))).sum(-1)
+    sure = np.clip(people, LEAST, 1)
+    found: Floats = (people * (np.log(sure) - np.log(np.clip(model, LEAST, 1)))).sum(-1)
     return np.where(found < 0, 0.0, found)  # rounding; NaN stays
 
 
@@ -247,10 +247,10 @@ def _unanimous(campaign: Campaign, triplets: NDArray[np.int64], keys: Sequence[s
 def _clash(people: Floats, model: Floats) -> NDArray[np.int64]:
     """By the likeliest words; people who give two words the same weight say neither: a tie."""
     said, foreseen = _word(people), _word(model)
-    clash = np.full(said.shape, _CLASHES.index(Clash.OPPOSITE))
-    clash[said == _TIE] = _CLASHES.index(Clash.MODEL_DECIDES)
-    clash[foreseen == _TIE] = _CLASHES.index(Clash.PEOPLE_DECIDE)
-    clash[said == foreseen] = _CLASHES.index(Clash.NONE)
+    clash = np.full(said.shape, CLASHES.index(Clash.OPPOSITE))
+    clash[said == _TIE] = CLASHES.index(Clash.MODEL_DECIDES)
+    clash[foreseen == _TIE] = CLASHES.index(Clash.PEOPLE_DECIDE)
+    clash[said == foreseen] = CLASHES.index(Clash.NONE)
     return clash
 
 
@@ -259,50 +259,3 @@ def _word(chances: Floats) -> NDArray[np.int64]:
     best = known.argmax(-1)
     undecided = np.isclose(known[..., _A], known[..., _B]) & (best != _TIE)
     return np.where(undecided, _TIE, best)
-
-
-# What a whole campaign looks like.
-
-
-@dataclass(frozen=True, slots=True)
-class Overview:
-    """One dimension: how many triplets, on how many the words are the same, the surprise in nats.
-
-    `expected` is what the mean would be if the chances of the model were right: their entropy less
-    that of what people say.
-    """
-
-    key: str
-    triplets: int
-    same_word: float
-    mean: float
-    expected: float
-    clashes: Mapping[str, int]
-
-
-def overview(compared: Compared, filters: Filters) -> list[Overview]:
-    """Per dimension over the entries that the filters leave; none where nothing is left."""
-    kept = compared.chosen(filters)
-    excess = _entropy(compared.model) - _entropy(compared.people)
-    found = []
-    for number, key in enumerate(compared.keys):
-        rows = kept[:, number]
-        if not rows.any():
-            continue
-        clash = np.bincount(compared.clash[rows, number], minlength=len(_CLASHES)).tolist()
-        found.append(
-            Overview(
-                key=key,
-                triplets=int(rows.sum()),
-                same_word=clash[_CLASHES.index(Clash.NONE)] / int(rows.sum()),
-                mean=float(compared.surprise[rows, number].mean()),
-                expected=float(excess[rows, number].mean()),
-                clashes=dict(zip(map(str, _CLASHES), clash, strict=True)),
-            )
-        )
-    return found
-
-
-def _entropy(chances: Floats) -> Floats:
-    found: Floats = -(chances * np.log(np.clip(chances, _LEAST, 1))).sum(-1)
-    return found

@@ -15,6 +15,7 @@ from annotation.permissions import is_lead
 from annotation.relabelling import MOST
 from formats.errors import FormatError
 from formats.outcome import OutputKind
+from pipelines.disagreement_overview import overview
 from pipelines.disagreement_page import cards_of, page_of
 from pipelines.disagreement_sending import (
     NEW_PAIRS,
@@ -24,7 +25,7 @@ from pipelines.disagreement_sending import (
     first_triplets,
     plan,
 )
-from pipelines.disagreements import Agreement, Clash, Filters, compare, overview
+from pipelines.disagreements import Agreement, Clash, Filters, compare
 from pipelines.errors import PipelineError
 from pipelines.judged_scores import judged_scores
 from pipelines.models import Artifact

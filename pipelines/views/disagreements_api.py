@@ -23,6 +23,7 @@ from annotation.views.lead_door import (
     repeatable,
 )
 from formats.errors import FormatError
+from pipelines.disagreement_overview import overview
 from pipelines.disagreement_page import page_of, rows_of
 from pipelines.disagreement_sending import (
     WAYS,
@@ -31,7 +32,7 @@ from pipelines.disagreement_sending import (
     first_triplets,
     plan,
 )
-from pipelines.disagreements import Agreement, Clash, Filters, compare, overview
+from pipelines.disagreements import Agreement, Clash, Filters, compare
 from pipelines.errors import PipelineError
 from pipelines.models import Artifact
 from pipelines.splitting import SPLITS

@@ -88,7 +88,8 @@ def test_people_who_doubt_as_the_model_foresaw_are_no_surprise(campaign: Any, sc
 def test_filters_keep_what_they_name_and_the_total_counts_nothing_else(
     campaign: Any, scores: Any
 ) -> None:
-    from pipelines.disagreements import Filters, compare, overview
+    from pipelines.disagreement_overview import overview
+    from pipelines.disagreements import Filters, compare
 
     opposite = settled(campaign, 0, 3, {"VQ": "B", "MQ": "A", "TA": "A"})
     tie = settled(campaign, 1, 2, {"VQ": "tie", "MQ": "A", "TA": "A"})
@@ -118,7 +119,8 @@ def test_filters_keep_what_they_name_and_the_total_counts_nothing_else(
 
 def test_the_mean_is_as_expected_where_the_model_is_right(campaign: Any, scores: Any) -> None:
     """In the pair of clips 1 and 0 the model gives A 0.916105 (ML.md 1.2)."""
-    from pipelines.disagreements import Filters, compare, overview
+    from pipelines.disagreement_overview import overview
+    from pipelines.disagreements import Filters, compare
 
     settled(campaign, 1, 0, everywhere([0.916105, 0.080245, 0.003650]))
     right = overview(compare(campaign, scores), Filters())[0]
