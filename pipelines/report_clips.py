@@ -32,6 +32,7 @@ class SamplePair:
 
     prompt: str
     start: str  # address of the start image; empty for text-to-video
+    start_sha256: str
     seed: int
     base: PairClip
     candidate: PairClip
@@ -71,6 +72,7 @@ def _pair(
     return SamplePair(
         prompt=sample["prompt"],
         start="" if image is None else image_url(image.pk, user),
+        start_sha256="" if image is None else image.sha256,
         seed=sample["seed"],
         base=_clip(base, user, "base", sample, report),
         candidate=_clip(candidate, user, "candidate", sample, report),

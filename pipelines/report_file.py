@@ -15,7 +15,7 @@ from django.contrib.auth.models import User
 from django.template.loader import render_to_string
 
 from annotation.errors import MediaError
-from annotation.media import poster_key, shown_key
+from annotation.media import image_key, poster_key, shown_key
 from annotation.storage import media_storage
 from pipelines.models import Artifact
 from pipelines.report_page import context
@@ -39,6 +39,11 @@ class Inside:
         """Empty where the store has none."""
         found = _read(poster_key(sha256), _POSTER)
         return _data("image/jpeg", found) if found else ""
+
+    def picture(self, sha256: str) -> str:
+        """The start image of image-to-video, as people see it."""
+        found = _read(image_key(sha256), _POSTER)
+        return _data("image/png", found) if found else ""
 
     def clip(self, sha256: str) -> str:
         """Empty where clips stay links, or where this one is too large."""
@@ -76,6 +81,8 @@ def report_file(
         sha256: {"poster": inside.poster(sha256), "clip": inside.clip(sha256)}
         for sha256 in _clips(shown["candidates"])
     }
+    starts = {pair.start_sha256 for each in shown["candidates"] for pair in each.pairs} - {""}
+    media |= {sha256: {"picture": inside.picture(sha256)} for sha256 in sorted(starts)}
     return render_to_string(
         "pipelines/report_file.html",
         {

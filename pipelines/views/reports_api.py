@@ -63,7 +63,7 @@ def _json(artifact: Artifact) -> dict[str, Any]:
 
 class ReportsView(Door):
     @extend_schema(
-        summary="Reports, the newest first, with what each recommends",
+        summary="Reports in the order in which they were written, with what each recommends",
         operation_id="reports_list",
         parameters=[OpenApiParameter("limit", int), OpenApiParameter("cursor", str)],
         responses={200: _REPORTS},

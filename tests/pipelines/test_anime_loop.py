@@ -107,3 +107,5 @@ def test_it_goes_from_votes_on_six_dimensions_to_a_report(loop: LoopGroup) -> No
     page = engineer.get(f"/reports/{artifact.pk}/").content.decode()
     assert "GAPO against base" in page
     assert "motion amount" in page
+    file = engineer.get(f"/reports/{artifact.pk}/report.html").content.decode()
+    assert 'class="start-image" src="data:image/png;base64,' in file
