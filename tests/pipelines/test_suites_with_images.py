@@ -90,10 +90,11 @@ def test_an_image_that_is_none_is_named_with_its_line(tmp_path: Path) -> None:
 def test_a_duplicate_that_says_something_else_is_told_with_what_stands(tmp_path: Path) -> None:
     path = tmp_path / "s.csv"
     path.write_text("prompt,category,prompt_zh\none,x,一\ntwo,,\none,y,壹\n")
-    assert read_suite(path).duplicates == [
+    (told,) = read_suite(path).duplicates
+    assert told == (
         f"{path}:4: the prompt of line 2 again, with another translation and category: that of"
         " line 2 stands"
-    ]
+    )
 
 
 @pytest.mark.parametrize(
@@ -136,8 +137,9 @@ def test_the_real_suites_are_told_with_their_real_faults(shared: Path) -> None:
         for name in ("vbench", "videogen_eval", "TA_hard")
     }
     # One Chinese prompt lost its Arabic words to question marks; nothing else is wrong.
-    assert [each for found in told.values() for each in found.warnings] == [
+    (warning,) = [each for found in told.values() for each in found.warnings]
+    assert warning == (
         "videogen_eval.csv:383: prompt_zh has characters that an earlier conversion lost: "
         "生成文本“…有阿拉伯语, 位于城市景观"
-    ]
+    )
     assert [found.duplicates for found in told.values()] == [[], [], []]
