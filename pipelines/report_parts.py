@@ -1,6 +1,6 @@
 """The parts of a report that come from upstream: data, reward models, alignments, failures."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from django.conf import settings
@@ -9,7 +9,7 @@ from formats.snapshot import read_snapshot
 from formats.vbench_results import VBenchResult
 from pipelines.ceiling import ceilings, read_quality, share_above_chance
 from pipelines.comparison_curves import DRAWN
-from pipelines.models import Artifact, Metric, Run, RunInput, RunState
+from pipelines.models import Artifact, Metric, Run, RunInput
 from pipelines.registry import Step, path_of
 from pipelines.splitting import TEST
 
@@ -199,63 +199,3 @@ def benchmark(name: str, row: RunInput, result: VBenchResult) -> dict[str, Any]:
         "proxies": result.proxies,
         "unreadable": result.unreadable,
     }
-
-
-# What went wrong on the way, or is missing.
-
-
-def failures(
-    row: Run, steps: Sequence[Step], evaluations: Iterable[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
-    """Each with a word for machines, the run, and a sentence."""
-    from pipelines.tracing import gaps  # it knows starting, which knows all kinds
-
-    return [
-        *_left_out(evaluations),
-        *_unfinished(row),
-        *_tried_again(steps),
-        *_alarms(steps),
-        *(
-            {"what": "gap", "run": None, "text": f"{each[0].upper()}{each[1:]}."}
-            for each in gaps(steps)
-        ),
-    ]
-
-
-def _left_out(evaluations: Iterable[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
-    words = {
-        "unmatched": "{count} clips have no partner of the same prompt and seed",
-        "unreadable": "{count} clips could not be read",
-    }
-    for each in evaluations:
-        for judge in each["judges"]:
-            for key, sentence in words.items():
-                if judge[key]:
-                    text = sentence.format(count=judge[key])
-                    text = f"{each['candidate']}, judge {judge['judge']}: {text} and are left out."
-                    yield {"what": key, "run": each["run"], "text": text}
-
-
-def _unfinished(row: Run) -> Iterable[dict[str, Any]]:
-    """Runs of the same group that came to no end, though the report does not read them."""
-    if row.group is None:
-        return
-    lost = row.group.runs.filter(state__in=(RunState.FAILED, RunState.CANCELLED)).order_by("pk")
-    for run in lost:
-        why = f": {run.message}" if run.message else "."
-        yield {"what": run.state, "run": run.pk, "text": f"{run} has {run.state}{why}"}
-
-
-def _tried_again(steps: Iterable[Step]) -> Iterable[dict[str, Any]]:
-    for step in steps:
-        failed = step.run.attempt - 1
-        if failed > 0:
-            times = "once" if failed == 1 else f"{failed} times"
-            text = f"{step.run} failed {times} before it succeeded."
-            yield {"what": "tried again", "run": step.run.pk, "text": text}
-
-
-def _alarms(steps: Iterable[Step]) -> Iterable[dict[str, Any]]:
-    for step in steps:
-        for alarm in step.run.summary.get("alarms", []):
-            yield {"what": "alarm", "run": step.run.pk, "text": f"{step.run}: {alarm}"}

@@ -26,6 +26,7 @@ from pipelines.models import Artifact, Run, RunInput
 from pipelines.recommending import RULES, recommendation, verdict_on
 from pipelines.registry import Step, lineage, path_of
 from pipelines.report_evidence import candidates_of, evidence_of, row_of
+from pipelines.report_failures import failures
 from pipelines.report_motion import with_motion
 from pipelines.report_parts import of_kind
 from pipelines.step_configs import StepConfig, StepConfigError
@@ -86,7 +87,7 @@ def perform(run: Supervised) -> Outcome:
         ],
         "lineage": [lineage_row(step) for step in steps],
     }
-    body["failures"] = report_parts.failures(row, steps, body["evaluations"])
+    body["failures"] = failures(row, steps, body["evaluations"])
     run.dir.log_metrics(1, 2, stage="writing")
     sha256 = write_json(run.dir.outputs / "report.json", REPORT, body)
     run.dir.log_metrics(2, 2, stage="done")
