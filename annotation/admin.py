@@ -14,6 +14,7 @@ from annotation.campaigns import close_campaign, open_campaign, pause_campaign
 from annotation.cloning import clone_campaign, free_name
 from annotation.errors import AnnotationError
 from annotation.extending import extend_votes
+from annotation.faults import further_faults
 from annotation.forms import CampaignForm, ImportForm
 from annotation.imports import Target, import_given
 from annotation.models import (
@@ -188,8 +189,8 @@ class CampaignAdmin(admin.ModelAdmin):
 def _show(form: ImportForm, error: AnnotationError) -> None:
     """Each fault of a file with its line; whatever else is wrong as one sentence."""
     form.add_error("file", error.message)
-    for each in error.details.get("faults", [])[1:]:
-        form.add_error("file", f"line {each['line']}: {each['error']}")
+    for each in further_faults(error):
+        form.add_error("file", each)
 
 
 class JudgementInline(admin.TabularInline):

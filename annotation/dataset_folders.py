@@ -22,14 +22,15 @@ _ARROW: Final = ".arrow"
 
 def tables_of(shown: str, names: Collection[str], read: Callable[[str], Path]) -> list[str]:
     """The names of the table's files, in order; ImportRefused where it is not clear which."""
+    named = _named(shown, names, read)
+    if named:
+        return named
     top = sorted(name for name in names if "/" not in name and _is_table(name))
     rows = [name for name in top if not name.endswith(LEFT_OUT)]
     if len(rows) == 1:
         return [*rows, *(name for name in top if name == rows[0] + LEFT_OUT)]
-    if not top:
-        data = _data(shown, names, read)
-        if data:
-            return data
+    if not top and (data := _data(shown, names)):
+        return data
     if len(top) == 1:
         return top  # what TRL left out, alone
     found = f"there are {', '.join(top)}" if top else "there is none"
@@ -42,18 +43,20 @@ def _is_table(name: str) -> bool:
     return name.lower().endswith(SUFFIXES) and not name.endswith(_BESIDE)
 
 
-def _data(shown: str, names: Collection[str], read: Callable[[str], Path]) -> list[str]:
-    """The files that the card names; all tables below `data` where it names none."""
+def _data(shown: str, names: Collection[str]) -> list[str]:
+    """All tables below `data`, where no card names any."""
     below = sorted(name for name in names if name.startswith(f"{_DATA}/") and _is_table(name))
-    patterns = _patterns(shown, read(CARD)) if CARD in names else []
-    if not patterns:
-        if not below and any(name.endswith(_ARROW) for name in names):
-            raise ImportRefused(
-                f"{shown}: it was saved with save_to_disk; save it with to_parquet instead"
-            )
-        return below
+    if not below and any(name.endswith(_ARROW) for name in names):
+        raise ImportRefused(
+            f"{shown}: it was saved with save_to_disk; save it with to_parquet instead"
+        )
+    return below
+
+
+def _named(shown: str, names: Collection[str], read: Callable[[str], Path]) -> list[str]:
+    """The files that the data card names, by name or pattern."""
     found: list[str] = []
-    for pattern in patterns:
+    for pattern in _patterns(shown, read(CARD)) if CARD in names else ():
         fitting = sorted(name for name in names if fnmatch.fnmatchcase(name, pattern))
         if not fitting:
             raise ImportRefused(f"{shown}/{CARD}: it names {pattern[:200]}, which is not there")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from annotation.errors import ImportRefused
+from annotation.errors import AnnotationError, ImportRefused
 
 _MOST: Final = 100  # beyond that, a file has one fault and not many
 
@@ -52,3 +52,14 @@ def refused(name: str, line: int, what: str) -> ImportRefused:
     return ImportRefused(
         f"{name}:{line}: {what}", path=name, line=line, faults=[{"line": line, "error": what}]
     )
+
+
+def further_faults(error: AnnotationError) -> list[str]:
+    """All but the first, which is the message: for a person, a line each."""
+    faults = error.details.get("faults", [])[1:]
+    return [
+        f"{each['file']}:{each['line']}: {each['error']}"
+        if "file" in each
+        else f"line {each['line']}: {each['error']}"
+        for each in faults
+    ]

@@ -84,12 +84,11 @@ def _folder(given: Path, shown: str, clips: Path | None, *, links: bool) -> Sour
 
 
 def _names_below(folder: Path) -> list[str]:
-    """Plain files of the folder, and of `data` below it, where datasets have their tables; all
+    """Plain files of the folder and of the folders in it, where datasets have their tables; all
     others are found as rows name them."""
-    found = [each for each in folder.iterdir() if each.is_file()]
-    for below in ("data", "media"):
-        if (folder / below).is_dir() and not (folder / below).is_symlink():
-            found += [each for each in (folder / below).iterdir() if each.is_file()]
+    inside = [folder, *(each for each in folder.iterdir() if each.is_dir())]
+    plain = [each for each in inside if not each.is_symlink() and not each.name.startswith(".")]
+    found = [each for below in {folder, *plain} for each in below.iterdir() if each.is_file()]
     return sorted(each.relative_to(folder).as_posix() for each in found)
 
 

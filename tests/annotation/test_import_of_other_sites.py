@@ -167,6 +167,15 @@ def test_a_dataset_folder_is_one_table(here: None, tmp_path: Path, paths: str | 
         bring(folder, "other")
 
 
+def test_a_card_may_name_tables_anywhere_in_the_folder(here: None, tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    (folder / "train").mkdir(parents=True)
+    write(folder / "train" / "a.parquet", [preference()])
+    write(folder / "b.parquet", [preference(2, 3)])
+    (folder / "README.md").write_text(CARD.format("[train/*.parquet, b.parquet]"))
+    assert bring(folder).triplets == 2
+
+
 def test_trl_and_what_it_left_out_are_one(here: None, tmp_path: Path) -> None:
     rows = [trl("VQ"), trl("MQ", "B")]
     report = bring(write(tmp_path / "t.jsonl", rows), "alone")

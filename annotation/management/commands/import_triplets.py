@@ -4,6 +4,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from annotation.errors import AnnotationError
+from annotation.faults import further_faults
 from annotation.imports import Target, import_rows
 from annotation.models import CampaignKind
 from annotation.sources import opened
@@ -47,5 +48,4 @@ class Command(BaseCommand):
 
 
 def _told(error: AnnotationError) -> list[str]:
-    others = error.details.get("faults", [])[1:]
-    return [error.message, *(f"line {each['line']}: {each['error']}" for each in others)]
+    return [error.message, *further_faults(error)]
