@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from django.core.management import CommandError, call_command
 
 from formats.dimensions import BUILT_IN
 from formats.errors import FormatError
@@ -38,6 +39,17 @@ def test_the_clips_come_along_once_each_under_their_hash(
     ):
         assert sha256_of(done.path / path) == digest
     assert len(list((done.path / "media").iterdir())) == 6
+
+
+def test_the_command_takes_them_along(snapshot: Artifact, tmp_path: Path, capsys: Any) -> None:
+    words = ("export", str(snapshot.pk), "--format", "trl", "--output", str(tmp_path / "x"))
+    call_command(*words, "--media", "files")
+    said = capsys.readouterr().out
+    assert "6 clips and start images in media" in said
+    table = tmp_path / "x" / f"snapshot-{snapshot.pk}-trl.jsonl"
+    assert f"  {sha256_of(table)}  {table.name}" in said
+    with pytest.raises(CommandError, match="prefix must be what stands before the path"):
+        call_command(*words[:-1], str(tmp_path / "y"), "--media", "links")
 
 
 def test_a_clip_that_is_not_what_people_saw_stops_the_export(

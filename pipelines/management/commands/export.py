@@ -36,7 +36,10 @@ class Command(BaseCommand):
 
     def _tell(self, done: Export) -> None:
         self.stdout.write(f"{done.path}: {done.rows} rows")
-        for each in done.files:
+        tables = [each for each in done.files if not each.name.startswith("media/")]
+        if clips := len(done.files) - len(tables):
+            self.stdout.write(f"  {clips} clips and start images in media, named by their sha256")
+        for each in tables:
             self.stdout.write(f"  {each.sha256}  {each.name}  {each.rows} rows")
         for key, counts in done.left_out.items():
             if any(counts.values()):
