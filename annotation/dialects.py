@@ -1,7 +1,8 @@
 """Tables that other tools and other sites write: told by their columns, and put into our words.
 
 A table of rows (docs/importing.md) is read as it is. All others bring labels; each dialect has a
-module that makes of its cells those of our rows, one per pair.
+module (`TITLE`, `fits`, `known`, `translate`) that makes of its cells those of our rows, one per
+pair.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ class Dialect:
     translate: Translate
 
 
+# In this order: raw votes have the columns of labels, too.
 DIALECTS: Final[tuple[Dialect, ...]] = tuple(
     Dialect(each.TITLE, each.fits, each.known, each.translate)
     for each in (dialect_votes, dialect_preferences, dialect_trl, dialect_tasks)
