@@ -91,6 +91,19 @@ def link_or_copy(path: Path, target: Path) -> None:
         sync_file(target)
 
 
+def bring(path: Path, target: Path) -> None:
+    """The same where a process may be killed: `target` is whole, or there is none.
+
+    What an earlier attempt brought stays.
+    """
+    if target.is_file():
+        return
+    half = target.with_name(f".{target.name}")
+    half.unlink(missing_ok=True)
+    link_or_copy(path, half)
+    half.replace(target)
+
+
 def sync_file(path: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from annotation.errors import MediaError
 from annotation.models import Generator
-from annotation.storage import link_or_copy
+from annotation.storage import bring
 from formats.errors import FormatError
 from formats.outcome import ExitCode, Outcome, Output, OutputKind
 from formats.records import GenerationRecord, PromptRecord
@@ -155,7 +155,7 @@ def _brought(run: Supervised, chosen: Sequence[Chosen], target: Path) -> list[Ge
         run.check()
         name = f"clips/{clip.video.sha256}.mp4"
         try:
-            _bring(clip, target / name)
+            bring(clip.fetched(), target / name)
         except (MediaError, OSError) as error:
             gone.append(f"{clip.name} of {prompt.id} ({error})")
         video = replace(clip.video, path=name, seed=seed)
@@ -168,16 +168,6 @@ def _brought(run: Supervised, chosen: Sequence[Chosen], target: Path) -> list[Ge
     if gone:
         raise FormatError(f"{len(gone)} clips are not there any more: {some_of(gone)}")
     return records
-
-
-def _bring(clip: Here, target: Path) -> None:
-    """What an earlier attempt brought stays; a clip has its name when it is whole."""
-    if target.is_file():
-        return
-    half = target.with_name(f".{target.name}")
-    half.unlink(missing_ok=True)
-    link_or_copy(clip.fetched(), half)
-    half.replace(target)
 
 
 def _summary(

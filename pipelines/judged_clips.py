@@ -10,7 +10,7 @@ from pathlib import Path
 
 from annotation.errors import MediaError
 from annotation.models.clips import prompt_sha256
-from annotation.storage import link_or_copy, media_storage
+from annotation.storage import bring, media_storage
 from formats.errors import FormatError
 from formats.outcome import ExitCode, Outcome, Output, OutputKind
 from formats.records import GenerationRecord, PreferenceRecord, VideoRef
@@ -46,10 +46,8 @@ def perform(run: Supervised) -> Outcome:
 
 def _bring(video: VideoRef, target: Path) -> None:
     """Out of the store; what an earlier attempt brought stays."""
-    if target.is_file():
-        return
     try:
-        link_or_copy(media_storage().local(video.path, video.sha256), target)
+        bring(media_storage().local(video.path, video.sha256), target)
     except (MediaError, OSError) as error:
         raise FormatError(f"clip {video.id!r} is not in the store: {error}") from error
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 
+from annotation import storage
 from annotation.media import store_video
 from annotation.models import Generator, Prompt, Video
 from annotation.storage import media_storage
@@ -16,7 +17,6 @@ from formats.files import sha256_of
 from formats.records import GenerationRecord, PromptRecord
 from formats.supervised import Supervised
 from pipelines import existing_clips, launching
-from pipelines.clips_here import Here
 from pipelines.errors import InvalidRunConfig
 from pipelines.generations import read_generations, shown_clips
 from pipelines.models import Artifact, Run
@@ -184,15 +184,15 @@ def test_of_an_earlier_set_the_clips_of_the_suite_are_taken() -> None:
     ]
 
 
-def _naive(clip: Here, target: Path) -> None:
+def _naive(path: Path, target: Path) -> None:
     """The mutant: a clip has its name before it is whole."""
     if not target.is_file():
-        existing_clips.link_or_copy(clip.fetched(), target)
+        storage.link_or_copy(path, target)
 
 
-@pytest.mark.parametrize("bring", [existing_clips._bring, _naive], ids=["ours", "mutant"])
+@pytest.mark.parametrize("bring", [storage.bring, _naive], ids=["ours", "mutant"])
 def test_a_run_that_was_killed_in_the_middle_of_a_clip_leaves_no_half_one(
-    monkeypatch: pytest.MonkeyPatch, bring: Callable[[Here, Path], None]
+    monkeypatch: pytest.MonkeyPatch, bring: Callable[[Path, Path], None]
 ) -> None:
     _known("wan", {f"prompt {n}": [1] for n in range(3)})
 
@@ -202,9 +202,9 @@ def test_a_run_that_was_killed_in_the_middle_of_a_clip_leaves_no_half_one(
 
     config = {"generator": "wan"}
     run = start_run("existing_clips", config, user=None, files={"prompts": PROMPTS})
-    monkeypatch.setattr(existing_clips, "_bring", bring)
+    monkeypatch.setattr(existing_clips, "bring", bring)
     with monkeypatch.context() as patch:
-        patch.setattr(existing_clips, "link_or_copy", killed)
+        patch.setattr(storage, "link_or_copy", killed)
         folder = launching.prepare(run)
         with pytest.raises(KeyboardInterrupt):
             existing_clips.perform(Supervised(folder))
