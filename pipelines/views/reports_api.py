@@ -21,9 +21,18 @@ _TOLD = record(
     recommendation=TEXT, verdicts=by_key({"type": "string", "enum": list(Word)}),
 )  # fmt: skip
 _REPORTS = record(next=maybe(TEXT), previous=maybe(TEXT), results=rows(_TOLD))
-_ADDED = ("rule", "because", "more", "unit", "votes", "diversity", "said")  # since the first ones
+_ADDED = (
+    "base",
+    "rule",
+    "because",
+    "more",
+    "unit",
+    "votes",
+    "diversity",
+    "said",
+)  # since the first ones
 _VERDICT = record(
-    _ADDED, candidate=TEXT, verdict=TEXT, rule=TEXT, because=TEXT, judge=TEXT,
+    _ADDED, candidate=TEXT, base=TEXT, verdict=TEXT, rule=TEXT, because=TEXT, judge=TEXT,
     was_training_reward=TRUTH, overall=by_key({}), more=maybe(WHOLE), unit=TEXT,
     votes=maybe(WHOLE), lost=rows(TEXT), motion=maybe(by_key({})), diversity=maybe(by_key({})),
     said=rows(TEXT),

@@ -29,6 +29,8 @@ def test_both_clips_are_magnified_and_moved_together(
     stage = voting(page, make_campaign(1, clips=clips)).open()
     stage.wait_for_pair()
     stage.press("p")
+    # The picture is drawn with the next frame of the browser.
+    page.wait_for_function(f"({BOXES})().some(({{width}}) => width === 1536)")
     fitted = page.evaluate(BOXES)
     assert sorted(box["width"] for box in fitted) == [768, 1536]
     stage.press("ArrowRight ArrowRight ArrowDown")
