@@ -119,11 +119,15 @@ def doom(sha256: str) -> str | None:
 
 def forget(sha256: str, key: str) -> bool:
     """The bytes are gone. False: somebody has taken the blob over, under another key."""
-    rows = Blob.objects.filter(pk=sha256, doomed_at__isnull=False)
-    for generation in rows.values_list("generation", flat=True):
-        if key_of(sha256, generation) == key:
-            return bool(rows.filter(generation=generation).delete()[0])
-    return False
+    with transaction.atomic():
+        # Locked, because Django deletes by the key alone what it has looked up before: without the
+        # lock a row that was taken over in between, and referred to, would go.
+        doomed = Blob.objects.select_for_update().filter(pk=sha256, doomed_at__isnull=False)
+        row = doomed.first()
+        if row is None or key_of(sha256, row.generation) != key:
+            return False
+        row.delete()
+    return True
 
 
 def known_keys() -> set[str]:
