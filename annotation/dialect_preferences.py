@@ -68,7 +68,7 @@ def _row(cells: Cells, asked: Asked) -> Cells:
 
 def pair_values(row: Mapping[str, Any], asked: Asked) -> dict[str, Any]:
     """The columns that say which clips are compared, from names that end in _a and _b."""
-    check_alone(bool(row.get("path_b") or row.get("sha256_b")), asked)
+    check_alone(asked, two=bool(row.get("path_b") or row.get("sha256_b")))
     values = {name: row.get(name) for name in _SHARED}
     for side in "a" if asked.single else "ab":
         tail = asked.place(side)
@@ -77,7 +77,7 @@ def pair_values(row: Mapping[str, Any], asked: Asked) -> dict[str, Any]:
     return values
 
 
-def check_alone(two: bool, asked: Asked) -> None:  # noqa: FBT001  it is what is asked
+def check_alone(asked: Asked, *, two: bool) -> None:
     if two and asked.single:
         raise FormatError("the row has two clips, but the campaign asks about single ones")
     if not two and not asked.single:

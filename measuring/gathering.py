@@ -3,19 +3,16 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from formats.chunks import chunk_of
+from formats.chunks import chunk_inputs, chunk_of
 from formats.errors import FormatError
-from formats.files import read_json
 from formats.outcome import Outcome
-from formats.run_dir import INPUTS, RunDir
 from formats.supervised import BadConfigError, Supervised
 from formats.vbench import PROTOCOLS
 from formats.vbench_results import BY_VIDEO, PROXY, ClipValues, Value, VBenchResult, read_result
 from measuring.config import ConfigError, GatheringConfig
 from measuring.journal import Key
-from measuring.running import generations_of, left, refuse_all_unreadable, result_of
+from measuring.running import clips_of, left, refuse_all_unreadable, result_of
 
 
 def gather(run: Supervised) -> Outcome:
@@ -24,8 +21,9 @@ def gather(run: Supervised) -> Outcome:
         config = GatheringConfig.from_json(run.dir.config())
     except (ConfigError, TypeError) as error:
         raise BadConfigError(str(error)) from error
-    chunks = {number: read_result(path) for number, path in _files(run.dir, config.chunks).items()}
-    _, records = generations_of(run)
+    files = chunk_inputs(run.dir, "vbench", config.chunks)
+    chunks = {number: read_result(path) for number, path in enumerate(files)}
+    records = clips_of(run)[1]
     clips = merged(chunks, list(records))
     refuse_all_unreadable(clips)
     run.dir.log_metrics(len(clips), len(records), stage="gathered")
@@ -73,16 +71,3 @@ def _values(chunks: Mapping[int, VBenchResult], clips: Sequence[ClipValues]) -> 
         mean = math.fsum(rows) / len(rows) / (100 if percent else 1)
         found[key] = Value(mean, value.source, len(rows), BY_VIDEO)
     return found
-
-
-def _files(run: RunDir, count: int) -> dict[int, Path]:
-    """The results by the number of their chunk; all of them and no other."""
-    roles = [role for role in read_json(run.inputs_file, INPUTS)["inputs"] if "vbench:" in role]
-    wanted = [f"vbench:{number}" for number in range(count)]
-    if sorted(roles) != sorted(wanted):
-        raise FormatError(
-            f"{count} chunks leave the inputs {wanted[0]} to {wanted[-1]}; "
-            f"there are: {', '.join(sorted(roles)) or 'none'}",
-            path=run.inputs_file,
-        )
-    return {number: run.input(role) for number, role in enumerate(wanted)}

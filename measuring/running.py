@@ -11,8 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from formats.checkpoints import verify_folder
-from formats.chunks import chunk_of
+from formats.chunks import chunk_of, generations_of
 from formats.errors import FormatError
 from formats.outcome import ExitCode, Outcome, Output, OutputKind
 from formats.records import GenerationRecord
@@ -46,7 +45,7 @@ def measure(run: Supervised) -> Outcome:
         raise BadConfigError(str(error)) from error
     if config.of_package:
         refuse_not_installed(config.protocol, config.of_package)
-    folder, records = generations_of(run)
+    folder, records = clips_of(run)
     wanted = _of_chunk(records, config)
     clips = _measured(run, config, folder, wanted)
     if config.chunk is None:
@@ -134,20 +133,12 @@ def left(run: Supervised, result: VBenchResult) -> Outcome:
 # The clips.
 
 
-def generations_of(run: Supervised) -> tuple[Path, dict[Key, GenerationRecord]]:
-    """The folder that clips are relative to, and each (clip, prompt) once, in the set's order."""
-    path = run.dir.input("generations")
-    if path.is_dir():
-        verify_folder(path)
-        path = path / "generations.jsonl"
-    unique: dict[Key, GenerationRecord] = {}
-    for line, record in enumerate(GenerationRecord.read(path), start=2):
-        known = unique.setdefault((record.video.id, record.prompt), record)
-        if known.video.sha256 != record.video.sha256:
-            raise FormatError(f"two clips are named {record.video.id!r}", path=path, line=line)
-    if not unique:
-        raise FormatError("the generation set has no clip", path=path)
-    return path.parent, unique
+def clips_of(run: Supervised) -> tuple[Path, dict[Key, GenerationRecord]]:
+    """The generation set; FormatError where nothing is in it that could be measured."""
+    folder, records = generations_of(run.dir)
+    if not records:
+        raise FormatError("the generation set has no clip", path=folder)
+    return folder, records
 
 
 def _of_chunk(

@@ -11,16 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from formats.chunks import chunk_inputs
 from formats.errors import FormatError
-from formats.files import below, read_json
+from formats.files import below
 from formats.outcome import ExitCode, Outcome, Output, OutputKind
 from formats.records import GenerationRecord, PromptRecord
-from formats.run_dir import INPUTS, RunDir
+from formats.run_dir import RunDir
 from formats.supervised import Supervised
 from models_align.config import GatheringConfig
 
 FOLDER: Final = "generations"
-_ROLE: Final = "generations:"
 _TELL_EVERY: Final = 100
 Key = tuple[str, str, str, int | None]  # prompt id, prompt, sha256 of its image, seed
 
@@ -29,7 +29,7 @@ def gather(run: Supervised) -> Outcome:
     """One generation set of the inputs `generations:0`, `generations:1` …"""
     config = GatheringConfig.from_json(run.dir.config())
     wanted = _wanted(run.dir, config)
-    found = _found(_chunks(run.dir, config.chunks), wanted)
+    found = _found(chunk_inputs(run.dir, "generations", config.chunks), wanted)
     folder = run.dir.outputs / FOLDER
     (folder / "clips").mkdir(parents=True, exist_ok=True)
     for left in (folder / "clips").glob("*.tmp"):
@@ -60,19 +60,6 @@ def _wanted(run: RunDir, config: GatheringConfig) -> list[Key]:
         for prompt, image in zip(prompts, images, strict=True)
         for seed in seeds
     ]
-
-
-def _chunks(run: RunDir, count: int) -> list[Path]:
-    """The lists of the chunks, all of them and no other."""
-    roles = [role for role in read_json(run.inputs_file, INPUTS)["inputs"] if _ROLE in role]
-    wanted = [f"{_ROLE}{number}" for number in range(count)]
-    if sorted(roles) != sorted(wanted):
-        raise FormatError(
-            f"{count} chunks leave the inputs {wanted[0]} to {wanted[-1]}; "
-            f"there are: {', '.join(sorted(roles)) or 'none'}",
-            path=run.inputs_file,
-        )
-    return [run.input(role) for role in wanted]
 
 
 def _found(chunks: list[Path], wanted: list[Key]) -> Mapping[Key, tuple[GenerationRecord, Path]]:

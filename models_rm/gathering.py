@@ -7,17 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from formats.checkpoints import verify_folder
-from formats.chunks import chunk_of
+from formats.chunks import Key, chunk_inputs, chunk_of, generations_of
 from formats.errors import FormatError
-from formats.files import read_json, sha256_of
+from formats.files import sha256_of
 from formats.outcome import ExitCode, Outcome, Output, OutputKind
 from formats.records import GenerationRecord, ScoreRecord
-from formats.run_dir import INPUTS, RunDir
 from formats.supervised import BadConfigError, Supervised
 from models_rm.config import ConfigError, GatheringConfig
-
-Key = tuple[str, str]  # (video id, prompt)
 
 
 def gather(run: Supervised) -> Outcome:
@@ -26,8 +22,8 @@ def gather(run: Supervised) -> Outcome:
         config = GatheringConfig.from_json(run.dir.config())
     except (ConfigError, TypeError) as error:
         raise BadConfigError(str(error)) from error
-    chunks = _chunks(run.dir, config.chunks)
-    order = _order(run.dir.input("generations"))
+    chunks = dict(enumerate(chunk_inputs(run.dir, "scores", config.chunks)))
+    _, order = generations_of(run.dir)
     found = merged(chunks, order)
     run.dir.log_metrics(len(found), len(order), stage="gathered")
     written = [found[key] for key in order]
@@ -87,26 +83,6 @@ def _fault(
         return "is scored twice with this prompt"
     wanted = chunk_of(*key, chunks)
     return "" if wanted == chunk else f"belongs to chunk {wanted}, not to chunk {chunk}"
-
-
-def _chunks(run: RunDir, count: int) -> dict[int, Path]:
-    """The score files by the number of their chunk; all of them and no other."""
-    roles = [role for role in read_json(run.inputs_file, INPUTS)["inputs"] if "scores:" in role]
-    wanted = [f"scores:{number}" for number in range(count)]
-    if sorted(roles) != sorted(wanted):
-        raise FormatError(
-            f"{count} chunks leave the inputs {wanted[0]} to {wanted[-1]}; "
-            f"there are: {', '.join(sorted(roles)) or 'none'}",
-            path=run.inputs_file,
-        )
-    return {number: run.input(role) for number, role in enumerate(wanted)}
-
-
-def _order(path: Path) -> dict[Key, GenerationRecord]:
-    if path.is_dir():
-        verify_folder(path)
-        path = path / "generations.jsonl"
-    return {(record.video.id, record.prompt): record for record in GenerationRecord.read(path)}
 
 
 def _means(records: list[ScoreRecord], dimensions: list[str]) -> dict[str, float]:

@@ -15,8 +15,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 import torch
 
-from formats.checkpoints import verify_folder
-from formats.chunks import chunk_of
+from formats.chunks import chunk_of, generations_of
 from formats.errors import FormatError
 from formats.files import sha256_of
 from formats.halving import smaller
@@ -38,7 +37,7 @@ def score(run: Supervised) -> Outcome:
     """Score what this run has to score and is not safe yet; then write all of it."""
     config = _within_memory(run, config_of(run, ScoringConfig.from_json))
     model = loaded(run, config)
-    folder, records = generations_of(run)
+    folder, records = generations_of(run.dir)
     wanted = _of_chunk(records, config)
     parts = parts_of(run, config)
     known = parts.read(lambda text: print(text, flush=True))
@@ -186,20 +185,6 @@ def shared_cache(megabytes: int) -> FrameCache | None:
     once needs no cache of its own."""
     folder = os.environ.get("TIEBREAK_FRAME_CACHE")
     return FrameCache(Path(folder), megabytes) if folder else None
-
-
-def generations_of(run: Supervised) -> tuple[Path, dict[Key, GenerationRecord]]:
-    """The folder that clips are relative to, and each (clip, prompt) once, in the set's order."""
-    path = run.dir.input("generations")
-    if path.is_dir():
-        verify_folder(path)
-        path = path / "generations.jsonl"
-    unique: dict[Key, GenerationRecord] = {}
-    for line, record in enumerate(GenerationRecord.read(path), start=2):
-        known = unique.setdefault((record.video.id, record.prompt), record)
-        if known.video.sha256 != record.video.sha256:
-            raise FormatError(f"two clips are named {record.video.id!r}", path=path, line=line)
-    return path.parent, unique
 
 
 def record_of(model: RewardModel, names: tuple[str, str, str], scored: Scored) -> ScoreRecord:

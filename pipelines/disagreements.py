@@ -211,7 +211,7 @@ def _people(
         said = _said(label, source, posterior)
         if said is not None:
             people[at] = said
-        agreement[at] = _AGREEMENTS.index(_agreement(label, source, bool(unanimous[at])))
+        agreement[at] = _AGREEMENTS.index(_agreement(label, source, unanimous=bool(unanimous[at])))
     return people, agreement
 
 
@@ -222,7 +222,7 @@ def _said(label: str | None, source: str, posterior: Any) -> Any:
     return None if label is None else [float(label == each) for each in CLASSES]
 
 
-def _agreement(label: str | None, source: str, unanimous: bool) -> Agreement:  # noqa: FBT001
+def _agreement(label: str | None, source: str, *, unanimous: bool) -> Agreement:
     if source == ConsensusSource.IMPORT:
         return Agreement.IMPORTED
     if source == ConsensusSource.ADJUDICATION:
