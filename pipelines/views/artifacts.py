@@ -28,30 +28,29 @@ from pipelines.tracing import trace_artifact
 from pipelines.views.access import for_viewers, person
 
 
-@require_GET
-@for_viewers
-def ingest_json(_request: HttpRequest, artifact_id: int) -> HttpResponse:
-    """What became of each file of a media import, whole."""
-    artifact = get_object_or_404(Artifact, pk=artifact_id, kind=OutputKind.INGEST)
+def whole_json(artifact_id: int, kind: OutputKind, name: str) -> HttpResponse:
+    """The one file of an artifact of this kind, to take away as NAME-<run>.json."""
+    artifact = get_object_or_404(Artifact, pk=artifact_id, kind=kind)
     file = registry.path_of(artifact)
     if not file.is_file():
         raise Http404("The file of this artifact is not there.")
     response = HttpResponse(file.read_bytes(), content_type="application/json")
-    response["Content-Disposition"] = f'attachment; filename="ingest-{artifact.run_id}.json"'
+    response["Content-Disposition"] = f'attachment; filename="{name}-{artifact.run_id}.json"'
     return response
+
+
+@require_GET
+@for_viewers
+def ingest_json(_request: HttpRequest, artifact_id: int) -> HttpResponse:
+    """What became of each file of a media import, whole."""
+    return whole_json(artifact_id, OutputKind.INGEST, "ingest")
 
 
 @require_GET
 @for_viewers
 def grid_json(_request: HttpRequest, artifact_id: int) -> HttpResponse:
     """The table of a guidance grid, whole."""
-    artifact = get_object_or_404(Artifact, pk=artifact_id, kind=OutputKind.GUIDANCE_GRID)
-    file = registry.path_of(artifact)
-    if not file.is_file():
-        raise Http404("The file of this artifact is not there.")
-    response = HttpResponse(file.read_bytes(), content_type="application/json")
-    response["Content-Disposition"] = f'attachment; filename="guidance-grid-{artifact.run_id}.json"'
-    return response
+    return whole_json(artifact_id, OutputKind.GUIDANCE_GRID, "guidance-grid")
 
 
 @require_GET

@@ -6,17 +6,18 @@ from typing import Any, Final
 from django import forms
 from django.conf import settings
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from formats.outcome import OutputKind
-from pipelines import registry, retest_page
+from pipelines import retest_page
 from pipelines.errors import PipelineError
 from pipelines.models import Artifact
 from pipelines.retesting import start_retest
 from pipelines.views.access import for_viewers, person
+from pipelines.views.artifacts import whole_json
 
 _SHOWN: Final = 100
 _ROLES: Final = ("evaluation", "candidate", "base")
@@ -135,10 +136,4 @@ def count_now(request: HttpRequest, group_id: int) -> HttpResponse:
 @for_viewers
 def human_json(_request: HttpRequest, artifact_id: int) -> HttpResponse:
     """The result, whole."""
-    artifact = get_object_or_404(Artifact, pk=artifact_id, kind=OutputKind.HUMAN_TEST)
-    file = registry.path_of(artifact)
-    if not file.is_file():
-        raise Http404("The file of this artifact is not there.")
-    response = HttpResponse(file.read_bytes(), content_type="application/json")
-    response["Content-Disposition"] = f'attachment; filename="human-test-{artifact.run_id}.json"'
-    return response
+    return whole_json(artifact_id, OutputKind.HUMAN_TEST, "human-test")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.models import Artifact, Run, WorkerHeartbeat
+from pipelines.models import ENDED, Artifact, Run, WorkerHeartbeat
 from tests.pipelines.conftest import steps_of, wait_until
 from tests.pipelines.promises.conftest import (
     BACK_WITHIN,
@@ -86,10 +86,13 @@ class Killer:
         self.struck += [(run, moment) for run in victims]
         return True
 
-    def until(self, kills: int, words: tuple[str, ...]) -> None:
+    def until(self, kills: int, words: tuple[str, ...], another: Callable[[], None]) -> None:
+        """Kill so many; `another` run comes where all have ended before."""
         deadline = time.monotonic() + 20 * kills + 30
         while sum(self.killed.values()) < kills:
             assert time.monotonic() < deadline, f"only {self.killed} were killed"
+            if not Run.objects.exclude(state__in=ENDED).exists():
+                another()
             what = self.chance.choice(words)
             if self.strike(what):
                 self.killed[what] = self.killed.get(what, 0) + 1
@@ -127,18 +130,24 @@ def under_kills(
     # Somebody lives on elsewhere and looks; starting a new worker takes a busy machine seconds.
     killer.fleet.worker("--queues", "io")
     wait_until(lambda: WorkerHeartbeat.objects.filter(queues=["io"]).exists(), "it looks", 60)
-    queued = [queue(steps=STEPS, pause=0.03, save_every=SAVE_EVERY) for _ in range(runs)]
-    Run.objects.update(max_attempts=1000)
-    killer.until(kills, words)
-    done = succeeded(queued, 60 + 10 * runs)
+    queued: list[Run] = []
+
+    def another() -> None:
+        queued.append(queue(steps=STEPS, pause=0.03, save_every=SAVE_EVERY))
+        Run.objects.filter(pk=queued[-1].pk).update(max_attempts=1000)
+
+    for _ in range(runs):
+        another()
+    killer.until(kills, words, another)
+    done = succeeded(queued, 60 + 10 * len(queued))
     wait_until(lambda: not leftovers(*done), "no process is left", GONE_WITHIN)
     assert {run.summary["value"] for run in done} == {STEPS * (STEPS + 1) // 2}
-    assert Artifact.objects.count() == runs
+    assert Artifact.objects.count() == len(queued)
     for run in done:
         assert run.events.filter(after="succeeded").count() == 1
         assert starts(run) == sorted(starts(run))
     return {
-        "runs": runs,
+        "runs": len(queued),
         **{f"killed_{word}": killer.killed.get(word, 0) for word in words},
         "slowest_return_s": round(killer.slowest_return(), 1),
         "slowest_end_of_processes_s": round(killer.slowest_end, 2),
