@@ -22,6 +22,7 @@ import psycopg
 from tools.services import postgres
 
 ROOT = Path(__file__).resolve().parent.parent
+PLAYED = ["tests/e2e"]
 ON_POSTGRES = ["tests/annotation", "tests/pipelines", "tests/loop/test_through_celery.py"]
 REST = "not playback and not gpu"
 SERVED = f"{REST} and not e2e"
@@ -128,7 +129,8 @@ def run_all(given: list[str]) -> int:
     sqlite = on_sqlite()
     # Cases of promises are counted where all of an engine are tried (tests/conftest.py).
     counting = {"TIEBREAK_TEST_COUNTS": "" if given else "1"}
-    passes.append(run("playback", ["-m", f"{only}playback and not gpu", *given], sqlite, more=0))
+    played = ["-m", f"{only}playback and not gpu", *given, *([] if paths else PLAYED)]
+    passes.append(run("playback", played, sqlite, more=0))
     passes.append(run("SQLite", ["-m", only + REST, *given], sqlite | counting, more=1))
     with postgres() as url:
         folders = [] if paths else ON_POSTGRES

@@ -105,9 +105,11 @@ def test_no_page_no_answer_and_no_file_names_a_model(
     person = annotator(alice)
     files: set[str] = set()
     answers = []
-    for _ in range(PAIRS):
+    for _ in range(2 * PAIRS):  # now and then an own earlier pair comes again
         given = person.post(f"/api/campaigns/{campaign.pk}/next", {"tab": person.tab})
         body = given.json()
+        if body.get("empty"):
+            break
         files |= {body[side][what] for side in ("left", "right") for what in ("url", "poster")}
         files.add(body["prompt"]["image"]["url"])
         answers += [given, person.vote(body)]

@@ -3,6 +3,7 @@
 import http.client
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -23,13 +24,14 @@ HOSTILE = 'eve\n{"at": "2026", "level": "INFO", "message": "forged"}'
 @pytest.fixture
 def json_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIEBREAK_LOG_FORMAT", "json")
+    # A quick machine asks a thousand times within a minute, more than strangers may.
+    monkeypatch.setenv("TIEBREAK_STRANGER_RATE", "100000/min")
 
 
 def ask(site: Site, path: str) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", site.server.port, timeout=60)
-    connection.request("GET", path)
-    assert connection.getresponse().status in (401, 403)  # and in the log with its path
-    connection.close()
+    with closing(http.client.HTTPConnection("127.0.0.1", site.server.port, timeout=60)) as way:
+        way.request("GET", path)
+        assert way.getresponse().status in (401, 403)  # and in the log with its path
 
 
 def lines(text: str) -> Iterator[dict[str, Any]]:
