@@ -44,9 +44,10 @@ def test_home_leads_the_lead_to_the_dashboards(lee: Any, make_campaign: Callable
     assert nav_of(html) == ["Campaigns", "Runs", "Loop", "Admin"]
 
 
-def test_home_leads_the_engineer_to_the_loop(mia: Any) -> None:
+def test_home_leads_the_engineer_to_all_that_trains_and_proves(mia: Any) -> None:
     html = page_for(mia, "/").content.decode()
-    assert 'href="/loop/"' in html
+    for page in ("loop", "runs", "suites", "comparisons", "retests", "exports"):
+        assert f'href="/{page}/"' in html
     assert "/admin/pipelines/run/add/" in html
 
 
