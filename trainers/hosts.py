@@ -6,7 +6,9 @@ hosts/<attempt>/stopped-….json      how one of them ended badly; or that they 
 `attempt` is the fence of the run, or any word that a person gives; no two attempts share one.
 """
 
+import contextlib
 import os
+import random
 import socket
 import uuid
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ MEETING: Final = "meeting/1"
 STOPPED: Final = "stopped/1"
 # The address under which other hosts reach this one, where its name does not say.
 ADDRESS: Final = "TIEBREAK_HOST_ADDRESS"
+_OURS: Final = (10_000, 65_536)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +85,23 @@ def own_address() -> str:
 
 
 def _free_port(address: str) -> int:
-    """One that is free at this moment; should it be taken in the next, the attempt fails."""
+    """One that is free, and that no connection which somebody opens meanwhile is given.
+
+    torchrun takes it seconds later. The ports that the system hands out by itself are left alone:
+    on a busy host one of those is taken again within these seconds. Should this one be, the
+    attempt fails.
+    """
     family = socket.getaddrinfo(address, 0, type=socket.SOCK_STREAM)[0][0]
-    with socket.socket(family) as probe:
-        probe.bind((address, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    handed_out = _handed_out()
+    ports = [port for port in range(*_OURS) if port not in handed_out] or [*range(*_OURS)]
+    for port in random.SystemRandom().sample(ports, len(ports)):
+        with socket.socket(family) as probe, contextlib.suppress(OSError):
+            probe.bind((address, port))
+            return port
+    raise OSError(f"no port of {address} from {_OURS[0]} to {_OURS[1] - 1} is free")
+
+
+def _handed_out() -> range:
+    """The ports that the system gives to connections which ask for none (tcp(7))."""
+    words = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()
+    return range(int(words[0]), int(words[1]) + 1)

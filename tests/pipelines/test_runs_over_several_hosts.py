@@ -18,7 +18,7 @@ from formats.checkpoints import newest_verified
 from formats.run_dir import RunDir
 from pipelines import kinds, launchers, launching
 from pipelines.errors import InvalidRunConfig
-from pipelines.models import Run
+from pipelines.models import ENDED, Run
 from pipelines.starting import cancel_run
 from pipelines.worker import Worker
 from tests.pipelines.conftest import TRAINERS, wait_until
@@ -110,8 +110,9 @@ def test_losing_any_process_stops_all_hosts_and_the_run_goes_on_under_a_new_fenc
         wait_until(lambda: not alive(rows), "all hosts stop", 20)  # noqa: B023 - called at once
         wait_until(lambda: Run.objects.get(pk=run.pk).fence > fence, "it is claimed", 30)  # noqa: B023
         slowest = max(slowest, time.monotonic() - died)
-    wait_until(lambda: Run.objects.get(pk=run.pk).state == "succeeded", "it succeeds", 90)
+    wait_until(lambda: Run.objects.get(pk=run.pk).state in ENDED, "it ends", 90)
     run.refresh_from_db()
+    assert run.state == "succeeded", launching.run_dir(run).log_file.read_text()
     assert (run.fence, run.attempt) == (len(killed) + 1, len(killed) + 1)
     # What was lost was made again, and nothing was counted twice.
     once = total * (total + 1) // 2
@@ -251,6 +252,14 @@ def test_hosts_meet_where_the_first_one_is(tmp_path: Path) -> None:
     assert here
     assert second.meet("127.0.0.2") == (address, port, False)
     assert Table(tmp_path, "8").meet("127.0.0.2")[2]  # another attempt meets anew
+
+
+def test_the_port_where_they_meet_is_none_that_connections_are_given(tmp_path: Path) -> None:
+    """Seconds pass before torchrun listens there, and a busy host opens many in between."""
+    lowest, highest = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    ports = [Table(tmp_path, str(attempt)).meet("127.0.0.1")[1] for attempt in range(30)]
+    assert [port for port in ports if lowest <= port <= highest] == []
+    assert len(set(ports)) > 25
 
 
 def test_the_launcher_ends_as_the_hosts_say_and_for_itself_before_any_of_them(
