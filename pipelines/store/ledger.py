@@ -78,12 +78,13 @@ def refer(files: Mapping[str, str], keys: Mapping[str, str], to: Artifact | RunI
     """
     shas = sorted(set(files.values()))
     for part in _parts(shas):
-        rows = Blob.objects.filter(pk__in=part, doomed_at=None)
-        list(rows.order_by("pk").select_for_update().values_list("pk"))
-        rows.update(wanted_at=Now())
+        # What the lock has given, and no later look: a row that was deleted and made anew by
+        # another commit in between is not locked, and may be doomed before it is referred to.
+        rows = Blob.objects.filter(pk__in=part, doomed_at=None).order_by("pk").select_for_update()
         held = {
             sha: key_of(sha, generation) for sha, generation in rows.values_list("pk", "generation")
         }
+        Blob.objects.filter(pk__in=held).update(wanted_at=Now())
         for sha in part:
             if held.get(sha) != keys[sha]:
                 raise StoreError(f"blob {sha[:12]} was deleted before its artifact was registered")
