@@ -459,7 +459,8 @@ class SuiteJudge(models.Model):
 
 
 class Blob(models.Model):
-    """Bytes under their hash in the store. The row is there before the bytes, and goes after them.
+    """Bytes under their hash in the store. The row is there before the bytes, and for some time
+    after them.
 
     Who wants a blob says so here before it looks into the store; who would delete one claims it
     here first (`doomed_at`). Both are conditional UPDATEs, so they never pass one another unseen.

@@ -81,6 +81,7 @@ def collect(*, dry_run: bool = False, checkpoints_after_days: float | None = Non
             done.bytes += size
     keep = settings.TIEBREAK_STORE_KEEP_SECONDS
     if not dry_run:
+        ledger.bury()
         done.unfinished = store.sweep(keep)
     done.leftovers = _remove(_leftovers(keep), dry_run=dry_run)
     if checkpoints_after_days is not None:

@@ -2,17 +2,20 @@
 
 A commit first says what it wants (`reserve`), then writes into the store, and in the transaction
 that ends the run confirms it and refers to it (`refer`). A collector first dooms a blob that nobody
-refers to and nobody has wanted for long, then deletes it, then forgets its row. The conditions
-stand in the UPDATEs, so whichever comes second sees the first; no file is touched in a transaction.
+refers to and nobody has wanted for long, then deletes it, then notes that it is gone. The
+conditions stand in the UPDATEs, so whichever comes second sees the first; no file is touched in a
+transaction.
 
 A collector that was killed leaves a doomed row. After a while whoever wants the blob takes it over
 under its next generation, which is another key: what the sleeper deletes when it wakes is a key
-that nobody will use again.
+that nobody will use again. So with a blob that is gone: its row stays for a month, and the next
+life of the blob is another generation. Who had reserved the earlier life sees that it has ended,
+although another commit has made the same content anew.
 """
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from django.conf import settings
@@ -22,9 +25,11 @@ from django.db.models.functions import Now
 
 from pipelines.errors import StoreError
 from pipelines.models import ACTIVE, Artifact, Blob, Run, RunInput, StoredFile
-from pipelines.store.blobs import key_of
+from pipelines.store.blobs import key_of, named_by
 
 _ROWS: Final = 500  # in one SQL statement
+_GONE: Final = datetime(1970, 1, 1, tzinfo=UTC)  # doomed at this time: the bytes are deleted
+_REMEMBERED: Final = timedelta(days=30)  # longer than anybody sleeps between `reserve` and `refer`
 Wanted = Mapping[str, int]  # sha256 -> bytes
 
 
@@ -105,7 +110,8 @@ def unwanted() -> QuerySet[Blob]:
     late = Now() - timedelta(seconds=settings.TIEBREAK_STORE_DOOM_SECONDS)
     left = Blob.objects.filter(~Exists(StoredFile.objects.filter(blob=OuterRef("pk"))))
     left = left.exclude(wanted_by__state__in=ACTIVE)
-    return left.filter(Q(doomed_at=None, wanted_at__lt=long_ago) | Q(doomed_at__lt=late))
+    begun = Q(doomed_at__gt=_GONE, doomed_at__lt=late)
+    return left.filter(Q(doomed_at=None, wanted_at__lt=long_ago) | begun)
 
 
 def doom(sha256: str) -> str | None:
@@ -120,20 +126,32 @@ def doom(sha256: str) -> str | None:
 
 def forget(sha256: str, key: str) -> bool:
     """The bytes are gone. False: somebody has taken the blob over, under another key."""
+    named = named_by(key)
+    doomed = Blob.objects.filter(pk=sha256, doomed_at__gt=_GONE)
+    mine = doomed.filter(generation=named[1]) if named else doomed.none()
+    return mine.update(doomed_at=_GONE, wanted_at=Now(), wanted_by=None) == 1
+
+
+def bury() -> int:
+    """Delete the rows of blobs that are gone for so long that nobody knows them any more."""
+    long_ago = Now() - _REMEMBERED
     with transaction.atomic():
-        # Locked, because Django deletes by the key alone what it has looked up before: without the
-        # lock a row that was taken over in between, and referred to, would go.
-        doomed = Blob.objects.select_for_update().filter(pk=sha256, doomed_at__isnull=False)
-        row = doomed.first()
-        if row is None or key_of(sha256, row.generation) != key:
-            return False
-        row.delete()
-    return True
+        gone = Blob.objects.filter(doomed_at=_GONE, wanted_at__lt=long_ago)
+        # Locked, because Django deletes by the key alone what it has looked up before.
+        rows = list(gone.select_for_update(skip_locked=True).values_list("pk", flat=True)[:5000])
+        for part in _parts(rows):
+            Blob.objects.filter(pk__in=part).delete()
+    return len(rows)
+
+
+def present() -> QuerySet[Blob]:
+    """All but those that are gone."""
+    return Blob.objects.exclude(doomed_at=_GONE)
 
 
 def known_keys() -> set[str]:
     """The keys of all rows; there may be objects besides, of a database that is not this one."""
-    return set(_keys(Blob.objects.all()).values())
+    return set(_keys(present()).values())
 
 
 def _keys(rows: QuerySet[Blob]) -> dict[str, str]:

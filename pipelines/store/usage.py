@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import Count, Sum
 
-from pipelines.models import Artifact, Blob, Run
+from pipelines.models import Artifact, Run
 from pipelines.store import ledger
 
 # The parts of a run directory, by the first folder or file of a path.
@@ -91,7 +91,7 @@ def disk_use() -> DiskUse:
     by_part, by_run = _of_runs(walk, runs)
     places = [Row("runs", *_sums(by_part)), *_other_places(walk)]
     unwanted = ledger.unwanted().aggregate(number=Count("pk"), size=Sum("bytes"))
-    blobs = Blob.objects.aggregate(number=Count("pk"), size=Sum("bytes"))
+    blobs = ledger.present().aggregate(number=Count("pk"), size=Sum("bytes"))
     disk = disk_usage(_existing(runs))
     return DiskUse(
         tuple(places),

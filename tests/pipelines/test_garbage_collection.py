@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
 from annotation.models import Session
 from formats.files import sha256_of
 from pipelines import tasks
+from pipelines.errors import StoreError
 from pipelines.models import Artifact, Blob, Run, RunState, StoredFile
 from pipelines.store import collecting, ledger
 from pipelines.store.blobs import blob_store, key_of
@@ -144,6 +146,58 @@ def test_a_blob_that_a_dead_collector_had_claimed_is_taken_over_under_another_ke
     blob_store().delete(sleeping)
     assert not ledger.forget(sha, sleeping)
     assert blob_store().size(again.keys[sha]) == 7
+
+
+@pytest.fixture
+def an_artifact(kept: tuple[str, Kept]) -> Artifact:
+    """Whose run had put `kept` into the store, and commits late."""
+    run = Run.objects.create(kind="counting", config={}, config_sha="0" * 64)
+    return Artifact.objects.create(run=run, kind="scores", path="outputs/a.bin", sha256=kept[0])
+
+
+def made_anew(sha: str) -> str:
+    """Collected after it had been reserved, and reserved by another commit; its new key."""
+    make_old(sha)
+    assert collect().blobs == 1
+    return ledger.reserve({sha: 7}, None)[sha]
+
+
+@pytest.mark.promise("A10")
+def test_who_reserved_a_blob_before_it_went_cannot_refer_to_its_next_life(
+    kept: tuple[str, Kept], an_artifact: Artifact
+) -> None:
+    sha, late = kept
+    assert made_anew(sha) != late.keys[sha]
+    with pytest.raises(StoreError, match="was deleted before"), transaction.atomic():
+        late.refer(an_artifact)
+    assert not an_artifact.files.exists()
+
+
+@pytest.mark.mutant("A10")
+def test_a_row_that_is_deleted_at_once_lets_it_refer_to_bytes_that_are_gone(
+    kept: tuple[str, Kept], an_artifact: Artifact, monkeypatch: Any
+) -> None:
+    def forget(sha256: str, _key: str) -> bool:
+        return bool(Blob.objects.filter(pk=sha256).delete()[0])
+
+    monkeypatch.setattr(ledger, "forget", forget)
+    sha, late = kept
+    made_anew(sha)
+    with transaction.atomic():
+        late.refer(an_artifact)
+    assert blob_store().size(late.keys[sha]) is None
+
+
+@pytest.mark.promise("A10")
+def test_rows_of_blobs_that_are_gone_are_buried_after_a_month(kept: tuple[str, Kept]) -> None:
+    sha, _ = kept
+    make_old(sha)
+    assert collect().blobs == 1
+    assert collect().blobs == 0
+    assert Blob.objects.filter(pk=sha).exists()
+    Blob.objects.filter(pk=sha).update(wanted_at=timezone.now() - timedelta(days=31))
+    assert collect().blobs == 0
+    assert not Blob.objects.filter(pk=sha).exists()
 
 
 @pytest.mark.promise("A10")
