@@ -124,7 +124,7 @@ def test_a_stopped_curve_keeps_its_finished_cells(
         done.append(config.data_fraction)
         if len(done) == 2:
             stopped.write_want("pause")
-            run._next_look = 0.0  # it looks five times a second; a cell may take less
+            run.parent._next_look = 0.0  # it looks five times a second; a cell may take less
         return trained(run, config, world, **more)
 
     monkeypatch.setattr("models_rm.learning_cells.trained", counted)
