@@ -15,7 +15,6 @@ from django.utils.crypto import salted_hmac
 
 from annotation.ballots import Ballot, Said, canonical
 from annotation.errors import BadVote, NotFound
-from annotation.flags import RULED, ruling_given
 from annotation.models import (
     Adjudication,
     Campaign,
@@ -34,6 +33,7 @@ from annotation.models import (
     Vote,
     VoteState,
 )
+from annotation.quality.flags import RULED, ruling_given
 from annotation.transactions import retried
 from annotation.voting import settle_by_adjudication
 from formats.labels import Label

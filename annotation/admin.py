@@ -14,9 +14,10 @@ from annotation.campaigns import close_campaign, open_campaign, pause_campaign
 from annotation.cloning import clone_campaign, free_name
 from annotation.errors import AnnotationError
 from annotation.extending import extend_votes
-from annotation.faults import further_faults
 from annotation.forms import CampaignForm, ImportForm
-from annotation.imports import Target, import_given
+from annotation.imports.faults import further_faults
+from annotation.imports.reading_in import Target, import_given
+from annotation.imports.tables import Labels
 from annotation.models import (
     AuditEntry,
     Campaign,
@@ -34,7 +35,6 @@ from annotation.models import (
     Vote,
 )
 from annotation.overlap import bridge
-from annotation.tables import Labels
 
 
 class Record(admin.ModelAdmin):

@@ -15,8 +15,8 @@ from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from annotation.accounts.people import password_link
 from annotation.errors import AnnotationError
-from annotation.people import password_link
 
 admin.site.unregister([User, EmailAddress, Authenticator, SocialAccount, SocialApp, SocialToken])
 

@@ -12,7 +12,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from annotation.clustered import ROUNDS, Figure, Interval, figure, grouped, resamples, size_of
+from annotation.statistics.clustered import (
+    ROUNDS,
+    Figure,
+    Interval,
+    figure,
+    grouped,
+    resamples,
+    size_of,
+)
 
 Level = Literal["nominal", "ordinal", "interval"]
 Floats = NDArray[np.float64]

@@ -15,9 +15,10 @@ class AnnotationConfig(AppConfig):
         # Models can only be imported when all apps are loaded.
         from django.contrib.auth.models import User
 
-        from annotation import audit, fresh_login, policies, policy_table, second_factor, sessions
-        from annotation.bounded import check_kernel
+        from annotation.access import audit, policies, policy_table
+        from annotation.accounts import fresh_login, second_factor, sessions
         from annotation.languages import check_catalogs, read_profile_at_login
+        from annotation.media.bounded import check_kernel
 
         user_logged_in.connect(audit.note_login)
         post_migrate.connect(_ensure_what_every_site_has, sender=self)

@@ -17,13 +17,13 @@ from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from annotation import probes
 from annotation.cursors import enter, lock_cursor
 from annotation.errors import ForeignLease, LeaseExpired, NotAllowed, VoteConflict
 from annotation.gates import closed_gate
 from annotation.models import Campaign, Lease, Skip, Slot, SlotState, Vote
 from annotation.offers import Assignment, Empty
 from annotation.permissions import votable_by
+from annotation.quality import probes
 from annotation.queue import (
     OPEN_AGAIN,
     Desk,

@@ -10,11 +10,12 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from annotation import gold, guidelines
 from annotation.campaign_options import OPTIONS
 from annotation.campaigns import create_campaign
+from annotation.guidance import guidelines
 from annotation.importing import Pair, create_triplets
 from annotation.models import Campaign, CampaignKind, Probe, ProbeKind, TripletState
+from annotation.quality import gold
 
 
 def clone_campaign(

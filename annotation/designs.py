@@ -12,16 +12,24 @@ import numpy as np
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from annotation.committee import Committee, most_telling
-from annotation.doubting import ClipBeliefs, most_doubtful
 from annotation.errors import CampaignError
 from annotation.extending import set_priorities
-from annotation.gaining import Belief, belief_of
 from annotation.importing import Pair, create_triplets
 from annotation.models import Campaign, CampaignKind, TripletState, Video
 from annotation.opinions import TIE, Reading
 from annotation.ranking import fit_btt
-from annotation.strategies import Asked, Candidate, Pick, Plan, Strategy, plan_of, propose
+from annotation.statistics.committee import Committee, most_telling
+from annotation.statistics.doubting import ClipBeliefs, most_doubtful
+from annotation.statistics.gaining import Belief, belief_of
+from annotation.statistics.strategies import (
+    Asked,
+    Candidate,
+    Pick,
+    Plan,
+    Strategy,
+    plan_of,
+    propose,
+)
 
 REFRESHED: Final = 100  # priorities up to here are ours to change; higher ones, a person's wish
 _ROUNDS: Final = 100  # of the bootstrap: an interval, not a publication

@@ -8,8 +8,8 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from annotation.errors import CampaignError
+from annotation.imports.rows import Layout, Shape
 from annotation.models import Dimension, DimensionSet
-from annotation.rows import Layout, Shape
 from formats.dimensions import BUILT_IN
 from formats.dimensions import Dimension as DimensionFormat
 from formats.errors import FormatError

@@ -7,9 +7,9 @@ from django import forms
 from annotation.campaign_options import OPTIONS, checked
 from annotation.campaigns import check_kind
 from annotation.errors import CampaignError, ImportRefused
+from annotation.imports.sources import import_folder
+from annotation.imports.tables import Labels
 from annotation.models import Campaign, CampaignKind, DimensionSet
-from annotation.sources import import_folder
-from annotation.tables import Labels
 
 
 class CampaignForm(forms.ModelForm):

@@ -9,7 +9,7 @@ from typing import Final
 
 from django.utils.translation import gettext as _
 
-from annotation.consents import digest
+from annotation.accounts.consents import digest
 from annotation.cursors import active_today
 from annotation.models import Campaign, CampaignState, Cursor, Dimension, Stage
 from annotation.offers import Empty

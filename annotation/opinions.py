@@ -11,10 +11,10 @@ import numpy as np
 from django.contrib.auth.models import User
 from numpy.typing import NDArray
 
-from annotation.clustered import grouped, numbered
 from annotation.columns import Column, read_columns
 from annotation.models import Campaign, CampaignKind, Dimension, Generator
 from annotation.shorthand import PAIR_LETTERS, REASON_OF_LETTER, SCORE_LETTERS
+from annotation.statistics.clustered import grouped, numbered
 from formats.labels import CLASSES, Label
 
 # Canonical values of one judgement, in the order of an ordinal scale; then `invalid`.

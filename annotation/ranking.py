@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from scipy.stats import chi2
 
-from annotation.clustered import grouped, numbered, resamples, size_of
+from annotation.statistics.clustered import grouped, numbered, resamples, size_of
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

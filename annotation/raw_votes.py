@@ -16,10 +16,10 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django.utils.crypto import salted_hmac
 
+from annotation.access.masking import Mask
 from annotation.exporting import pair_id
-from annotation.haste import StraightLines, signs_of
-from annotation.masking import Mask
 from annotation.models import Campaign, Judgement, Video, Vote
+from annotation.quality.haste import StraightLines, signs_of
 from formats.files import fsync_folder, write_atomically
 from formats.labels import Label
 

@@ -14,7 +14,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Q
 
-from annotation import assigning, flags
+from annotation import assigning
 from annotation.campaign_options import OPTIONS
 from annotation.campaigns import check_name
 from annotation.cloning import clone_campaign, free_name
@@ -31,6 +31,7 @@ from annotation.models import (
     Vote,
 )
 from annotation.permissions import ANNOTATOR
+from annotation.quality import flags
 
 MOST: Final = 5_000  # pairs sent back at once, while a browser waits
 _AT_ONCE: Final = 500

@@ -13,7 +13,6 @@ from typing import Final
 from django.contrib.auth.models import User
 from django.db.models import F, QuerySet
 
-from annotation import probes
 from annotation.ballots import Answer, Ballot, Said, canonical, said_hash
 from annotation.consensus import consensus_of, mean_score, vote_shares
 from annotation.cursors import after_answer, lock_cursor
@@ -36,6 +35,7 @@ from annotation.models import (
     VoteState,
 )
 from annotation.offers import OwnAnswer, Receipt
+from annotation.quality import probes
 from annotation.queue import OPEN_AGAIN
 from annotation.shorthand import said as shorthand
 from annotation.statements import Sql, Statement, change, insertion, run

@@ -16,9 +16,9 @@ from annotation.assigning import Offer, Wish
 from annotation.ballots import Answer, Ballot, Said
 from annotation.cursors import active_today
 from annotation.errors import BadVote, Unreadable
-from annotation.flashes import SAFE
 from annotation.gates import daily_ms
-from annotation.media_urls import image_url, poster_url, signed_url
+from annotation.media.flashes import SAFE
+from annotation.media.media_urls import image_url, poster_url, signed_url
 from annotation.models import Campaign, CampaignKind, Dimension, Prompt, Video
 from annotation.offers import Assignment, Empty, OwnAnswer, Receipt, StageProgress
 from annotation.queue import Desk

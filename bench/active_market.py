@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from annotation.strategies import Candidate
+from annotation.statistics.strategies import Candidate
 from bench.active_features import Clips, seen
 from demo.annotators import CARELESS_SHARE, THETA, random_crowd
 from demo.render import RenderConfig

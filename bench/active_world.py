@@ -8,9 +8,9 @@ ways buy pairs in rounds, after equally many random ones; who votes are the demo
 ones included:
 
 - `random`: any two clips of a prompt;
-- `alone`: `annotation.doubting`, what one model with its own uncertainty asks;
-- `committee`: `annotation.committee`, what several models ask that were trained on the votes so
-  far. Here they are draws from the posterior of the head;
+- `alone`: `annotation.statistics.doubting`, what one model with its own uncertainty asks;
+- `committee`: `annotation.statistics.committee`, what several models ask that were trained on the
+  votes so far. Here they are draws from the posterior of the head;
 - `last_layer`: the same with the posterior itself, as if there were any number of members. It needs
   the states of the last layer, which score sets do not carry.
 
@@ -26,9 +26,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from annotation.committee import Committee, most_telling
-from annotation.doubting import ClipBeliefs, most_doubtful
-from annotation.strategies import Asked, Pick
+from annotation.statistics.committee import Committee, most_telling
+from annotation.statistics.doubting import ClipBeliefs, most_doubtful
+from annotation.statistics.strategies import Asked, Pick
 from bench.active_features import DIRECTIONS
 from bench.active_market import Head, Market, World, accuracy, fitted, market_of, votes_on
 from bench.active_plot import drawn

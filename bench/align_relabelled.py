@@ -69,8 +69,8 @@ def _write_pairs(target: Path, clips: Path, scores: Path, values: Mapping[str, A
     import django
 
     django.setup()
-    from pipelines.pair_rules import PairingConfig
-    from pipelines.pairs_of_rewards import pairs_from_scores
+    from pipelines.pairs.of_rewards import pairs_from_scores
+    from pipelines.pairs.rules import PairingConfig
 
     config = PairingConfig.from_json(values)
     rows = GenerationRecord.read(clips), ScoreRecord.read(scores)

@@ -44,9 +44,9 @@ def import_pairs(orders: Mapping[str, Any]) -> dict[str, Any]:
     `clips_seconds` is for the rows of prompts and clips, `seconds` for them and the file.
     """
     from annotation.campaigns import open_campaign
-    from annotation.imports import Target, import_rows
+    from annotation.imports.reading_in import Target, import_rows
+    from annotation.imports.sources import table_with_clips
     from annotation.models import Campaign
-    from annotation.sources import table_with_clips
 
     started = time.perf_counter()
     pairs = list(islice(_pairs(orders["name"], orders["pairs"]), orders["pairs"]))
@@ -144,7 +144,7 @@ def panels(orders: Mapping[str, Any]) -> dict[str, Any]:
     """One panel of the dashboard in this fresh process: nothing was computed before."""
     from annotation.dashboards import PANELS
     from annotation.models import Campaign
-    from annotation.standings import standings
+    from annotation.quality.standings import standings
 
     campaign = Campaign.objects.select_related("dimension_set").get(pk=orders["campaign"])
     known: dict[str, Callable[[Campaign], object]] = {**PANELS, "standings": standings}

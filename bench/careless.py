@@ -3,7 +3,7 @@
     python -m bench.careless [--seeds 20] [--first-seed 0] [--json FILE]
 
 12 simulated people, of whom 3 answer at random in 60 % of cases, cast 200 votes each on a campaign
-that wants three votes per triplet. The rule is `annotation.carelessness`, fixed beforehand.
+that wants three votes per triplet. The rule is `annotation.quality.carelessness`, fixed beforehand.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from annotation.carelessness import Carefulness, carefulness
+from annotation.quality.carelessness import Carefulness, carefulness
 from demo.annotators import random_crowd
 from demo.difficulty import random_pair, vote
 from demo.recipes import DIMENSIONS

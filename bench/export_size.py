@@ -87,7 +87,7 @@ def ours(snapshot: Path, target: Path) -> int:
     import django
 
     django.setup()
-    from pipelines.exporting import export
+    from pipelines.exports.exporting import export
     from pipelines.models import Artifact
 
     artifact = Artifact(pk=1, sha256="0" * 64, meta={})

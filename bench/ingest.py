@@ -98,8 +98,8 @@ def loop(
 
 
 def measure(kind: str, files: list[Path], processes: int, rounds: int) -> dict[str, Any]:
+    from annotation.media.storage import media_storage
     from annotation.models import Video
-    from annotation.storage import media_storage
 
     times: dict[str, list[float]] = {"ingest": [], "bare": [], "equal": []}
     for _ in range(rounds):

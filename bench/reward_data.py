@@ -28,7 +28,7 @@ from formats.labels import CLASSES, SIGN
 from formats.records import PreferenceRecord, VideoRef
 from formats.run_dir import Input
 from formats.snapshot import read_snapshot, write_snapshot
-from pipelines.ceiling import ceilings
+from pipelines.loops.ceiling import ceilings
 
 LENIENCY: Final = 0.4  # standard deviation between people, in points of the 1-5 scale
 _LABEL_OF: Final = {sign: label for label, sign in SIGN.items()}

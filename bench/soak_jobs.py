@@ -24,8 +24,8 @@ def fill(orders: Mapping[str, Any]) -> dict[str, Any]:
     """The micro loop, queued: its runs are what the soak starts again and again."""
     from django.contrib.auth import get_user_model
 
-    from annotation.tokens import make_token
-    from pipelines import demo_site
+    from annotation.accounts.tokens import make_token
+    from pipelines.loops import demo_site
 
     values = demo_site.preset("micro")
     demo_site.prepare(values)

@@ -122,14 +122,14 @@ MIDDLEWARE = [
     "annotation.languages.LanguageCookieMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "annotation.sessions.PersonMiddleware",
+    "annotation.accounts.sessions.PersonMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     # Deny by default: an address without a policy opens to nobody, and one whose view has no
     # @login_not_required asks for a log-in.
-    "annotation.doorkeeper.PolicyMiddleware",
+    "annotation.access.doorkeeper.PolicyMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     # Behind all that may refuse: what is dangerous goes into the audit log before it is done.
-    "annotation.audit_doors.AuditMiddleware",
+    "annotation.access.audit_doors.AuditMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -204,9 +204,9 @@ _S3 = {
 }
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "media": {"BACKEND": "annotation.storage_s3.S3Media", "OPTIONS": _S3}
+    "media": {"BACKEND": "annotation.media.storage_s3.S3Media", "OPTIONS": _S3}
     if MEDIA_STORAGE_URL
-    else {"BACKEND": "annotation.storage.LocalMedia"},
+    else {"BACKEND": "annotation.media.storage.LocalMedia"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 WHITENOISE_KEEP_ONLY_HASHED_FILES = False
@@ -225,10 +225,10 @@ AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
     "django.contrib.auth.backends.ModelBackend",
 ]
-# Failed log-ins are counted in the database (annotation/login_limits.py says how).
-AXES_HANDLER = "annotation.login_limits.LoginLimits"
-AXES_CLIENT_IP_CALLABLE = "annotation.login_limits.client_address"
-AXES_LOCKOUT_CALLABLE = "annotation.login_limits.locked_out"
+# Failed log-ins are counted in the database (annotation/accounts/login_limits.py says how).
+AXES_HANDLER = "annotation.accounts.login_limits.LoginLimits"
+AXES_CLIENT_IP_CALLABLE = "annotation.accounts.login_limits.client_address"
+AXES_LOCKOUT_CALLABLE = "annotation.accounts.login_limits.locked_out"
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=15)
@@ -236,21 +236,22 @@ AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_RESET_ON_SUCCESS = True
 AXES_DISABLE_ACCESS_LOG = True
 AXES_VERBOSE = False
-# A second factor and log-in by another service are django-allauth's (annotation/second_factor.py,
-# annotation/identities.py); its own forms for accounts and addresses have no URL here.
-ACCOUNT_ADAPTER = "annotation.identities.Accounts"
+# A second factor and log-in by another service are django-allauth's
+# (annotation/accounts/second_factor.py, annotation/accounts/identities.py); its own forms for
+# accounts and addresses have no URL here.
+ACCOUNT_ADAPTER = "annotation.accounts.identities.Accounts"
 ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if PRODUCTION else "http"
-MFA_ADAPTER = "annotation.second_factor.Secrets"
-MFA_FORMS = {"authenticate": "annotation.second_factor.CodeForm"}
+MFA_ADAPTER = "annotation.accounts.second_factor.Secrets"
+MFA_FORMS = {"authenticate": "annotation.accounts.second_factor.CodeForm"}
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_TOTP_TOLERANCE = 1  # phones are some seconds off
 MFA_ALLOW_UNVERIFIED_EMAIL = True  # addresses are no part of a log-in here
 # Staff (whoever can do more than annotate) can do nothing without a second factor.
 TIEBREAK_REQUIRES_MFA = env.bool("TIEBREAK_REQUIRES_MFA", default=False)
-SOCIALACCOUNT_ADAPTER = "annotation.identities.Identities"
+SOCIALACCOUNT_ADAPTER = "annotation.accounts.identities.Identities"
 SOCIALACCOUNT_STORE_TOKENS = False
 TIEBREAK_OIDC_URL = given("TIEBREAK_OIDC_URL", "")
 # What people get whom the service brings for the first time: an account with this role.
@@ -274,7 +275,8 @@ SOCIALACCOUNT_PROVIDERS = {
 }
 # A dangerous act asks for the password again, if the log-in is longer ago than this.
 TIEBREAK_FRESH_LOGIN_SECONDS = env.float("TIEBREAK_FRESH_LOGIN_SECONDS", default=15 * 60)
-# How long a session lasts, and how long without a request, in seconds (annotation/sessions.py).
+# How long a session lasts, and how long without a request, in seconds
+# (annotation/accounts/sessions.py).
 TIEBREAK_STAFF_SESSION = (12 * 60 * 60, 2 * 60 * 60)
 TIEBREAK_SESSION = (30 * 24 * 60 * 60, 7 * 24 * 60 * 60)
 # How many proxies of ours stand before the site: whose word on the client's address counts. In
@@ -290,7 +292,7 @@ DEFAULT_FROM_EMAIL = given("DEFAULT_FROM_EMAIL", "tiebreak@localhost")
 TIEBREAK_SITE_URL = given("TIEBREAK_SITE_URL", "").rstrip("/")
 EMAIL_TIMEOUT = 10  # seconds; a worker that sends one has other duties too
 TIEBREAK_SENDS_MAIL = not EMAIL_URL.startswith("dummymail:")
-SESSION_ENGINE = "annotation.sessions"
+SESSION_ENGINE = "annotation.accounts.sessions"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 if PRODUCTION:
@@ -331,16 +333,16 @@ CONTENT_SECURITY_POLICY = {
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "annotation.tokens.BearerToken",
+        "annotation.accounts.tokens.BearerToken",
         "rest_framework.authentication.SessionAuthentication",
     ],
-    "DEFAULT_THROTTLE_CLASSES": ["annotation.throttling.TokenThrottle"],
+    "DEFAULT_THROTTLE_CLASSES": ["annotation.access.throttling.TokenThrottle"],
     "DEFAULT_PERMISSION_CLASSES": [
         "rest_framework.permissions.IsAuthenticated",
-        "annotation.declared.Declared",
+        "annotation.access.declared.Declared",
     ],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["annotation.strict_json.StrictJSON"],
+    "DEFAULT_PARSER_CLASSES": ["annotation.access.strict_json.StrictJSON"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
 }
 SPECTACULAR_SETTINGS = {
@@ -351,7 +353,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PUBLIC": True,
     "SERVE_PERMISSIONS": [
         "rest_framework.permissions.IsAuthenticated",
-        "annotation.declared.Declared",
+        "annotation.access.declared.Declared",
     ],
     "SWAGGER_UI_DIST": "SIDECAR",  # served by us: the policy allows no other host
     "SWAGGER_UI_FAVICON_HREF": "",
@@ -363,8 +365,8 @@ SPECTACULAR_SETTINGS = {
     },
 }
 
-# What programs may ask for (annotation/throttling.py). The counts lie in files, which all processes
-# of a host share; CACHE_URL may name a Redis for several hosts.
+# What programs may ask for (annotation/access/throttling.py). The counts lie in files, which all
+# processes of a host share; CACHE_URL may name a Redis for several hosts.
 TIEBREAK_TOKEN_RATE = given("TIEBREAK_TOKEN_RATE", "1200/min")
 TIEBREAK_STRANGER_RATE = given("TIEBREAK_STRANGER_RATE", "300/min")
 TIEBREAK_COSTLY_RATE = given("TIEBREAK_COSTLY_RATE", "120/min")
@@ -387,13 +389,13 @@ USE_TZ = True
 TIEBREAK_LEASE_SECONDS = env.float("TIEBREAK_LEASE_SECONDS", default=15 * 60)
 # The log-in page of the demo names the demo accounts.
 TIEBREAK_DEMO = env.bool("TIEBREAK_DEMO", default=False) and not PRODUCTION
-# Who was erased, one line each: no restore may take it back (annotation/tombstones.py).
+# Who was erased, one line each: no restore may take it back (annotation/accounts/tombstones.py).
 TIEBREAK_TOMBSTONES = Path(given("TIEBREAK_TOMBSTONES", str(VAR / "tombstones.jsonl")))
 TIEBREAK_LEASES_PER_ANNOTATOR = 3  # one shown, two prefetched
 # What a file of a stranger may cost before it is refused: for each, beside its length.
 TIEBREAK_MEDIA_CPU_SECONDS = env.float("TIEBREAK_MEDIA_CPU_SECONDS", default=20)
 TIEBREAK_MEDIA_MEMORY_MB = env.int("TIEBREAK_MEDIA_MEMORY_MB", default=1024)
-# The largest file that programs may send in parts (annotation/uploads.py), in GB of 2**30 bytes.
+# The largest file that programs may send in parts (annotation/media/uploads.py), in GB (2**30).
 TIEBREAK_UPLOAD_GB = env.float("TIEBREAK_UPLOAD_GB", default=4)
 TIEBREAK_MEDIA_URL_SECONDS = env.float("TIEBREAK_MEDIA_URL_SECONDS", default=30 * 60)
 

@@ -13,12 +13,12 @@ from django.utils.html import format_html
 
 from annotation.permissions import is_lead, is_ml_engineer
 from pipelines import forecasts, kinds
-from pipelines.comparing import start_comparison
-from pipelines.comparison_forms import StartComparisonForm, initial_of_comparison
+from pipelines.comparisons.comparing import start_comparison
+from pipelines.comparisons.forms import StartComparisonForm, initial_of_comparison
 from pipelines.errors import InvalidRunConfig, PipelineError
 from pipelines.forms import StartLoopForm, StartRunForm, default_config, initial_of
-from pipelines.loop import start_loop
-from pipelines.loop_configs import first_config
+from pipelines.loops.chain import start_loop
+from pipelines.loops.configs import first_config
 from pipelines.models import (
     Artifact,
     BaseModel,

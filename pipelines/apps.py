@@ -8,7 +8,7 @@ class PipelinesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from annotation import audit_doors, policies
+        from annotation.access import audit_doors, policies
         from pipelines import audit_acts, checks, policy_table, run_guard  # noqa: F401 - checks register
 
         post_migrate.connect(run_guard.after_migrate, sender=self)

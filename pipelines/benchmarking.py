@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from annotation.errors import AnnotationError
-from annotation.media import below_incoming
+from annotation.media.keeping import below_incoming
 from pipelines import trainer_configs
 from pipelines.errors import InvalidRunConfig
 

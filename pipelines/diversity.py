@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from annotation import bounded
 from annotation.errors import MediaError
-from annotation.sketches import Sketch, sketch_of, spread
+from annotation.media import bounded
+from annotation.media.sketches import Sketch, sketch_of, spread
 from formats.errors import FormatError
 from formats.records import GenerationRecord, VideoRef
 from pipelines.changes import Change, change_of
-from pipelines.pair_looks import StoredClips
+from pipelines.pairs.looks import StoredClips
 from pipelines.start_images import prompt_key
 
 DIVERSITY: Final = "diversity"

@@ -7,18 +7,18 @@ from typing import Any, Final
 
 from django import forms
 
-from annotation.media import store_upload
+from annotation.media.keeping import store_upload
 from annotation.models import Campaign
 from formats.outcome import OutputKind
 from formats.records import PromptRecord
 from pipelines import kinds
 from pipelines.errors import InvalidRunConfig
-from pipelines.ingesting import IngestConfig
+from pipelines.ingests.ingesting import IngestConfig
 from pipelines.models import ENDED, Artifact, BaseModel, Run, RunInput, Suite
 from pipelines.run_pages import pretty
 from pipelines.splitting import SPLITS, Split
 from pipelines.starting import Source
-from pipelines.suites import campaign_prompts, suite_prompts, with_split
+from pipelines.suites.shelf import campaign_prompts, suite_prompts, with_split
 from pipelines.worker_labels import PROCESSES, Value, as_given, parsed
 
 _LATEST: Final = 100

@@ -8,7 +8,7 @@ from typing import Final
 from django.conf import settings
 
 from annotation.errors import MediaError
-from annotation.media import store_video
+from annotation.media.keeping import store_video
 from annotation.models import Generator, Video
 from formats.errors import FormatError
 from formats.outcome import Outcome, OutputKind

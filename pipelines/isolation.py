@@ -18,7 +18,7 @@ from typing import Final
 from django.conf import settings
 from landlockpy import AccessFS, AccessNet, Ruleset
 
-from annotation import cage
+from annotation.media import cage
 from pipelines.kinds import KindSpec
 from pipelines.launchers import goes_there
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotation.agreement import DawidSkene, dawid_skene
-from annotation.foreign_votes import foreign_judgements
+from annotation.imports.foreign_votes import foreign_judgements
 from annotation.models import Campaign, CampaignKind
 from annotation.opinions import VALUES, opinions_of
 from formats.labels import CLASSES, Label

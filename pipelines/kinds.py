@@ -13,36 +13,33 @@ from typing import Any, Final
 from formats.outcome import Outcome, OutputKind
 from formats.supervised import Supervised
 from pipelines import (
-    alignment_inputs,
     benchmarking,
     chunking,
     conversions,
-    demo_runs,
     evaluation,
-    existing_clips,
-    export_runs,
     generations,
-    guidance_grids,
-    guidance_tables,
-    human_tests,
-    imported_scores,
-    ingesting,
-    ingests_gathered,
-    judged_clips,
-    pair_rules,
     pairing,
-    people_waits,
     registry,
     reporting,
-    retest_campaigns,
     snapshots,
     trainer_configs,
-    vbench,
 )
+from pipelines.adapters import alignment_inputs
+from pipelines.comparisons import guidance_grids, guidance_tables
+from pipelines.disagreement import judged_clips
 from pipelines.errors import InvalidRunConfig
+from pipelines.exports import runs as export_runs
+from pipelines.ingests import gathered as ingests_gathered
+from pipelines.ingests import ingesting
+from pipelines.loops import demo_runs
 from pipelines.models import Artifact, BaseModel, QueueName, Run
+from pipelines.pairs import rules as pair_rules
 from pipelines.parts import Part
+from pipelines.retests import campaigns as retest_campaigns
+from pipelines.retests import human_tests, people_waits
 from pipelines.splitting import VALIDATION
+from pipelines.suites import existing_clips, imported_scores
+from pipelines.vbench import importing as vbench
 
 Check = Callable[[Mapping[str, Any]], dict[str, Any]]
 Perform = Callable[[Supervised], Outcome]

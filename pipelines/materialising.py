@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from annotation.errors import MediaError
-from annotation.storage import LocalMedia, link_or_copy, media_storage
+from annotation.media.storage import LocalMedia, link_or_copy, media_storage
 from formats.files import below
 from formats.outcome import OutputKind
 from formats.records import (

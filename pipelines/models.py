@@ -395,7 +395,7 @@ class WorkerHeartbeat(models.Model):
 class Suite(models.Model):
     """A list of prompts that generators are compared on, with the way to score their clips.
 
-    `scoring` is a ScoringWay (pipelines.suite_scoring); reward models that judge are SuiteJudge
+    `scoring` is a ScoringWay (pipelines.suites.scoring); reward models that judge are SuiteJudge
     rows. Prompts never change; how they are scored may.
     """
 

@@ -12,14 +12,14 @@ from formats.errors import FormatError
 from formats.outcome import ExitCode, Outcome, Output, OutputKind
 from formats.records import GenerationRecord
 from formats.supervised import Supervised
-from pipelines.pair_files import write_pairs
-from pipelines.pair_guards import Guards
-from pipelines.pair_looks import StoredClips
-from pipelines.pair_material import Material, judge_of, read_material
-from pipelines.pair_rules import Pairing, PairingConfig, Rules, summary_of
-from pipelines.pairs_of_people import judged_by_people, pairs_from_votes
-from pipelines.pairs_of_rewards import pairs_from_scores
-from pipelines.reward_maps import RewardMap, fitted
+from pipelines.pairs.files import write_pairs
+from pipelines.pairs.guards import Guards
+from pipelines.pairs.looks import StoredClips
+from pipelines.pairs.material import Material, judge_of, read_material
+from pipelines.pairs.of_people import judged_by_people, pairs_from_votes
+from pipelines.pairs.of_rewards import pairs_from_scores
+from pipelines.pairs.rules import Pairing, PairingConfig, Rules, summary_of
+from pipelines.rewards.maps import RewardMap, fitted
 from pipelines.scoring import Reward, rewards_of
 from pipelines.splitting import VALIDATION
 from pipelines.start_images import prompt_key

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from annotation.policies import (
+from annotation.access.policies import (
     ANYONE,
     BY_DOOR,
     ENGINEERS,
@@ -17,7 +17,7 @@ from annotation.policies import (
     form,
     page,
 )
-from annotation.scopes import Scope
+from annotation.access.scopes import Scope
 
 _SEEN: Final = Rule(VIEWERS, Scope.RUNS)
 _START: Final = Rule(ENGINEERS, Scope.RUNS, fresh=True)  # of a person; a token has its scope

@@ -8,7 +8,7 @@ from pipelines.errors import InvalidRunConfig
 from pipelines.models import Suite
 from pipelines.splitting import SPLITS, TRAIN, Split
 from pipelines.step_configs import StepConfig, one_of, whole
-from pipelines.suites import campaign_prompts, suite_prompts, with_split
+from pipelines.suites.shelf import campaign_prompts, suite_prompts, with_split
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,17 +18,17 @@ from formats.files import read_json, write_json
 from formats.outcome import ExitCode, Outcome, Output, OutputKind
 from formats.supervised import Supervised
 from formats.vbench_results import VBenchResult, read_result
-from pipelines import report_parts
 from pipelines.errors import InvalidRunConfig
 from pipelines.evaluation import EVALUATION
-from pipelines.human_result import FILE, HumanTest
 from pipelines.models import Artifact, Run, RunInput
-from pipelines.recommending import RULES, recommendation, verdict_on
 from pipelines.registry import Step, lineage, path_of
-from pipelines.report_evidence import candidates_of, evidence_of, row_of
-from pipelines.report_failures import failures
-from pipelines.report_motion import with_motion
-from pipelines.report_parts import of_kind
+from pipelines.reports import parts as report_parts
+from pipelines.reports.evidence import candidates_of, evidence_of, row_of
+from pipelines.reports.failures import failures
+from pipelines.reports.motion import with_motion
+from pipelines.reports.parts import of_kind
+from pipelines.reports.recommending import RULES, recommendation, verdict_on
+from pipelines.retests.result import FILE, HumanTest
 from pipelines.step_configs import StepConfig, StepConfigError
 
 REPORT: Final = "report/1"

@@ -8,7 +8,7 @@ from typing import Any, Final
 from django.contrib.auth.models import User
 from django.urls import reverse
 
-from annotation.media import signed_url
+from annotation.media.keeping import signed_url
 from annotation.models import Video
 from formats.errors import FormatError
 from formats.outcome import OutputKind

@@ -18,7 +18,7 @@ from django.db.models import QuerySet
 
 from annotation.exporting import pair_id
 from annotation.models import Campaign, CampaignKind, Consensus, Judgement, Triplet, Video, Vote
-from annotation.posteriors import refresh_posteriors
+from annotation.statistics.posteriors import refresh_posteriors
 from formats.errors import FormatError
 from formats.labels import Label
 from formats.outcome import ExitCode, Outcome, Output, OutputKind

@@ -23,10 +23,11 @@ from formats.records import (
     PromptRecord,
     ScoreRecord,
 )
-from pipelines import chunking, doorbell, kinds, launching, people_waits, wishes
+from pipelines import chunking, doorbell, kinds, launching, wishes
 from pipelines.errors import InvalidRunConfig, WrongState
 from pipelines.models import Artifact, BaseModel, LoopGroup, Run, RunInput, RunState
 from pipelines.parts import Part
+from pipelines.retests import people_waits
 from pipelines.store.given import keep_given, refer_given
 from pipelines.worker_labels import PROCESSES, checked
 

@@ -20,8 +20,9 @@ from django.db.models.functions import Now
 
 from annotation.assigning import reopen_expired
 from annotation.models import Campaign, CampaignState
-from pipelines import alerts, lifecycle, notices, people_waits, strays
+from pipelines import alerts, lifecycle, notices, strays
 from pipelines.models import ACTIVE, Run, RunState, WorkerHeartbeat
+from pipelines.retests import people_waits
 from pipelines.store import collecting
 from pipelines.supervisor import supervise
 from pipelines.worker_labels import Labels, as_given, of_this_worker

@@ -33,7 +33,7 @@ def addresses() -> Iterator[tuple[str, str]]:
 
 
 def rows() -> list[str]:
-    from annotation.policies import Rule, policy_of
+    from annotation.access.policies import Rule, policy_of
 
     def who(rule: Rule | None) -> str:
         return "–" if rule is None else ", ".join(sorted(rule.who))

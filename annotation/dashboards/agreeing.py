@@ -8,7 +8,6 @@ from django.utils.translation import gettext_lazy as _
 from numpy.typing import NDArray
 
 from annotation.agreement import Tally, tallied
-from annotation.clustered import Figure, grouped
 from annotation.dashboards.panel import (
     Column,
     Table,
@@ -16,7 +15,8 @@ from annotation.dashboards.panel import (
     table,
 )
 from annotation.opinions import Reading
-from annotation.pairwise import MIN_SHARED, Weights, pairwise_kappas
+from annotation.statistics.clustered import Figure, grouped
+from annotation.statistics.pairwise import MIN_SHARED, Weights, pairwise_kappas
 
 Ints = NDArray[np.int64]
 _TENTHS = 10

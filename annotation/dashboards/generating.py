@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from annotation.clustered import ROUNDS, Interval, numbered, resamples, size_of
-from annotation.clustered import interval as percentile_interval
 from annotation.dashboards.panel import Column, Table, interval_columns, table
 from annotation.opinions import TIE, A, B, Reading
 from annotation.ranking import Ranking, elo, fit_btt, ranges_of
+from annotation.statistics.clustered import ROUNDS, Interval, numbered, resamples, size_of
+from annotation.statistics.clustered import interval as percentile_interval
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

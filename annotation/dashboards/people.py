@@ -13,11 +13,11 @@ from scipy.stats import binom, false_discovery_control
 
 from annotation.agreement import dawid_skene
 from annotation.assigning import skips_of
-from annotation.carelessness import Carefulness, carefulness
-from annotation.clustered import numbered
 from annotation.dashboards.panel import Column, Table, interval_columns, table
 from annotation.opinions import A, B, Reading
+from annotation.quality.carelessness import Carefulness, carefulness
 from annotation.ranking import side_test
+from annotation.statistics.clustered import numbered
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

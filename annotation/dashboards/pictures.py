@@ -24,7 +24,6 @@ from annotation.charts import (
     rows_chart,
     stack,
 )
-from annotation.clustered import Figure
 from annotation.dashboards.agreeing import (
     AgreementOverTime,
     AgreementPanel,
@@ -46,6 +45,7 @@ from annotation.dashboards.people import (
 )
 from annotation.dashboards.progress import ProgressPanel
 from annotation.dashboards.saying import NO_MAJORITY, LabelShares, LabelsPanel
+from annotation.statistics.clustered import Figure
 from annotation.templatetags.annotation_format import coefficient, percent
 
 Charts = dict[str, Any]

@@ -7,10 +7,10 @@ import numpy as np
 from django.db.models import Count
 from django.utils.translation import gettext_lazy as _
 
-from annotation.clustered import Figure, share_interval
 from annotation.dashboards.panel import Column, Table, interval_columns, table
 from annotation.models import Consensus
 from annotation.opinions import REASONS, TIE, Reading
+from annotation.statistics.clustered import Figure, share_interval
 from formats.labels import Label
 
 NO_MAJORITY = "none"

@@ -1,5 +1,5 @@
 """Votes that came with an import. Whoever gave them is a stranger here, whatever their pseudonym:
-no account is theirs, and they enter no figure about people. `annotation.foreign_votes` writes."""
+no account is theirs, and they enter no figure about people. `imports.foreign_votes` writes."""
 
 from django.db import models
 

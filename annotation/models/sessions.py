@@ -18,6 +18,6 @@ class Session(AbstractBaseSession):
 
     @classmethod
     def get_session_store_class(cls) -> Any:
-        from annotation.sessions import SessionStore  # it imports this model
+        from annotation.accounts.sessions import SessionStore  # it imports this model
 
         return SessionStore

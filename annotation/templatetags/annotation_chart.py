@@ -8,8 +8,8 @@ from django.template.loader import get_template
 from django.utils.safestring import SafeString
 
 from annotation import charts
-from annotation.clustered import Figure
 from annotation.dashboards.panel import Column, Table
+from annotation.statistics.clustered import Figure
 from annotation.templatetags.annotation_format import UNDEFINED, coefficient, percent, percent_fine
 
 register = template.Library()

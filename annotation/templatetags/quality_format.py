@@ -7,11 +7,11 @@ from django import template
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from annotation.flags import WITHDRAWING
 from annotation.models import Campaign, Cursor, Flag, FlagState, Stage
 from annotation.permissions import is_lead
-from annotation.scorecards import Day
-from annotation.standings import Standing
+from annotation.quality.flags import WITHDRAWING
+from annotation.quality.scorecards import Day
+from annotation.quality.standings import Standing
 from annotation.templatetags.annotation_format import percent
 
 register = template.Library()

@@ -17,8 +17,8 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
-from annotation import fresh_login, invitations, pay, second_factor
-from annotation.account_forms import JoinForm, ResetForm
+from annotation.accounts import fresh_login, invitations, pay, second_factor
+from annotation.accounts.forms import JoinForm, ResetForm
 from annotation.errors import BadAccount, NotFound
 from annotation.models import Campaign
 from annotation.permissions import is_annotator

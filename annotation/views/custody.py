@@ -11,7 +11,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from annotation import audit, erasing
+from annotation.access import audit
+from annotation.accounts import erasing
 from annotation.errors import AnnotationError, BadAccount, Unreadable
 from annotation.models import AuditEntry
 from annotation.permissions import is_lead

@@ -8,7 +8,8 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from annotation import audit, erasing
+from annotation.access import audit
+from annotation.accounts import erasing
 from annotation.errors import BadAccount, NotFound
 from annotation.models import AuditEntry, Erasure
 from annotation.views import shapes_people

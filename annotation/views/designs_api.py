@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from annotation.designs import First, Wish, create_pairs, propose_pairs, refresh_priorities
 from annotation.overlap import Overlap, bridge, overlap_of
-from annotation.strategies import Strategy
+from annotation.statistics.strategies import Strategy
 from annotation.views import schemas
 from annotation.views.lead_door import (
     CostlyDoor,

@@ -9,9 +9,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from annotation.audit_doors import Audited
+from annotation.access.audit_doors import Audited
+from annotation.access.throttling import StrangerThrottle
 from annotation.errors import AnnotationError, Unreadable
-from annotation.throttling import StrangerThrottle
 
 
 def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:

@@ -10,12 +10,12 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.request import Request
 
-from annotation.declared import need_scope
+from annotation.access.declared import need_scope
+from annotation.access.scopes import Scope
 from annotation.errors import Unreadable
 from annotation.exporting import write_videoalign
 from annotation.models import Campaign
 from annotation.raw_votes import json_lines, write_parquet
-from annotation.scopes import Scope
 from annotation.views.lead_door import CostlyDoor, campaign_of, read_query, viewer
 
 

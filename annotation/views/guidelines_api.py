@@ -7,13 +7,13 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from annotation import guidelines
+from annotation.accounts.profiles import settings_of
 from annotation.errors import NotFound, Unreadable
-from annotation.guideline_bodies import in_language, note_in
+from annotation.guidance import guidelines
+from annotation.guidance.bodies import in_language, note_in
 from annotation.languages import is_known
 from annotation.models import Guideline, Language, Video
 from annotation.permissions import is_annotator, may_see_campaign
-from annotation.profiles import settings_of
 from annotation.views import shapes_people
 from annotation.views.door import Door, body_of, person
 from annotation.views.lead_door import lead, repeatable

@@ -8,12 +8,12 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from annotation.access.strict_json import StrictJSON
 from annotation.errors import CampaignError
 from annotation.importing import Pair, create_triplets
-from annotation.imports import ImportReport, Target, import_given
+from annotation.imports.reading_in import ImportReport, Target, import_given
+from annotation.imports.tables import Labels
 from annotation.models import Video
-from annotation.strict_json import StrictJSON
-from annotation.tables import Labels
 from annotation.views import schemas
 from annotation.views.lead_door import CostlyDoor, campaign_of, lead, read_body, repeatable
 

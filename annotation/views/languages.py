@@ -12,7 +12,8 @@ from django.utils.translation.trans_real import DjangoTranslation
 from django.views.decorators.http import require_POST
 from django.views.i18n import JavaScriptCatalog
 
-from annotation import languages, profiles
+from annotation import languages
+from annotation.accounts import profiles
 
 
 @login_not_required

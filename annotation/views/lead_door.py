@@ -14,11 +14,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
 
+from annotation.access.throttling import CostlyThrottle, TokenThrottle
 from annotation.errors import NotAllowed, NotFound, Unreadable
 from annotation.models import Campaign
 from annotation.permissions import is_lead, is_ml_engineer
 from annotation.repeating import Answered, digest, once
-from annotation.throttling import CostlyThrottle, TokenThrottle
 from annotation.views.door import Door, person
 from annotation.views.schemas import Serializer
 

@@ -10,11 +10,11 @@ from django.http import Http404, HttpRequest, HttpResponseForbidden
 from django.http.response import HttpResponseBase
 from django.views.decorators.http import require_safe
 
-from annotation.media import image_key, poster_key, shown_key
-from annotation.media_urls import CLIP, IMAGE, POSTER, signature_holds
-from annotation.ranged import Content, handed_to_nginx, ranged_response
-from annotation.storage import media_storage
-from annotation.watching import clip_for, image_for
+from annotation.media.keeping import image_key, poster_key, shown_key
+from annotation.media.media_urls import CLIP, IMAGE, POSTER, signature_holds
+from annotation.media.ranged import Content, handed_to_nginx, ranged_response
+from annotation.media.storage import media_storage
+from annotation.media.watching import clip_for, image_for
 
 _HEADERS: Final = {
     "Cache-Control": "private, max-age=86400, immutable",

@@ -11,7 +11,7 @@ from django.shortcuts import render
 from django.utils.text import slugify
 from django.views.decorators.http import require_GET
 
-from annotation import pay
+from annotation.accounts import pay
 from annotation.exporting import write_videoalign
 from annotation.models import Campaign
 from annotation.permissions import (

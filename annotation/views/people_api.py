@@ -10,19 +10,11 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from annotation import (
-    bulk_accounts,
-    consents,
-    invitations,
-    languages,
-    members,
-    pay,
-    people,
-    profiles,
-)
+from annotation import languages
+from annotation.accounts import bulk_accounts, consents, invitations, members, pay, people, profiles
+from annotation.accounts.people import PasswordLink
 from annotation.errors import NotFound, Unreadable
 from annotation.models import Campaign, Invitation
-from annotation.people import PasswordLink
 from annotation.permissions import may_see_campaign
 from annotation.views import shapes_people
 from annotation.views.door import Door, body_of, person

@@ -12,20 +12,15 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
-from annotation import (
-    bulk_accounts,
-    guideline_examples,
-    guideline_forms,
-    guidelines,
-    invitations,
-    members,
-    pay,
-)
-from annotation import people as accounts
+from annotation.accounts import bulk_accounts, invitations, members, pay
+from annotation.accounts import people as accounts
 from annotation.errors import AnnotationError, Unreadable
-from annotation.guideline_bodies import in_language, note_in
+from annotation.guidance import examples as guideline_examples
+from annotation.guidance import forms as guideline_forms
+from annotation.guidance import guidelines
+from annotation.guidance.bodies import in_language, note_in
 from annotation.languages import is_known
-from annotation.media_urls import poster_url, signed_url
+from annotation.media.media_urls import poster_url, signed_url
 from annotation.models import Campaign, Invitation, Language
 from annotation.permissions import is_lead, may_see_campaign
 from annotation.views.people_api import period_of, table_of

@@ -24,7 +24,7 @@ from annotation.designs import (
 from annotation.errors import AnnotationError, Unreadable
 from annotation.models import Campaign, Generator, Prompt, TripletState
 from annotation.overlap import WANTED, Overlap, bridge, overlap_of
-from annotation.strategies import Strategy
+from annotation.statistics.strategies import Strategy
 from annotation.views.lead_pages import act_on, lead_and_campaign, whole_of
 from annotation.views.schemas import PLANNED
 

@@ -10,18 +10,12 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from annotation import (
-    adjudicating,
-    flags,
-    gold,
-    recollecting,
-    scorecards,
-    standings,
-    wire_quality,
-)
+from annotation import adjudicating
 from annotation.errors import NotAllowed, NotFound, Unreadable
 from annotation.models import Campaign, Dimension, Flag, FlagState, Probe, Triplet
 from annotation.permissions import is_lead, may_see_campaign
+from annotation.quality import flags, gold, recollecting, scorecards, standings
+from annotation.quality import wire as wire_quality
 from annotation.views import shapes_quality, shapes_voting
 from annotation.views.door import Door, body_of, person
 

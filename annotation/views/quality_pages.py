@@ -10,13 +10,14 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
-from annotation import adjudicating, flags, gold, recollecting, scorecards, standings
+from annotation import adjudicating
 from annotation.errors import NotFound, Unreadable
-from annotation.marking import WINDOW
-from annotation.media_urls import poster_url, signed_url
+from annotation.media.media_urls import poster_url, signed_url
 from annotation.models import Campaign, Dimension, Flag, Probe, SplitReason, Video
 from annotation.permissions import may_see_campaign
-from annotation.qualifying import PRACTICE_QUESTIONS, QUALIFICATION_QUESTIONS
+from annotation.quality import flags, gold, recollecting, scorecards, standings
+from annotation.quality.marking import WINDOW
+from annotation.quality.qualifying import PRACTICE_QUESTIONS, QUALIFICATION_QUESTIONS
 from annotation.views import ballot_words
 from annotation.views.lead_pages import act_on, lead_and_campaign, whole
 

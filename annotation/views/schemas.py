@@ -5,16 +5,16 @@ from typing import Any, Final
 
 from rest_framework import serializers
 
+from annotation.access.scopes import Scope
 from annotation.designs import First
+from annotation.imports.tables import Labels
 from annotation.models import (
     CampaignKind,
     CampaignState,
     Showing,
     TripletState,
 )
-from annotation.scopes import Scope
-from annotation.strategies import Strategy
-from annotation.tables import Labels
+from annotation.statistics.strategies import Strategy
 
 
 class Serializer(serializers.Serializer):

@@ -3,9 +3,9 @@
 from typing import Final
 
 from annotation.models import FlagKind, FlagState, ProbeKind, SplitReason
-from annotation.recollecting import Window
-from annotation.scorecards import Scorecard
-from annotation.standings import Standing
+from annotation.quality.recollecting import Window
+from annotation.quality.scorecards import Scorecard
+from annotation.quality.standings import Standing
 from annotation.views.shapes import (
     ID,
     MOMENT,

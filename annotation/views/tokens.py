@@ -14,11 +14,11 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from annotation import audit
+from annotation.access import audit
+from annotation.access.scopes import Scope
+from annotation.accounts.tokens import MAX_DAYS, TokenRefused, make_token, revoke_token
 from annotation.errors import AnnotationError
 from annotation.models import ApiToken
-from annotation.scopes import Scope
-from annotation.tokens import MAX_DAYS, TokenRefused, make_token, revoke_token
 from annotation.views import schemas
 from annotation.views.door import Door, person
 from annotation.views.lead_door import read_body, read_query

@@ -9,8 +9,8 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from annotation import uploads
 from annotation.errors import Unreadable
+from annotation.media import uploads
 from annotation.views import schemas
 from annotation.views.door import Door, person
 from annotation.views.lead_door import read_body

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from django.conf import settings
 
-from annotation.storage import media_storage
+from annotation.media.storage import media_storage
 from formats.files import fsync_folder
 from pipelines.backups.errors import BackupError
 from pipelines.backups.vault import CHUNK

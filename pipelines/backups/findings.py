@@ -5,10 +5,10 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from annotation.media import original_key
+from annotation.media.keeping import original_key
+from annotation.media.storage import media_storage
 from annotation.models import Campaign, Video
 from annotation.promises import broken_promises
-from annotation.storage import media_storage
 from formats.files import sha256_of
 from pipelines.backups import databases
 from pipelines.backups.errors import BackupError

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.db.models import Min
 from django.utils import timezone
 
-from annotation import audit
+from annotation.access import audit
 from annotation.models import AuditEntry
 from pipelines.backups.describing import Backup
 

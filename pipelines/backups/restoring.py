@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connections
 
-from annotation import erasing
+from annotation.accounts import erasing
 from annotation.models import Session
 from pipelines.backups import databases, describing, findings, records, stones
 from pipelines.backups.areas import area, areas, clear_workplaces

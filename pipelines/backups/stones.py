@@ -1,6 +1,7 @@
 """Tombstones travel with the backups but belong to none of them: they only ever grow.
 
-Who was erased after a backup is erased again when it is restored (annotation.erasing.reapply).
+Who was erased after a backup is erased again when it is restored
+(annotation.accounts.erasing.reapply).
 """
 
 from pathlib import Path

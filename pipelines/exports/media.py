@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from annotation.errors import MediaError
-from annotation.storage import MediaStorage, link_or_copy, media_storage
+from annotation.media.storage import MediaStorage, link_or_copy, media_storage
 from formats.errors import FormatError
 from formats.files import sha256_of
 from pipelines.exports.source import Row, Source, kept_name

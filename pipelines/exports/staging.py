@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from annotation.storage import link_or_copy
+from annotation.media.storage import link_or_copy
 from formats.checkpoints import MANIFEST, commit_folder
 from formats.errors import FormatError
 from formats.files import fsync_folder, read_json, sha256_of, write_json

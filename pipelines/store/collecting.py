@@ -15,7 +15,7 @@ from typing import Final
 from django.conf import settings
 from django.db import Error, connection
 
-from annotation.sessions import SessionStore
+from annotation.accounts.sessions import SessionStore
 from pipelines.errors import StoreError
 from pipelines.models import ENDED, Run
 from pipelines.store import ledger

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from annotation.storage import link_or_copy, sync_file
+from annotation.media.storage import link_or_copy, sync_file
 from formats.files import fsync_folder
 from pipelines.errors import BlobMissing
 from pipelines.store.blobs import Held

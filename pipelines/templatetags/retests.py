@@ -10,8 +10,8 @@ from annotation.permissions import is_lead, is_ml_engineer
 from formats.outcome import OutputKind
 from pipelines.errors import InvalidRunConfig
 from pipelines.models import Artifact, LoopGroup
-from pipelines.retest_sources import sides_of
-from pipelines.retesting import offers_simulated
+from pipelines.retests.sources import sides_of
+from pipelines.retests.starting import offers_simulated
 
 register = template.Library()
 _ROLES: Final[dict[str, str]] = {

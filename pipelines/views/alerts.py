@@ -10,7 +10,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_safe
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from annotation.login_limits import client_address
+from annotation.accounts.login_limits import client_address
 from pipelines import alerts, metrics
 from pipelines.models import Alert
 from pipelines.views.access import for_viewers

@@ -10,8 +10,8 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET, require_safe
 
-from annotation.ranged import Content, ranged_response
-from pipelines import alignment_page, watched
+from annotation.media.ranged import Content, ranged_response
+from pipelines.adapters import alignment_page, watched
 from pipelines.models import Run
 from pipelines.views.access import for_viewers
 

@@ -9,7 +9,7 @@ from rest_framework import exceptions, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from annotation.audit_doors import Audited
+from annotation.access.audit_doors import Audited
 from annotation.permissions import is_lead, is_ml_engineer
 from annotation.views import door
 from annotation.views.lead_door import read_number, read_query, read_word
@@ -21,7 +21,7 @@ from pipelines.models import Artifact, BaseModel, Run, RunState, Suite
 from pipelines.run_cards import cards
 from pipelines.splitting import SPLITS, Split
 from pipelines.starting import Source, cancel_run, retry_run, start_run
-from pipelines.suites import suite_prompts, with_split
+from pipelines.suites.shelf import suite_prompts, with_split
 from pipelines.views.shapes_runs import RUN, RUNS, START, WHOLE_RUN
 
 _SOURCES: dict[str, type[Source]] = {"artifact": Artifact, "base_model": BaseModel, "run": Run}

@@ -12,18 +12,15 @@ from django.views.decorators.http import require_GET
 from annotation.permissions import is_lead
 from formats.errors import FormatError
 from formats.outcome import OutputKind
-from pipelines import (
-    adapter_cards,
-    adapter_page,
-    export_files,
-    guidance_page,
-    registry,
-    retest_page,
-    reward_context,
-    run_pages,
-)
-from pipelines.adapter_zips import zip_of
+from pipelines import registry, run_pages
+from pipelines.adapters import cards as adapter_cards
+from pipelines.adapters import page as adapter_page
+from pipelines.adapters.zips import zip_of
+from pipelines.comparisons import guidance_page
+from pipelines.exports import files as export_files
 from pipelines.models import Artifact
+from pipelines.retests import page as retest_page
+from pipelines.rewards import context as reward_context
 from pipelines.tracing import trace_artifact
 from pipelines.views.access import for_viewers, person
 

@@ -13,8 +13,8 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from annotation.media.ranged import Content, ranged_response
 from annotation.permissions import is_ml_engineer
-from annotation.ranged import Content, ranged_response
 from annotation.views.lead_door import page_of, read_number, read_query, read_word
 from formats.outcome import OutputKind
 from pipelines.artifact_files import file_of, files_of, refuse_weights

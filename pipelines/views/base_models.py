@@ -13,7 +13,7 @@ from rest_framework import exceptions, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from annotation import audit
+from annotation.access import audit
 from annotation.permissions import is_ml_engineer
 from pipelines import proposals
 from pipelines.errors import InvalidRunConfig, PipelineError

@@ -9,13 +9,13 @@ from django.views.decorators.http import require_GET
 
 from annotation.permissions import is_ml_engineer
 from formats.outcome import OutputKind
-from pipelines.comparison_config import KIND, MOST
-from pipelines.comparison_curves import curves_of
-from pipelines.comparison_page import view_of
-from pipelines.comparison_samples import samples_of
-from pipelines.comparison_settings import NotComparable
-from pipelines.comparison_table import table_of
-from pipelines.loop_page import steps_of
+from pipelines.comparisons.config import KIND, MOST
+from pipelines.comparisons.curves import curves_of
+from pipelines.comparisons.page import view_of
+from pipelines.comparisons.samples import samples_of
+from pipelines.comparisons.settings import NotComparable
+from pipelines.comparisons.table import table_of
+from pipelines.loops.page import steps_of
 from pipelines.models import Artifact, GroupKind, LoopGroup, Run, RunState
 from pipelines.views.access import for_viewers, person
 

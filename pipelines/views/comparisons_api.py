@@ -6,9 +6,9 @@ from rest_framework import exceptions, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from pipelines.comparing import start_comparison
-from pipelines.comparison_config import KIND
-from pipelines.comparison_table import table_of
+from pipelines.comparisons.comparing import start_comparison
+from pipelines.comparisons.config import KIND
+from pipelines.comparisons.table import table_of
 from pipelines.models import GroupKind, LoopGroup
 from pipelines.views.api import Door, body_of, engineer, object_of, source, text_of, viewer
 

@@ -15,9 +15,11 @@ from annotation.permissions import is_lead
 from annotation.relabelling import MOST
 from formats.errors import FormatError
 from formats.outcome import OutputKind
-from pipelines.disagreement_overview import overview
-from pipelines.disagreement_page import cards_of, page_of
-from pipelines.disagreement_sending import (
+from pipelines.disagreement.judged_scores import judged_scores
+from pipelines.disagreement.overview import overview
+from pipelines.disagreement.page import cards_of, page_of
+from pipelines.disagreement.ranking import Agreement, Clash, Filters, compare
+from pipelines.disagreement.sending import (
     NEW_PAIRS,
     WAYS,
     Errand,
@@ -25,9 +27,7 @@ from pipelines.disagreement_sending import (
     first_triplets,
     plan,
 )
-from pipelines.disagreements import Agreement, Clash, Filters, compare
 from pipelines.errors import PipelineError
-from pipelines.judged_scores import judged_scores
 from pipelines.models import Artifact
 from pipelines.splitting import SPLITS
 from pipelines.views.access import for_engineers, person

@@ -23,16 +23,16 @@ from annotation.views.lead_door import (
     repeatable,
 )
 from formats.errors import FormatError
-from pipelines.disagreement_overview import overview
-from pipelines.disagreement_page import page_of, rows_of
-from pipelines.disagreement_sending import (
+from pipelines.disagreement.overview import overview
+from pipelines.disagreement.page import page_of, rows_of
+from pipelines.disagreement.ranking import Agreement, Clash, Filters, compare
+from pipelines.disagreement.sending import (
     WAYS,
     Errand,
     carry_out,
     first_triplets,
     plan,
 )
-from pipelines.disagreements import Agreement, Clash, Filters, compare
 from pipelines.errors import PipelineError
 from pipelines.models import Artifact
 from pipelines.splitting import SPLITS

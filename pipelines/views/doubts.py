@@ -9,15 +9,15 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from annotation.committee import FEWEST
 from annotation.designs import Wish, create_pairs
 from annotation.models import Campaign, CampaignKind, CampaignState
 from annotation.permissions import is_lead
-from annotation.strategies import Strategy
+from annotation.statistics.committee import FEWEST
+from annotation.statistics.strategies import Strategy
 from annotation.views.schemas import PLANNED
 from formats.errors import FormatError
 from formats.outcome import OutputKind
-from pipelines.doubts import beliefs_of, companions, first_of, propose_from_scores
+from pipelines.disagreement.doubts import beliefs_of, companions, first_of, propose_from_scores
 from pipelines.errors import PipelineError
 from pipelines.models import Artifact
 from pipelines.views.access import person

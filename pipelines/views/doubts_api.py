@@ -9,11 +9,11 @@ from rest_framework.response import Response
 
 from annotation.designs import Wish, create_pairs
 from annotation.errors import CampaignError, NotFound
-from annotation.strategies import Strategy
+from annotation.statistics.strategies import Strategy
 from annotation.views import schemas
 from annotation.views.lead_door import CostlyDoor, campaign_of, lead, read_body, repeatable
 from formats.errors import FormatError
-from pipelines.doubts import propose_from_scores
+from pipelines.disagreement.doubts import propose_from_scores
 from pipelines.errors import PipelineError
 from pipelines.models import Artifact
 

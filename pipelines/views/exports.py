@@ -13,8 +13,9 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from formats.errors import FormatError
 from formats.outcome import OutputKind
-from pipelines import export_files, export_page
 from pipelines.errors import PipelineError
+from pipelines.exports import files as export_files
+from pipelines.exports import page as export_page
 from pipelines.models import Artifact
 from pipelines.views.access import for_viewers, person
 

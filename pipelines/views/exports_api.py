@@ -8,9 +8,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from annotation.views.lead_door import read_number, read_query
-from pipelines import export_page
-from pipelines.export_page import ExportRow
+from pipelines.exports import page as export_page
 from pipelines.exports.losses import Choice
+from pipelines.exports.page import ExportRow
 from pipelines.views.api import Door, body_of, text_of, viewer
 from pipelines.views.shapes_exports import EXPORT, EXPORTS, START
 

@@ -8,8 +8,9 @@ from django.views.decorators.http import require_GET, require_POST
 
 from annotation.permissions import is_ml_engineer
 from formats.outcome import OutputKind
-from pipelines import demo_runs, graph
-from pipelines.loop_page import steps_of
+from pipelines import graph
+from pipelines.loops import demo_runs
+from pipelines.loops.page import steps_of
 from pipelines.models import Artifact, GroupKind, LoopGroup, RunState
 from pipelines.views.access import for_engineers, for_viewers, person
 

@@ -11,10 +11,10 @@ from django.views.decorators.http import require_GET
 
 from formats.errors import FormatError
 from formats.outcome import OutputKind
-from pipelines import pair_figures
 from pipelines.models import Artifact
-from pipelines.pair_preview import pair_cards, refusal_cards
-from pipelines.pair_sets import EVERYTHING, ORDERS, PairSet, read_set
+from pipelines.pairs import figures as pair_figures
+from pipelines.pairs.preview import pair_cards, refusal_cards
+from pipelines.pairs.sets import EVERYTHING, ORDERS, PairSet, read_set
 from pipelines.views.access import for_viewers, person
 
 _CARDS: Final = 12

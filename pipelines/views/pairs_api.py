@@ -14,11 +14,11 @@ from annotation.views.lead_door import read_number, read_query, read_word, viewe
 from formats.errors import FormatError
 from formats.outcome import OutputKind
 from formats.records import PairRecord
-from pipelines import pair_figures
 from pipelines.models import Artifact
-from pipelines.pair_preview import pair_json, refusal_json
-from pipelines.pair_rules import Refusal
-from pipelines.pair_sets import EVERYTHING, ORDERS, PARTS, PairSet, media_of, read_set
+from pipelines.pairs import figures as pair_figures
+from pipelines.pairs.preview import pair_json, refusal_json
+from pipelines.pairs.rules import Refusal
+from pipelines.pairs.sets import EVERYTHING, ORDERS, PARTS, PairSet, media_of, read_set
 from pipelines.views.shapes_pairs import PAIR_SET
 
 _LIMIT: Final = 100

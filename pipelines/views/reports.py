@@ -9,12 +9,13 @@ from django.views.decorators.http import require_GET
 
 from formats.errors import FormatError
 from formats.outcome import OutputKind
-from pipelines import report_page, reporting
-from pipelines.contenders import MOST, WORDS, Field, NothingToCompare, fields_of
-from pipelines.contenders_page import choices, tables_of
+from pipelines import reporting
 from pipelines.models import Artifact
 from pipelines.registry import path_of
-from pipelines.report_file import EMBEDDED, LINKED, report_file
+from pipelines.reports import page as report_page
+from pipelines.reports.contenders import MOST, WORDS, Field, NothingToCompare, fields_of
+from pipelines.reports.contenders_page import choices, tables_of
+from pipelines.reports.one_file import EMBEDDED, LINKED, report_file
 from pipelines.views.access import for_viewers, person
 
 

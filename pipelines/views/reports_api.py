@@ -10,10 +10,10 @@ from rest_framework.response import Response
 from annotation.views.lead_door import page_of, read_query
 from annotation.views.shapes import MOMENT, NUMBER, TEXT, TRUTH, WHOLE, by_key, maybe, record, rows
 from formats.outcome import OutputKind
-from pipelines.contenders import MOST, WORDS, Field, NothingToCompare, fields_of
 from pipelines.models import Artifact
-from pipelines.recommending import Word
 from pipelines.reporting import read_report
+from pipelines.reports.contenders import MOST, WORDS, Field, NothingToCompare, fields_of
+from pipelines.reports.recommending import Word
 from pipelines.views.api import Door, viewer
 
 _TOLD = record(

@@ -12,10 +12,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from formats.outcome import OutputKind
-from pipelines import retest_page
 from pipelines.errors import PipelineError
 from pipelines.models import Artifact
-from pipelines.retesting import start_retest
+from pipelines.retests import page as retest_page
+from pipelines.retests.starting import start_retest
 from pipelines.views.access import for_viewers, person
 from pipelines.views.artifacts import whole_json
 

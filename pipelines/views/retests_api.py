@@ -5,9 +5,9 @@ from rest_framework import exceptions, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from pipelines import retest_page
 from pipelines.models import LoopGroup
-from pipelines.retesting import start_retest
+from pipelines.retests import page as retest_page
+from pipelines.retests.starting import start_retest
 from pipelines.views.api import Door, body_of, object_of, source, text_of, viewer
 from pipelines.views.shapes_runs import START_CHAIN
 

@@ -9,21 +9,14 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation.permissions import is_lead, is_ml_engineer
-from pipelines import (
-    alerts,
-    alignment_page,
-    guidance_page,
-    ingest_pages,
-    kinds,
-    launching,
-    logs,
-    notices,
-    reward_context,
-    run_pages,
-)
+from pipelines import alerts, kinds, launching, logs, notices, run_pages
+from pipelines.adapters import alignment_page
 from pipelines.chunking import chunks_of, gathering_of
+from pipelines.comparisons import guidance_page
 from pipelines.errors import WrongState
+from pipelines.ingests import pages as ingest_pages
 from pipelines.models import Run, RunState
+from pipelines.rewards import context as reward_context
 from pipelines.run_cards import cards, kind_title
 from pipelines.starting import cancel_run, retry_run
 from pipelines.views.access import for_engineers, for_viewers, person

@@ -14,8 +14,8 @@ from annotation.views.shapes import (
     record,
     rows,
 )
-from pipelines.export_runs import MEDIA
 from pipelines.exports.catalogue import FORMATS
+from pipelines.exports.runs import MEDIA
 from pipelines.models import RunState
 
 START: Final = body(

@@ -14,8 +14,8 @@ from annotation.views.shapes import (
     shape_of,
 )
 from formats.records import ImageRef, VideoRef
-from pipelines.pair_figures import Count, Dimension, Tilt
-from pipelines.pair_sets import PARTS
+from pipelines.pairs.figures import Count, Dimension, Tilt
+from pipelines.pairs.sets import PARTS
 
 _REWARDS: Final = by_key(NUMBER)
 _HISTOGRAM: Final = record(counts=rows(WHOLE), edges=rows(NUMBER))

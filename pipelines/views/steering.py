@@ -8,7 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_GET, require_POST
 
-from annotation import audit
+from annotation.access import audit
 from pipelines import launching, stacks, steering
 from pipelines.errors import WrongState
 from pipelines.logs import readable

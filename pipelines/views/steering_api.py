@@ -8,7 +8,7 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from annotation import audit
+from annotation.access import audit
 from pipelines import steering
 from pipelines.models import LoopGroup
 from pipelines.run_cards import cards

@@ -9,20 +9,21 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
-from annotation import audit
-from annotation.media_urls import image_url
+from annotation.access import audit
+from annotation.media.media_urls import image_url
 from annotation.permissions import is_lead, is_ml_engineer
 from formats.errors import FormatError
 from formats.outcome import OutputKind
-from pipelines import graph, suite_pages
+from pipelines import graph
 from pipelines.errors import PipelineError
-from pipelines.loop_page import steps_of
+from pipelines.loops.page import steps_of
 from pipelines.models import Artifact, GroupKind, LoopGroup, RunState, Suite
-from pipelines.suite_evaluating import start_suite_evaluation
-from pipelines.suite_forms import EvaluateForm, ImportSuiteForm, ScoringForm, initial_of_scoring
-from pipelines.suite_scoring import checked_way, judges_of, way_of
-from pipelines.suite_uploads import import_incoming, import_upload
-from pipelines.suites import SuiteReport, set_scoring
+from pipelines.suites import pages as suite_pages
+from pipelines.suites.evaluating import start_suite_evaluation
+from pipelines.suites.forms import EvaluateForm, ImportSuiteForm, ScoringForm, initial_of_scoring
+from pipelines.suites.scoring import checked_way, judges_of, way_of
+from pipelines.suites.shelf import SuiteReport, set_scoring
+from pipelines.suites.uploads import import_incoming, import_upload
 from pipelines.views.access import for_engineers, for_viewers, person
 
 _TOLD = 12  # warnings of an import that a page shows

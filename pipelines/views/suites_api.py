@@ -9,17 +9,17 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from annotation import audit
+from annotation.access import audit
+from annotation.access.strict_json import StrictJSON
 from annotation.permissions import is_lead, is_ml_engineer
-from annotation.strict_json import StrictJSON
 from formats.outcome import OutputKind
-from pipelines import suite_pages
 from pipelines.errors import InvalidRunConfig, NotAllowed
 from pipelines.models import Artifact, BaseModel, GroupKind, LoopGroup, Suite, SuitePrompt
-from pipelines.suite_evaluating import start_suite_evaluation
-from pipelines.suite_scoring import Judge, checked_way, judges_of, way_of
-from pipelines.suite_uploads import import_incoming, import_list, import_upload
-from pipelines.suites import SuiteReport, set_scoring
+from pipelines.suites import pages as suite_pages
+from pipelines.suites.evaluating import start_suite_evaluation
+from pipelines.suites.scoring import Judge, checked_way, judges_of, way_of
+from pipelines.suites.shelf import SuiteReport, set_scoring
+from pipelines.suites.uploads import import_incoming, import_list, import_upload
 from pipelines.views.api import Door, body_of, engineer, object_of, source, text_of, viewer
 from pipelines.views.shapes_suites import (
     ScoringBody,

@@ -15,15 +15,16 @@ from annotation.permissions import is_ml_engineer
 from formats.errors import FormatError
 from formats.outcome import OutputKind
 from formats.vbench_results import VBenchResult
-from pipelines import vbench_page, vbench_subjects
 from pipelines.errors import PipelineError
 from pipelines.models import Artifact, Run
 from pipelines.registry import path_of
 from pipelines.starting import start_run
-from pipelines.vbench import RUN
-from pipelines.vbench_beside import Beside, beside_file
-from pipelines.vbench_doors import start_import
-from pipelines.vbench_forms import ImportForm, MeasureForm
+from pipelines.vbench import page as vbench_page
+from pipelines.vbench import subjects as vbench_subjects
+from pipelines.vbench.beside import Beside, beside_file
+from pipelines.vbench.doors import start_import
+from pipelines.vbench.forms import ImportForm, MeasureForm
+from pipelines.vbench.importing import RUN
 from pipelines.views.access import for_viewers, person
 
 _RESULTS: Final = 50

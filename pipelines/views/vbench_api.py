@@ -12,11 +12,11 @@ from rest_framework.response import Response
 from annotation.errors import AnnotationError
 from formats.outcome import OutputKind
 from formats.vbench_official import UNIT
-from pipelines import vbench
 from pipelines.errors import InvalidRunConfig
 from pipelines.models import Artifact
 from pipelines.registry import path_of
-from pipelines.vbench_doors import File, start_import
+from pipelines.vbench import importing as vbench
+from pipelines.vbench.doors import File, start_import
 from pipelines.views.api import Door, body_of, engineer, object_of, source, text_of, viewer
 from pipelines.views.shapes_vbench import IMPORT, QUEUED, RESULT, RESULTS
 

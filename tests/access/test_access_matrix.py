@@ -11,8 +11,8 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import include, path
 
-from annotation import policies
-from annotation.scopes import SCOPES
+from annotation.access import policies
+from annotation.access.scopes import SCOPES
 from tests.access.conftest import PEOPLE, ROLES, ROWS, Row, World, is_refused, knock
 from tests.promises import counts
 from tools.access_matrix import addresses, rows
@@ -109,8 +109,8 @@ def test_a_token_opens_what_its_scope_says_and_nothing_else(world: World, scope:
     """Its owner may do everything; `campaign` is a token of all scopes for another campaign."""
     from django.contrib.auth.models import Group
 
+    from annotation.accounts.tokens import make_token
     from annotation.models import Campaign
-    from annotation.tokens import make_token
 
     olga = world.people["operator"]
     olga.groups.set(Group.objects.all())

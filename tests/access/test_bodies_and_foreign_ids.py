@@ -180,7 +180,7 @@ def test_ids_of_another_campaign_are_not_there(world: World, figures: Any) -> No
 
 @pytest.mark.promise("S7")
 def test_tokens_notices_and_erasures_of_others_are_not_there(world: World) -> None:
-    from annotation.tokens import make_token
+    from annotation.accounts.tokens import make_token
 
     token, _ = make_token(world.people["member"], "hers")
     stranger = world.clients["stranger"]

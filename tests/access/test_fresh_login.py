@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from annotation import fresh_login
+from annotation.accounts import fresh_login
 from annotation.models import ApiToken, Invitation
 from tests.access.conftest import ROWS, Row, World, is_refused, knock
 from tests.conftest import PASSWORD
@@ -150,7 +150,7 @@ def test_a_program_with_a_session_confirms_and_asks_again(alice: Any) -> None:
 
 
 def test_a_token_has_its_scope_instead(world: World) -> None:
-    from annotation.tokens import make_token
+    from annotation.accounts.tokens import make_token
 
     _, secret = make_token(world.people["operator"], "x", scopes=["runs"])
     row = next(row for row in ROWS if row.name == "pipelines:api-runs")

@@ -9,7 +9,7 @@ from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
-from annotation import people, sessions
+from annotation.accounts import people, sessions
 from annotation.models import Session
 
 pytestmark = [pytest.mark.django_db, pytest.mark.one_engine]

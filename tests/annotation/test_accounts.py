@@ -6,8 +6,8 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
-from annotation import people
-from annotation.bulk_accounts import make_accounts
+from annotation.accounts import people
+from annotation.accounts.bulk_accounts import make_accounts
 from annotation.errors import ImportRefused, NotAllowed
 from annotation.models import Slot, SlotState
 

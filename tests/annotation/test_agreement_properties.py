@@ -86,7 +86,7 @@ def crowd(
 
 def test_the_statistics_import_without_a_configured_django() -> None:
     code = (
-        "import annotation.agreement, annotation.ranking, annotation.carelessness, sys;"
+        "import annotation.agreement, annotation.ranking, annotation.quality.carelessness, sys;"
         "print([name for name in sys.modules if name.startswith('django.')])"
     )
     done = subprocess.run(

@@ -7,8 +7,8 @@ from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
+from annotation.accounts.tokens import TokenRefused, make_token, revoke_token
 from annotation.models import ApiToken
-from annotation.tokens import TokenRefused, make_token, revoke_token
 
 pytestmark = pytest.mark.django_db
 

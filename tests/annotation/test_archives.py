@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from annotation.archives import Limits, unpack
 from annotation.errors import ImportRefused
+from annotation.media.archives import Limits, unpack
 
 CLIP = os.urandom(2000)
 Make = Callable[[Path], None]

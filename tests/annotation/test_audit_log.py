@@ -8,10 +8,10 @@ from django.db import DatabaseError, connection, transaction
 from django.test import RequestFactory
 from rest_framework.request import Request
 
-from annotation import audit
+from annotation.access import audit
+from annotation.accounts.tokens import make_token
 from annotation.errors import Unreadable
 from annotation.models import AuditEntry
-from annotation.tokens import make_token
 
 
 def test_an_entry_says_who_what_to_what_and_from_where(lee: Any, rf: RequestFactory) -> None:

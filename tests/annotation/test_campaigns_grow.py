@@ -24,7 +24,7 @@ from annotation.models import (
 )
 from annotation.overlap import PRIORITY, bridge, overlap_of
 from annotation.promises import broken_promises
-from annotation.strategies import Strategy
+from annotation.statistics.strategies import Strategy
 
 pytestmark = pytest.mark.django_db
 

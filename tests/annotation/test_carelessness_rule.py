@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from annotation.carelessness import CHANCE, MIN_COMPARISONS, carefulness
+from annotation.quality.carelessness import CHANCE, MIN_COMPARISONS, carefulness
 from bench.careless import CARELESS, simulate
 
 

@@ -6,8 +6,8 @@ import av
 import numpy as np
 import pytest
 
-from annotation.looks import ALIKE, BITS, alike, distance, perceptual_hash
-from annotation.probing import probe
+from annotation.media.looks import ALIKE, BITS, alike, distance, perceptual_hash
+from annotation.media.probing import probe
 
 WORLD = 24  # clips of the little world below
 

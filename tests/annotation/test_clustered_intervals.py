@@ -8,12 +8,12 @@ from statsmodels.stats.inter_rater import cohens_kappa
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from annotation import clustered
 from annotation.agreement import agreement, dawid_skene, krippendorff_alpha
-from annotation.clustered import Figure, grouped, resamples, share_interval
 from annotation.dashboards.people import consensus_tables, side_row, with_adjusted_p
-from annotation.pairwise import cohen_kappa, pairwise_kappas
 from annotation.ranking import elo, fit_btt, side_test
+from annotation.statistics import clustered
+from annotation.statistics.clustered import Figure, grouped, resamples, share_interval
+from annotation.statistics.pairwise import cohen_kappa, pairwise_kappas
 
 # Krippendorff 2011, four observers, as in test_agreement_textbook; level interval is .849 there.
 FOUR_OBSERVERS = np.array(

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from annotation.committee import Committee, most_telling
 from annotation.errors import CampaignError
-from annotation.strategies import Asked, Candidate
+from annotation.statistics.committee import Committee, most_telling
+from annotation.statistics.strategies import Asked, Candidate
 
 THETA = 5.0
 
@@ -79,7 +79,7 @@ def test_what_was_asked_is_not_asked_again_and_what_is_known_not_at_all():
 
 
 def test_looking_at_the_best_alone_finds_what_looking_at_all_finds():
-    from annotation import committee as module
+    from annotation.statistics import committee as module
 
     chance = np.random.default_rng(4)
     found = committee(chance.normal(size=(8, 60)))

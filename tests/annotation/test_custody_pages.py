@@ -7,7 +7,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from annotation import audit, audit_doors, erasing
+from annotation.access import audit, audit_doors
+from annotation.accounts import erasing
 from annotation.models import AuditEntry, Erasure
 
 pytestmark = pytest.mark.django_db
@@ -238,7 +239,7 @@ OF_ALLAUTH = ("mfa_", "socialaccount_")
 
 
 def test_every_act_that_asks_for_a_fresh_log_in_is_written_down() -> None:
-    from annotation.policy_table import ALL as OF_ANNOTATION
+    from annotation.access.policy_table import ALL as OF_ANNOTATION
     from pipelines.policy_table import ALL as OF_PIPELINES
 
     dangerous = {
@@ -253,7 +254,7 @@ def test_every_act_that_asks_for_a_fresh_log_in_is_written_down() -> None:
 
 
 def test_every_way_out_that_asks_for_a_fresh_log_in_is_written_down() -> None:
-    from annotation.policy_table import ALL
+    from annotation.access.policy_table import ALL
 
     ways = {
         name

@@ -9,8 +9,8 @@ import pytest
 from annotation.dashboards import PANELS
 from annotation.models import Consensus, Judgement, Vote
 from annotation.opinions import VALUES, opinions_of
-from annotation.posteriors import refresh_posteriors
 from annotation.shorthand import said
+from annotation.statistics.posteriors import refresh_posteriors
 
 
 @pytest.fixture

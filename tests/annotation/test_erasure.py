@@ -17,10 +17,11 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
 
-from annotation import audit, erasing, people, tombstones
+from annotation.access import audit
+from annotation.accounts import erasing, people, tombstones
+from annotation.accounts.tokens import make_token
 from annotation.errors import BadAccount, NotAllowed, NotFound
 from annotation.models import AuditEntry, Erasure, Judgement, Profile, Session, Slot, Vote
-from annotation.tokens import make_token
 from pipelines.snapshots import agreement
 from tests.conftest import PASSWORD
 

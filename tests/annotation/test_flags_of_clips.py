@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from django.db.models import F
 
-from annotation import adjudicating, flags, gold, pay
+from annotation import adjudicating
+from annotation.accounts import pay
 from annotation.importing import create_triplets
 from annotation.models import (
     Campaign,
@@ -21,6 +22,7 @@ from annotation.models import (
     Video,
 )
 from annotation.promises import broken_promises
+from annotation.quality import flags, gold
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from annotation.flashes import SAFE, most_flashes, relative_luminance
+from annotation.media.flashes import SAFE, most_flashes, relative_luminance
 
 
 def clip(levels: list[float], *, fps: float = 24, share: float = 1.0) -> float:

@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.core import mail
 from django.test import Client
 
-from annotation import account_forms
+from annotation.accounts import forms as account_forms
 
 RESET = "/accounts/password_reset/"
 NEW = "a quiet instrument"

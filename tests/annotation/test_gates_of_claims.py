@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from annotation.consents import digest
+from annotation.accounts.consents import digest
 from annotation.models import Campaign, Cursor, Dimension, Guideline, Slot, Vote
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from annotation import guidelines
 from annotation.errors import BadGuideline, VoteConflict
-from annotation.guideline_examples import clear_clips
+from annotation.guidance import guidelines
+from annotation.guidance.examples import clear_clips
 from annotation.models import (
     Campaign,
     Cursor,

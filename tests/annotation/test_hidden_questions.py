@@ -7,11 +7,9 @@ from typing import Any
 
 import pytest
 
-from annotation import probes
 from annotation.ballots import Answer, Ballot
 from annotation.cursors import lock_cursor
 from annotation.errors import ForeignLease, LeaseExpired, NotFound, VoteConflict
-from annotation.hiding import draw, kind_due
 from annotation.models import (
     Campaign,
     Cursor,
@@ -26,6 +24,8 @@ from annotation.models import (
 )
 from annotation.models import Prompt as PromptRow
 from annotation.offers import Assignment, Empty
+from annotation.quality import probes
+from annotation.quality.hiding import draw, kind_due
 
 TAB = uuid.uuid4()
 KEYS = ("VQ", "MQ", "TA")

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from landlockpy import abi_version
 
-from annotation import bounded, cage
-from annotation.bounded import Bounded, Limits
 from annotation.errors import MediaError
-from annotation.media import (
+from annotation.media import bounded, cage
+from annotation.media.bounded import Bounded, Limits
+from annotation.media.keeping import (
     keep_clip,
     measured,
     poster_key,
@@ -25,10 +25,10 @@ from annotation.media import (
     shown_path,
     store_video,
 )
+from annotation.media.probing import Clip
+from annotation.media.renditions import transcode_argv
+from annotation.media.storage import media_storage
 from annotation.models import Prompt, Video
-from annotation.probing import Clip
-from annotation.renditions import transcode_argv
-from annotation.storage import media_storage
 from tests.annotation import hostile_media as hostile
 from tests.conftest import unavailable
 
@@ -115,7 +115,7 @@ import os, resource, sys
 from pathlib import Path
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
-from annotation.bounded import Bounded
+from annotation.media.bounded import Bounded
 from annotation.errors import MediaError
 
 with Bounded() as own:
@@ -143,7 +143,7 @@ def test_no_bomb_took_more_memory_than_it_may(tmp_path: Path, figures: Any) -> N
 
 MISBEHAVING = """
 import os, signal, socket, sys, time
-from annotation import bounded_child
+from annotation.media import bounded_child
 
 def misbehave(how):
     if how == "spin":

@@ -15,7 +15,8 @@ from PIL import Image
 from annotation.campaigns import create_campaign
 from annotation.errors import ImportRefused
 from annotation.exporting import pair_id, write_videoalign
-from annotation.imports import Target, import_rows
+from annotation.imports.reading_in import Target, import_rows
+from annotation.imports.sources import opened, table_with_clips
 from annotation.models import (
     Campaign,
     Consensus,
@@ -26,7 +27,6 @@ from annotation.models import (
     Triplet,
     Video,
 )
-from annotation.sources import opened, table_with_clips
 
 pytestmark = pytest.mark.django_db
 TABLES = (Campaign, Triplet, Video, Prompt, Consensus, Generator, Slot)

@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 from annotation.campaigns import create_campaign, store_dimension_set
 from annotation.errors import ImportRefused
 from annotation.exporting import pair_id, write_videoalign
-from annotation.imports import import_videoalign
+from annotation.imports.reading_in import import_videoalign
 from annotation.models import (
     Campaign,
     Consensus,

@@ -16,7 +16,8 @@ from django.core.management import call_command
 
 from annotation.campaigns import create_campaign, ensure_built_in_sets
 from annotation.errors import ImportRefused
-from annotation.imports import Target, import_rows
+from annotation.imports.reading_in import Target, import_rows
+from annotation.imports.sources import opened
 from annotation.models import (
     Campaign,
     Consensus,
@@ -30,7 +31,6 @@ from annotation.models import (
     Vote,
 )
 from annotation.raw_votes import json_lines, write_parquet
-from annotation.sources import opened
 
 pytestmark = pytest.mark.django_db
 Row = dict[str, Any]

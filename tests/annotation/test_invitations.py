@@ -9,7 +9,7 @@ from django.db.models import F
 from django.test import Client
 from django.utils import timezone
 
-from annotation import invitations
+from annotation.accounts import invitations
 from annotation.errors import BadAccount, NotFound
 from annotation.models import Invitation
 

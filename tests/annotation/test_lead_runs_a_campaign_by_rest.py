@@ -11,7 +11,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from annotation.tokens import make_token
+from annotation.accounts.tokens import make_token
 
 pytestmark = pytest.mark.django_db
 

@@ -8,7 +8,7 @@ from django.core.cache import caches
 from django.test import Client, RequestFactory
 from django.utils import timezone
 
-from annotation.login_limits import client_address
+from annotation.accounts.login_limits import client_address
 
 pytestmark = pytest.mark.promise("S4")
 LOGIN = "/accounts/login/"

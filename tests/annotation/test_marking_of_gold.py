@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from annotation.adjudicating import entropy
-from annotation.marking import (
+from annotation.quality.marking import (
     error_of,
     errors_of,
     last_good,
@@ -12,7 +12,7 @@ from annotation.marking import (
     share_wrong,
     standing,
 )
-from annotation.standings import longest_runs
+from annotation.quality.standings import longest_runs
 
 
 @pytest.mark.parametrize(

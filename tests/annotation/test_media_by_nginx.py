@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from annotation.media_urls import signed_url
+from annotation.media.media_urls import signed_url
+from annotation.media.storage import media_storage
 from annotation.models import Video
-from annotation.storage import media_storage
 from tests.annotation.conftest import bare_campaign
 
 pytestmark = [pytest.mark.django_db, pytest.mark.one_engine]

@@ -10,10 +10,10 @@ from PIL import Image
 
 from annotation.campaigns import create_campaign, ensure_built_in_sets
 from annotation.importing import create_triplets
-from annotation.media import poster_key, shown_path, store_reference_image, store_video
-from annotation.media_urls import image_url, poster_url, signed_url
+from annotation.media.keeping import poster_key, shown_path, store_reference_image, store_video
+from annotation.media.media_urls import image_url, poster_url, signed_url
+from annotation.media.storage import media_storage
 from annotation.models import CampaignState, Guideline, Probe, Prompt, Video
-from annotation.storage import media_storage
 
 pytestmark = [pytest.mark.django_db, pytest.mark.one_engine]
 

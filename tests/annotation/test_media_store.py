@@ -8,7 +8,7 @@ import av
 import pytest
 
 from annotation.errors import MediaError
-from annotation.media import original_path, shown_path, store_video, sweep_quarantine
+from annotation.media.keeping import original_path, shown_path, store_video, sweep_quarantine
 from annotation.models import Generator, Prompt, Video
 
 pytestmark = pytest.mark.django_db

@@ -10,7 +10,7 @@ from PIL import Image, PngImagePlugin
 
 from annotation.campaigns import create_campaign, ensure_built_in_sets
 from annotation.importing import create_triplets
-from annotation.media import store_reference_image, store_video
+from annotation.media.keeping import store_reference_image, store_video
 from annotation.models import CampaignState, Generator, Prompt
 from tests.annotation import hostile_media as hostile
 from tests.promises import counts
@@ -131,7 +131,7 @@ def test_no_page_no_answer_and_no_file_names_a_model(
 @pytest.mark.promise("M7")
 def test_the_size_of_a_copy_does_not_tell_how_the_original_was_encoded(campaign: Any) -> None:
     """Both ways write the same boxes in the same order, filled up to the same steps."""
-    from annotation.media import shown_path
+    from annotation.media.keeping import shown_path
     from annotation.models import Video
 
     copies = [shown_path(video).read_bytes() for video in Video.objects.all()]

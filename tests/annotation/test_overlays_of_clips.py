@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from annotation.bounded import Bounded
 from annotation.errors import MediaError
-from annotation.overlays import Box, Overlays, find_overlays, one_sided, overlays_of
+from annotation.media.bounded import Bounded
+from annotation.media.overlays import Box, Overlays, find_overlays, one_sided, overlays_of
 from tests.annotation.drawn_overlays import (
     CORNERS,
     FRAMES,

@@ -10,8 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from annotation.errors import CampaignError
-from annotation.gaining import Belief, expected_gain, information, probabilities
-from annotation.strategies import Asked, Candidate, Strategy, plan_of, propose, stratum_of
+from annotation.statistics.gaining import Belief, expected_gain, information, probabilities
+from annotation.statistics.strategies import (
+    Asked,
+    Candidate,
+    Strategy,
+    plan_of,
+    propose,
+    stratum_of,
+)
 
 MODELS = "abcd"
 

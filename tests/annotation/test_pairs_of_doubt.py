@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from annotation.doubting import ClipBeliefs, foreseen, most_doubtful
 from annotation.errors import CampaignError
-from annotation.gaining import probabilities
-from annotation.strategies import Asked, Candidate
+from annotation.statistics.doubting import ClipBeliefs, foreseen, most_doubtful
+from annotation.statistics.gaining import probabilities
+from annotation.statistics.strategies import Asked, Candidate
 
 THETA = [5.0, 3.0]
 

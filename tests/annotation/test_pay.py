@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from annotation import pay
+from annotation.accounts import pay
 from annotation.models import Flag, Probe, ProbeAnswer, ProbeLease, Vote
 from annotation.spreadsheets import safe
 

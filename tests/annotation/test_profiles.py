@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from annotation import profiles
+from annotation.accounts import profiles
 from annotation.models import Profile
 
 ROOT = Path(__file__).parents[2]

@@ -3,7 +3,7 @@
 import pytest
 
 from annotation.consensus import consensus_of, mean_score, vote_shares
-from annotation.mojibake import repaired
+from annotation.imports.mojibake import repaired
 from formats.labels import Label
 
 A, B, TIE, INVALID = Label.A, Label.B, Label.TIE, Label.INVALID

@@ -10,7 +10,6 @@ import pytest
 from django.db.models import F
 from django.utils import timezone
 
-from annotation import recollecting, reliability
 from annotation.cursors import lock_cursor
 from annotation.models import (
     Campaign,
@@ -25,6 +24,7 @@ from annotation.models import (
     Vote,
 )
 from annotation.promises import broken_promises
+from annotation.quality import recollecting, reliability
 
 KEYS = ("VQ", "MQ", "TA")
 

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from django.core.management import CommandError, call_command
 
-from annotation.haste import StraightLines, signs_of
+from annotation.quality.haste import StraightLines, signs_of
 from annotation.raw_votes import json_lines, pseudonym, write_parquet
 
 pytestmark = pytest.mark.django_db

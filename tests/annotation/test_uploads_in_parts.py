@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from annotation import uploads
+from annotation.accounts.tokens import make_token
 from annotation.errors import AnnotationError, NotFound, VoteConflict
+from annotation.media import uploads
+from annotation.media.upload_rules import DiskFull, UploadOutOfStep, UploadRefused
 from annotation.models import AuditEntry
-from annotation.tokens import make_token
-from annotation.upload_rules import DiskFull, UploadOutOfStep, UploadRefused
 
 pytestmark = [pytest.mark.django_db, pytest.mark.one_engine]
 
@@ -213,7 +213,7 @@ def test_without_the_lock_two_parts_are_written_at_once(
     lee: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The mutant: nobody is told to wait, and one of them meets what the other has removed."""
-    monkeypatch.setattr("annotation.uploads.fcntl.flock", lambda *_words: None)
+    monkeypatch.setattr("annotation.media.uploads.fcntl.flock", lambda *_words: None)
     try:
         told = in_the_middle_of_a_part(lee, content(800))
     except OSError:

@@ -15,9 +15,9 @@ from django.utils import timezone
 from tiebreak_client import Tiebreak, calls
 from tiebreak_client.transport import Transport
 
-from annotation import uploads
+from annotation.accounts.tokens import make_token
+from annotation.media import uploads
 from annotation.models import ApiToken
-from annotation.tokens import make_token
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.one_engine]
 Make = Callable[..., Tiebreak]

@@ -235,7 +235,7 @@ def train_nothing() -> None:
 def shell(environment: Path, live_server: Any, olga: Any, alice: Any, tmp_path: Path) -> Shell:
     from django.contrib.auth.models import Group
 
-    from annotation.tokens import make_token
+    from annotation.accounts.tokens import make_token
 
     olga.groups.set(Group.objects.filter(name__in=("lead", "ml_engineer")))
     named = PAGE.split("the scopes that they need")[1].split("\n\n")[0]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.random import default_rng
 
-from annotation.gaining import probabilities
-from annotation.strategies import Candidate
+from annotation.statistics.gaining import probabilities
+from annotation.statistics.strategies import Candidate
 from bench.active_features import Clips
 from bench.active_market import Market, World, accuracy, fitted, votes_on
 from bench.active_plot import drawn

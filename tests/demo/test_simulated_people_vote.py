@@ -33,7 +33,7 @@ def campaign(transactional_db: None, world: RunDir) -> Any:
     """Six pairs of the procedural world, two votes wanted on each."""
     from annotation.campaigns import create_campaign, ensure_built_in_sets, open_campaign
     from annotation.importing import create_triplets
-    from annotation.media import store_video
+    from annotation.media.keeping import store_video
     from annotation.models import Prompt
 
     ensure_built_in_sets()
@@ -107,7 +107,7 @@ def anime_campaign(folder: Path, dimensions: str) -> Any:
     """Clips of the anime world with their start images, one vote wanted on each pair."""
     from annotation.campaigns import create_campaign, ensure_built_in_sets, open_campaign
     from annotation.importing import create_triplets
-    from annotation.media import store_reference_image, store_video
+    from annotation.media.keeping import store_reference_image, store_video
     from annotation.models import Prompt
 
     ensure_built_in_sets()

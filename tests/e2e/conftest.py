@@ -57,7 +57,7 @@ def make_campaign(transactional_db: None, make_clip: MakeClip) -> Callable[..., 
     """An open campaign with `pairs` pairs of short clips."""
     from annotation.campaigns import create_campaign, ensure_built_in_sets, open_campaign
     from annotation.importing import create_triplets
-    from annotation.media import store_video
+    from annotation.media.keeping import store_video
     from annotation.models import Prompt
 
     def make(pairs: int, *, clips: tuple[dict[str, int], ...] = ({}, {}), **options: Any) -> Any:

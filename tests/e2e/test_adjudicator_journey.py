@@ -111,9 +111,9 @@ def test_the_pages_of_quality_have_no_barriers(
     at_browser: Callable, lee: Any, alice: Any, make_campaign: Callable, bob: Any,
     no_barriers: Callable,
 ) -> None:  # fmt: skip
-    from annotation import flags
     from annotation.assigning import claim
     from annotation.models import Flag, Probe, Video
+    from annotation.quality import flags
 
     campaign = make_campaign(3, votes_wanted=2, gold_share=0, repeat_share=0)
     given = claim(campaign, alice, uuid.uuid4())

@@ -14,9 +14,9 @@ EXPECTED = {"VQ": "A", "MQ": "tie", "TA": "B"}
 
 @pytest.fixture
 def make_probe(make_clip: Callable) -> Callable[..., Any]:
-    from annotation.gold import Question, make
-    from annotation.media import store_video
+    from annotation.media.keeping import store_video
     from annotation.models import Prompt
+    from annotation.quality.gold import Question, make
 
     def probe(campaign: Any, kind: str, seed: int) -> Any:
         prompt = Prompt.objects.for_text(f"A {kind} square, number {seed}.")
@@ -45,7 +45,7 @@ def test_the_way_from_the_consent_to_the_first_pair(
     voting: type,
     no_barriers: Callable,
 ) -> None:
-    from annotation import guidelines
+    from annotation.guidance import guidelines
     from annotation.models import Consent, Cursor, Video, Vote
 
     campaign = make_campaign(2, qualify=True, consent="We keep your votes.\n\nFor research.")

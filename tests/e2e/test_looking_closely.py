@@ -171,7 +171,7 @@ def test_the_picture_that_the_clips_start_from_is_enlarged_by_a_key(
     tmp_path: Path,
     no_barriers: Callable,
 ) -> None:
-    from annotation.media import store_reference_image
+    from annotation.media.keeping import store_reference_image
     from annotation.models import Prompt
 
     campaign = make_campaign(1)

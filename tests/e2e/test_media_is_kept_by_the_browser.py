@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from annotation.media_urls import signed_url
+from annotation.media.media_urls import signed_url
 from annotation.views import media
 
 pytestmark = pytest.mark.e2e

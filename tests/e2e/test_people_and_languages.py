@@ -76,7 +76,7 @@ def test_nothing_is_in_the_way_on_the_pages_of_people(
     language: str,
 ) -> None:
     """And no page is wider than its screen."""
-    from annotation import invitations
+    from annotation.accounts import invitations
 
     campaign = make_campaign(1)
     joining = f"/invitation/{invitations.invite(lee, campaign).token}/"

@@ -135,7 +135,7 @@ def test_the_real_clips_play(
 ) -> None:
     from annotation.campaigns import ensure_built_in_sets
     from annotation.importing import create_triplets
-    from annotation.media import store_video
+    from annotation.media.keeping import store_video
     from annotation.models import Prompt
 
     campaign = _campaign_of_real_clips(

@@ -17,7 +17,7 @@ PLAYING = "pair => [...pair.querySelectorAll('video')].every(each => !each.pause
 
 @pytest.fixture
 def report(transactional_db: None, mia: Any) -> Any:
-    from pipelines.loop import start_loop
+    from pipelines.loops.chain import start_loop
     from pipelines.models import Artifact
     from tests.pipelines.loop_world import loop_config, make_campaign, play_all
 

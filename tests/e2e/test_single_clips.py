@@ -13,7 +13,7 @@ pytestmark = pytest.mark.e2e
 def single_campaign(transactional_db: None, make_clip: Callable) -> Any:
     from annotation.campaigns import create_campaign, ensure_built_in_sets, open_campaign
     from annotation.importing import create_triplets
-    from annotation.media import store_video
+    from annotation.media.keeping import store_video
     from annotation.models import Prompt
 
     ensure_built_in_sets()

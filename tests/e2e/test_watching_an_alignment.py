@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
 def look_of(run: Any, step: int, reward: float, make_clip: Callable[..., Any]) -> None:
     from formats.files import sha256_of
     from models_align.watching.looks import Look, WatchedClip
-    from pipelines.watched import folder_of
+    from pipelines.adapters.watched import folder_of
 
     folder = folder_of(run) / "outputs" / "watched"
     (folder / "clips").mkdir(parents=True, exist_ok=True)
@@ -58,7 +58,7 @@ def test_the_page_follows_the_run_and_shows_base_beside_current(
     from playwright.sync_api import expect
 
     from formats.files import write_json
-    from pipelines.watched import folder_of
+    from pipelines.adapters.watched import folder_of
 
     page = at_browser(mia)
     page.goto(f"/runs/{training.pk}/")

@@ -8,7 +8,7 @@ from pathlib import Path
 import playwright
 import pytest
 
-from annotation.profiles import COMMANDS
+from annotation.accounts.profiles import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 NODE = Path(playwright.__file__).parent / "driver" / ("node.exe" if os.name == "nt" else "node")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pipelines import demo_site
+from pipelines.loops import demo_site
 from pipelines.models import ENDED, LoopGroup, Run, RunState
 
 ROOT = Path(__file__).parents[2]

@@ -16,7 +16,7 @@ import pytest
 from django.core.management import call_command
 
 from annotation.models import Campaign, Consensus, Triplet
-from pipelines import demo_site
+from pipelines.loops import demo_site
 from pipelines.models import BaseModel, Run, RunState
 from pipelines.starting import start_run
 from tests.conftest import PASSWORD

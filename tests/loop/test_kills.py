@@ -10,7 +10,7 @@ import pytest
 
 from formats.checkpoints import checkpoints
 from formats.run_dir import RunDir
-from pipelines import demo_site
+from pipelines.loops import demo_site
 from pipelines.models import Run, RunState
 from pipelines.starting import start_run
 from tests.loop.conftest import wait_until

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from annotation import sketches
+from annotation.media import sketches
 from models_align.watching import spread as watched
 
 pytestmark = pytest.mark.one_engine

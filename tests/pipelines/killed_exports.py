@@ -59,7 +59,7 @@ def _played(folder: Path, asked: dict[str, Any], kill: dict[str, Any]) -> dict[s
 
 
 def _export(asked: dict[str, Any], name: str, target: Path) -> None:
-    from pipelines.exporting import export
+    from pipelines.exports.exporting import export
     from pipelines.models import Artifact
 
     artifact = Artifact(pk=1, sha256=asked["sha256"], meta={})

@@ -16,7 +16,7 @@ import av
 import numpy as np
 import pytest
 
-from annotation.bounded import Bounded
+from annotation.media.bounded import Bounded
 from formats.checkpoints import commit_folder
 from formats.files import sha256_of
 from formats.outcome import Outcome, Output, OutputKind
@@ -88,7 +88,7 @@ def make_campaign(name: str = "Demo world", pairs: int = 10, user: Any = None) -
 
     from annotation.campaigns import create_campaign, ensure_built_in_sets
     from annotation.importing import create_triplets
-    from annotation.media import store_video
+    from annotation.media.keeping import store_video
     from annotation.models import Consensus, Dimension, Generator, Prompt, Triplet
 
     ensure_built_in_sets()

@@ -10,8 +10,8 @@ from formats.files import write_json
 from formats.vbench import T2V
 from formats.vbench_results import Value, VBenchResult
 from pipelines.evaluation import EVALUATION
-from pipelines.human_result import Agreement, DimensionResult, HumanTest, Share
 from pipelines.models import Artifact, Run, RunInput
+from pipelines.retests.result import Agreement, DimensionResult, HumanTest, Share
 from pipelines.starting import sha_of, start_run
 from tests.pipelines.loop_world import play
 

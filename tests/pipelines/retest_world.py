@@ -66,7 +66,7 @@ def opened(user: Any, **config: Any) -> tuple[Any, Any, Any]:
     """A started re-test of two sets whose campaign is open; group, campaign, candidate's clips."""
     from annotation.campaigns import ensure_built_in_sets
     from annotation.models import Campaign
-    from pipelines.retesting import start_retest
+    from pipelines.retests.starting import start_retest
 
     ensure_built_in_sets()
     base = clip_set(user, "old-model-1B", config.pop("prompts", 4))

@@ -9,10 +9,10 @@ from django.test import Client
 
 from pipelines import kinds, lifecycle
 from pipelines.forms import StartRunForm, default_config, initial_of
-from pipelines.loop import start_loop
+from pipelines.loops.chain import start_loop
 from pipelines.models import LoopGroup, Run, RunState
 from pipelines.starting import start_run
-from pipelines.suites import import_suite
+from pipelines.suites.shelf import import_suite
 from tests.pipelines.loop_world import base_models, loop_config, make_campaign, play, play_all
 
 pytestmark = pytest.mark.django_db

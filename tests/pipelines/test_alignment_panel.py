@@ -13,13 +13,13 @@ from formats.records import GenerationRecord, PairRecord, PromptRecord, ScoreRec
 from models_align.watching.leaving import generation_set
 from models_align.watching.looks import Look, WatchedClip
 from pipelines import kinds
-from pipelines.alignment_inputs import refuse_unfit
-from pipelines.alignment_page import panel_of
+from pipelines.adapters.alignment_inputs import refuse_unfit
+from pipelines.adapters.alignment_page import panel_of
+from pipelines.adapters.watched import folder_of, looks_of
 from pipelines.errors import InvalidRunConfig
 from pipelines.forms import StartRunForm
 from pipelines.models import Artifact, Run
 from pipelines.starting import start_run
-from pipelines.watched import folder_of, looks_of
 
 pytestmark = pytest.mark.django_db
 

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from pipelines import demo_runs, demo_site, kinds
-from pipelines.demo_presets import ANIME, preset
+from pipelines import kinds
 from pipelines.errors import InvalidRunConfig, PipelineError
+from pipelines.loops import demo_runs, demo_site
+from pipelines.loops.demo_presets import ANIME, preset
 from pipelines.models import Run
 
 pytestmark = pytest.mark.django_db

@@ -16,11 +16,12 @@ from formats.outcome import Outcome, OutputKind
 from formats.records import GenerationRecord, PairRecord
 from formats.run_dir import RunDir
 from formats.supervised import Supervised
-from pipelines import demo_site, registry
-from pipelines.demo_presets import ANIME, preset
+from pipelines import registry
+from pipelines.loops import demo_site
+from pipelines.loops.demo_presets import ANIME, preset
 from pipelines.models import Artifact, LoopGroup, Run
-from pipelines.report_text import as_text
 from pipelines.reporting import read_report
+from pipelines.reports.text import as_text
 from tests.pipelines.loop_world import play
 
 pytestmark = [

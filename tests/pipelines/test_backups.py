@@ -23,7 +23,7 @@ from django.test import Client
 
 from annotation.campaigns import create_campaign, ensure_built_in_sets
 from annotation.importing import create_triplets
-from annotation.media import store_video
+from annotation.media.keeping import store_video
 from annotation.models import CampaignState, Prompt, Video
 from pipelines.backups import checking, describing, postgres_dumps, records, taking
 from pipelines.backups.errors import BackupError
@@ -191,7 +191,7 @@ def test_a_backup_is_restored_whole_into_an_empty_site(
 def test_who_was_erased_since_the_backup_is_erased_again(
     site: Any, alice: Any, empty_site: Site, tmp_path: Path, olga: Any
 ) -> None:
-    from annotation import erasing
+    from annotation.accounts import erasing
 
     target = tmp_path / "backups"
     call_command("backup", target)

@@ -13,7 +13,7 @@ from formats.checkpoints import commit_folder, verify_folder
 from formats.files import write_json
 from formats.outcome import Outcome, Output, OutputKind
 from formats.run_dir import RunDir
-from pipelines.loop import start_loop
+from pipelines.loops.chain import start_loop
 from pipelines.models import Artifact, Run
 from pipelines.registry import path_of
 from tests.pipelines.loop_world import loop_config, make_campaign, play

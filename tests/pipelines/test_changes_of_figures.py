@@ -7,9 +7,9 @@ from formats.vbench_proxies import MOTION as PROXY
 from formats.vbench_results import ClipValues, VBenchResult
 from pipelines.changes import change_of, changes_of
 from pipelines.evaluation import Judged, compare, measured
-from pipelines.report_candidates import measure_rows
-from pipelines.report_motion import with_motion
-from pipelines.report_text import change_words
+from pipelines.reports.candidates import measure_rows
+from pipelines.reports.motion import with_motion
+from pipelines.reports.text import change_words
 
 pytestmark = pytest.mark.one_engine
 

@@ -8,20 +8,21 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from annotation import storage
-from annotation.media import store_video
+from annotation.media import storage
+from annotation.media.keeping import store_video
+from annotation.media.storage import media_storage
 from annotation.models import Generator, Prompt, Video
-from annotation.storage import media_storage
 from formats.errors import FormatError
 from formats.files import sha256_of
 from formats.records import GenerationRecord, PromptRecord
 from formats.supervised import Supervised
-from pipelines import existing_clips, launching
+from pipelines import launching
 from pipelines.errors import InvalidRunConfig
 from pipelines.generations import read_generations, shown_clips
 from pipelines.models import Artifact, Run
 from pipelines.registry import path_of
 from pipelines.starting import start_run
+from pipelines.suites import existing_clips
 from tests.pipelines.loop_world import play, remembered, write_clip
 
 pytestmark = [pytest.mark.django_db, pytest.mark.one_engine]

@@ -9,12 +9,12 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from formats.records import PairRecord, VideoRef
-from pipelines.comparing import start_comparison
-from pipelines.comparison_config import ComparisonConfig, members_of, varied
-from pipelines.comparison_members import Rate, winner
-from pipelines.comparison_table import table_of
+from pipelines.comparisons.comparing import start_comparison
+from pipelines.comparisons.config import ComparisonConfig, members_of, varied
+from pipelines.comparisons.members import Rate, winner
+from pipelines.comparisons.table import table_of
 from pipelines.errors import InvalidRunConfig
-from pipelines.loop import start_loop
+from pipelines.loops.chain import start_loop
 from pipelines.models import Artifact, BaseModel, GroupKind, LoopGroup, Run, Suite, SuitePrompt
 from pipelines.registry import path_of
 from pipelines.starting import start_run

@@ -7,9 +7,9 @@ import pytest
 from django.test import Client
 
 from formats.files import write_json
-from pipelines.contenders import MOST, NothingToCompare, fields_of
 from pipelines.models import Artifact, RunInput
-from pipelines.rate_bars import bars_of
+from pipelines.reports.contenders import MOST, NothingToCompare, fields_of
+from pipelines.reports.rate_bars import bars_of
 from pipelines.views import reports_api
 from tests.pipelines import reports_made as made
 

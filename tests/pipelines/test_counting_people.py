@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from annotation.agreement import krippendorff_alpha
 from formats.labels import Label
-from pipelines.human_counting import PairVotes, outcome, outcomes, overall, results, seen_from
-from pipelines.human_result import HumanTest, Share
+from pipelines.retests.counting import PairVotes, outcome, outcomes, overall, results, seen_from
+from pipelines.retests.result import HumanTest, Share
 
 pytestmark = pytest.mark.one_engine
 KEYS = {"VQ": "Visual quality", "MQ": "Motion quality"}

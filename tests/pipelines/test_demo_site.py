@@ -7,8 +7,9 @@ import pytest
 from django.test import Client
 
 from annotation.models import Campaign, CampaignState, Triplet, Video
-from pipelines import demo_site, kinds
+from pipelines import kinds
 from pipelines.errors import PipelineError
+from pipelines.loops import demo_site
 
 
 @pytest.mark.parametrize("name", ["demo", "micro"])

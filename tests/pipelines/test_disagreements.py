@@ -59,7 +59,7 @@ def everywhere(word: Any) -> dict[str, Any]:
 def test_the_pair_whose_label_the_model_found_least_likely_comes_first(
     campaign: Any, scores: Any
 ) -> None:
-    from pipelines.disagreements import Filters, compare
+    from pipelines.disagreement.ranking import Filters, compare
 
     agreed = settled(campaign, 1, 0, everywhere("A"))
     wrong = settled(campaign, 0, 3, {"VQ": "B", "MQ": "A", "TA": "A"})
@@ -76,7 +76,7 @@ def test_the_pair_whose_label_the_model_found_least_likely_comes_first(
 
 
 def test_people_who_doubt_as_the_model_foresaw_are_no_surprise(campaign: Any, scores: Any) -> None:
-    from pipelines.disagreements import compare
+    from pipelines.disagreement.ranking import compare
 
     settled(campaign, 0, 2, everywhere([0.148966, 0.666016, 0.185018]))
     found = compare(campaign, scores)
@@ -88,8 +88,8 @@ def test_people_who_doubt_as_the_model_foresaw_are_no_surprise(campaign: Any, sc
 def test_filters_keep_what_they_name_and_the_total_counts_nothing_else(
     campaign: Any, scores: Any
 ) -> None:
-    from pipelines.disagreement_overview import overview
-    from pipelines.disagreements import Filters, compare
+    from pipelines.disagreement.overview import overview
+    from pipelines.disagreement.ranking import Filters, compare
 
     opposite = settled(campaign, 0, 3, {"VQ": "B", "MQ": "A", "TA": "A"})
     tie = settled(campaign, 1, 2, {"VQ": "tie", "MQ": "A", "TA": "A"})
@@ -119,8 +119,8 @@ def test_filters_keep_what_they_name_and_the_total_counts_nothing_else(
 
 def test_the_mean_is_as_expected_where_the_model_is_right(campaign: Any, scores: Any) -> None:
     """In the pair of clips 1 and 0 the model gives A 0.916105 (ML.md 1.2)."""
-    from pipelines.disagreement_overview import overview
-    from pipelines.disagreements import Filters, compare
+    from pipelines.disagreement.overview import overview
+    from pipelines.disagreement.ranking import Filters, compare
 
     settled(campaign, 1, 0, everywhere([0.916105, 0.080245, 0.003650]))
     right = overview(compare(campaign, scores), Filters())[0]
@@ -132,7 +132,7 @@ def test_the_mean_is_as_expected_where_the_model_is_right(campaign: Any, scores:
 
 def test_a_ruling_weighs_more_than_the_votes_it_overrules(campaign: Any, scores: Any) -> None:
     from annotation.models import Consensus
-    from pipelines.disagreements import Filters, compare
+    from pipelines.disagreement.ranking import Filters, compare
 
     pair = settled(campaign, 1, 0, everywhere([0.1, 0.1, 0.8]))
     before = compare(campaign, scores).surprise[0, 0]
@@ -143,7 +143,7 @@ def test_a_ruling_weighs_more_than_the_votes_it_overrules(campaign: Any, scores:
 
 
 def test_a_model_that_is_unsure_is_less_surprised(campaign: Any) -> None:
-    from pipelines.disagreements import compare
+    from pipelines.disagreement.ranking import compare
 
     sure = score_set(CLIPS)
     settled(campaign, 0, 3, everywhere("B"))
@@ -156,7 +156,7 @@ def test_a_model_that_is_unsure_is_less_surprised(campaign: Any) -> None:
 
 def test_open_pairs_and_pairs_without_scores_are_left_out(campaign: Any, scores: Any) -> None:
     from annotation.models import Triplet, Video
-    from pipelines.disagreements import compare
+    from pipelines.disagreement.ranking import compare
     from pipelines.errors import PipelineError
 
     with pytest.raises(PipelineError, match="no complete pair of the campaign 'Spring' has both"):

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from annotation import bounded, sketches
 from annotation.errors import MediaError
-from annotation.sketches import Sketch, sketch_of, spread
+from annotation.media import bounded, sketches
+from annotation.media.sketches import Sketch, sketch_of, spread
 from formats.errors import FormatError
 from formats.records import GenerationRecord, VideoRef
 from pipelines.diversity import MOST_PROMPTS, MOST_SEEDS, diversity_of

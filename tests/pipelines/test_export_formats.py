@@ -11,7 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from formats.errors import FormatError
-from pipelines.exporting import export, find_snapshot
+from pipelines.exports.exporting import export, find_snapshot
 from pipelines.models import Artifact
 from pipelines.starting import start_run
 from tests.pipelines.loop_world import make_campaign, play

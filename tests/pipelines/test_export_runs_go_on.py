@@ -8,8 +8,9 @@ import pytest
 
 from formats.checkpoints import verify_folder
 from formats.supervised import Supervised
-from pipelines import export_runs, launching
+from pipelines import launching
 from pipelines.exports import hugging_face, source
+from pipelines.exports import runs as export_runs
 from pipelines.models import Artifact, Run
 from pipelines.registry import path_of
 from pipelines.starting import start_run

@@ -17,8 +17,7 @@ from formats.errors import FormatError
 from formats.labels import Label
 from formats.records import ImageRef, Opinion, PreferenceRecord, VideoRef
 from formats.snapshot import write_snapshot
-from pipelines import exporting
-from pipelines.exports import parquet, source, tables
+from pipelines.exports import exporting, parquet, source, tables
 from pipelines.exports.catalogue import FORMATS
 from pipelines.exports.source import Source
 from pipelines.exports.staging import Staging

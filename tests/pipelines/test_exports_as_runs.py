@@ -12,10 +12,11 @@ from django.urls import reverse
 
 from formats.checkpoints import MANIFEST, verify_folder
 from formats.files import read_json
-from pipelines import export_files, launching
+from pipelines import launching
 from pipelines.errors import InvalidRunConfig
-from pipelines.export_runs import salt_of
-from pipelines.exporting import FORMATS, export
+from pipelines.exports import files as export_files
+from pipelines.exports.exporting import FORMATS, export
+from pipelines.exports.runs import salt_of
 from pipelines.models import Artifact, Run
 from pipelines.registry import path_of
 from pipelines.starting import start_run

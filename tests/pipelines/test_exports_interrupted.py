@@ -15,7 +15,7 @@ from formats.dimensions import BUILT_IN
 from formats.labels import CLASSES
 from formats.records import Opinion, PreferenceRecord, VideoRef
 from formats.snapshot import write_snapshot
-from pipelines.exporting import SUFFIXES
+from pipelines.exports.exporting import SUFFIXES
 
 pytestmark = pytest.mark.one_engine
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from annotation.imports import import_videoalign
+from annotation.imports.reading_in import import_videoalign
 from annotation.models import Campaign, Consensus, Triplet
 from models_rm.benchmarks.reading import read_benchmark
-from pipelines.exporting import export
+from pipelines.exports.exporting import export
 from pipelines.exports.source import Media
 from pipelines.models import Artifact
 from pipelines.starting import start_run

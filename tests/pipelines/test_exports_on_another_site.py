@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from annotation.imports import ImportReport, Target, import_rows
+from annotation.imports.reading_in import ImportReport, Target, import_rows
+from annotation.imports.sources import opened
 from annotation.models import Campaign, Consensus, Generator, Prompt, Triplet, Video
-from annotation.sources import opened
-from pipelines.exporting import FORMATS, export
+from pipelines.exports.exporting import FORMATS, export
 from pipelines.exports.source import Media
 from pipelines.models import Artifact
 from pipelines.starting import start_run

@@ -11,7 +11,7 @@ import pytest
 
 from formats.labels import Label
 from formats.records import PreferenceRecord
-from pipelines.exporting import Export, export
+from pipelines.exports.exporting import Export, export
 from pipelines.models import Artifact
 from pipelines.registry import path_of
 from pipelines.starting import start_run

@@ -14,7 +14,7 @@ from formats.files import sha256_of
 from formats.labels import Label
 from formats.records import Opinion, PreferenceRecord, VideoRef
 from formats.snapshot import write_snapshot
-from pipelines.exporting import export
+from pipelines.exports.exporting import export
 from pipelines.exports.source import Media
 from pipelines.models import Artifact
 from pipelines.starting import start_run

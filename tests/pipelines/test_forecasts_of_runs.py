@@ -305,7 +305,7 @@ def test_clips_are_counted_before_they_are_made() -> None:
 
 
 def test_a_loop_is_foretold_by_earlier_loops(mia: Any) -> None:
-    from pipelines.loop import start_loop
+    from pipelines.loops.chain import start_loop
     from tests.pipelines.loop_world import loop_config, play_all
 
     assert {each.about: each.verdict for each in forecasts.of_loop()} == {

@@ -6,10 +6,10 @@ import pytest
 
 from formats.records import PromptRecord
 from pipelines import chunking, launching, lifecycle
-from pipelines.comparison_figures import _consumers, _evaluations_of
+from pipelines.comparisons.figures import _consumers, _evaluations_of
 from pipelines.errors import InvalidRunConfig
-from pipelines.loop import start_loop
-from pipelines.loop_configs import config_of
+from pipelines.loops.chain import start_loop
+from pipelines.loops.configs import config_of
 from pipelines.models import BaseModel, Run, RunState
 from pipelines.starting import cancel_run, start_run
 from tests.pipelines import loop_world

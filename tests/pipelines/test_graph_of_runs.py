@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipelines import graph
 from pipelines.graph_layout import laid_out, reduced
-from pipelines.loop import start_loop
+from pipelines.loops.chain import start_loop
 from pipelines.models import LoopGroup, Run
 from pipelines.registry import source_of
 from tests.pipelines.loop_world import loop_config, make_campaign, play, play_all

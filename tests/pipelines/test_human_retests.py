@@ -30,9 +30,8 @@ from annotation.voting import settle_by_adjudication
 from formats.errors import FormatError
 from formats.files import read_json
 from formats.supervised import Supervised
-from pipelines import launching, lifecycle, people_waits, retest_campaigns
+from pipelines import launching, lifecycle
 from pipelines.errors import InvalidRunConfig
-from pipelines.human_result import HumanTest
 from pipelines.models import (
     Artifact,
     BaseModel,
@@ -44,8 +43,11 @@ from pipelines.models import (
     SuitePrompt,
 )
 from pipelines.registry import path_of
-from pipelines.retest_campaigns import RETEST, RetestConfig
-from pipelines.retesting import start_retest
+from pipelines.retests import campaigns as retest_campaigns
+from pipelines.retests import people_waits
+from pipelines.retests.campaigns import RETEST, RetestConfig
+from pipelines.retests.result import HumanTest
+from pipelines.retests.starting import start_retest
 from pipelines.starting import start_run
 from pipelines.waiting import waiting_for
 from tests.pipelines.loop_world import play

@@ -9,11 +9,11 @@ from django.conf import settings
 from formats.errors import FormatError
 from formats.records import GenerationRecord, ScoreRecord, VideoRef
 from pipelines.errors import InvalidRunConfig
-from pipelines.imported_scores import check
 from pipelines.models import Artifact
-from pipelines.score_files import matched, read_rows
 from pipelines.scoring import refuse_two_scales
 from pipelines.step_configs import StepConfigError
+from pipelines.suites.imported_scores import check
+from pipelines.suites.score_files import matched, read_rows
 
 SCALE = {"VQ": [0, 1], "TA": [1, 5]}
 CLIPS = [

@@ -12,8 +12,8 @@ from annotation.models import Video
 from formats.errors import FormatError
 from pipelines import chunking, throughput
 from pipelines.errors import InvalidRunConfig
-from pipelines.ingesting import UNPACKED
-from pipelines.ingests_gathered import gathered
+from pipelines.ingests.gathered import gathered
+from pipelines.ingests.ingesting import UNPACKED
 from pipelines.models import Run, RunState
 from pipelines.registry import path_of
 from pipelines.run_cards import cards

@@ -7,9 +7,9 @@ from django.contrib.auth import get_user_model
 
 from formats.outcome import OutputKind
 from formats.records import PromptRecord
-from pipelines import reward_context
 from pipelines.errors import InvalidRunConfig
 from pipelines.models import Artifact, BaseModel, Run, RunState
+from pipelines.rewards import context as reward_context
 from pipelines.starting import start_run
 
 

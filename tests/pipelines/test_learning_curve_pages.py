@@ -9,7 +9,7 @@ from django.test import Client
 from formats.files import write_json
 from formats.outcome import Outcome, Output, OutputKind
 from formats.run_dir import RunDir
-from pipelines.reward_learning import learning_panel
+from pipelines.rewards.learning import learning_panel
 from tests.pipelines.loop_world import base_models, make_campaign, play
 
 SIZES = (100.0, 200.0, 400.0, 800.0)

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from formats.checkpoints import commit_checkpoint
 from pipelines import launching, provenance, registry
-from pipelines.loop import start_loop
+from pipelines.loops.chain import start_loop
 from pipelines.models import Artifact, BaseModel, Blob, LoopGroup, Run
 from pipelines.registry import path_of
 from pipelines.tracing import gaps, trace, trace_artifact

@@ -8,8 +8,8 @@ from formats.outcome import OutputKind
 from formats.records import PromptRecord
 from pipelines.errors import InvalidRunConfig
 from pipelines.launching import run_dir
-from pipelines.loop import start_loop
-from pipelines.loop_configs import config_of
+from pipelines.loops.chain import start_loop
+from pipelines.loops.configs import config_of
 from tests.pipelines.loop_world import loop_config, make_campaign
 
 pytestmark = pytest.mark.django_db

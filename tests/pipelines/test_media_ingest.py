@@ -14,14 +14,15 @@ from django.test import Client
 from PIL import Image
 
 from annotation.errors import MediaError
-from annotation.media import measured, poster_key, shown_key
+from annotation.media.keeping import measured, poster_key, shown_key
+from annotation.media.storage import media_storage
+from annotation.media.taking import Taker
 from annotation.models import Prompt, Video
-from annotation.storage import media_storage
-from annotation.taking import Taker
 from formats.errors import FormatError
 from formats.supervised import Supervised
-from pipelines import ingesting, lifecycle
+from pipelines import lifecycle
 from pipelines.errors import InvalidRunConfig
+from pipelines.ingests import ingesting
 from pipelines.models import Run
 from pipelines.registry import path_of
 from pipelines.starting import start_run
@@ -314,7 +315,7 @@ def _children(task: Path) -> list[str]:
 
 
 def is_taking(pid: int) -> bool:
-    from annotation import bounded
+    from annotation.media import bounded
 
     own = bounded._shared[1]._process if bounded._shared else None
     if own is not None and own.pid == pid:
@@ -326,12 +327,12 @@ def test_a_clip_that_kills_its_child_is_refused_and_the_next_one_taken(
     incoming: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The child dies at every file whose name says so; its successor takes the others."""
-    from annotation import bounded
+    from annotation.media import bounded
 
     files = [hostile.clip(incoming / f"{n}.mp4", side=32 + 16 * n) for n in range(4)]
     killer = tmp_path / "child.py"
     killer.write_text(
-        "import os\nfrom annotation import bounded_child\n"
+        "import os\nfrom annotation.media import bounded_child\n"
         "answered = bounded_child._answered\n"
         "def dies(request):\n"
         "    said = answered(request)\n"

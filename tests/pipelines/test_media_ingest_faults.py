@@ -13,7 +13,7 @@ import pytest
 
 from annotation.models import Video
 from pipelines import launching
-from pipelines.ingesting import run_journal
+from pipelines.ingests.ingesting import run_journal
 from pipelines.models import Run, RunState
 from pipelines.starting import start_run
 from tests.annotation import hostile_media as hostile

@@ -14,13 +14,13 @@ from django.core.files.storage import storages
 from django.test import Client
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
-from annotation import uploads
 from annotation.campaigns import create_campaign, ensure_built_in_sets
 from annotation.importing import create_triplets
-from annotation.media import measured, original_path, store_reference_image
-from annotation.media_urls import image_url, poster_url, signed_url
+from annotation.media import uploads
+from annotation.media.keeping import measured, original_path, store_reference_image
+from annotation.media.media_urls import image_url, poster_url, signed_url
+from annotation.media.storage import media_storage
 from annotation.models import CampaignState, Consensus, ConsensusSource, Prompt, Video
-from annotation.storage import media_storage
 from formats.snapshot import read_snapshot
 from pipelines import launching
 from pipelines.errors import ArtifactMissing
@@ -50,7 +50,7 @@ def bucket(service: str, settings: Any, tmp_path: Path) -> Iterator[Any]:
     name = f"clips-{os.urandom(4).hex()}"
     options = {"endpoint_url": service, "region_name": "us-east-1"}
     storage = {
-        "BACKEND": "annotation.storage_s3.S3Media",
+        "BACKEND": "annotation.media.storage_s3.S3Media",
         "OPTIONS": {
             **KEYS, **options, "bucket_name": name, "location": "site/media",
             "default_acl": None, "file_overwrite": True,

@@ -274,7 +274,7 @@ def test_annotators_have_no_inbox(alice: Any) -> None:
 
 
 def test_a_loop_from_votes_to_report_tells_once(mia: Any) -> None:
-    from pipelines.loop import start_loop
+    from pipelines.loops.chain import start_loop
     from tests.pipelines.loop_world import loop_config, play_all
 
     group = start_loop(make_campaign(user=mia), loop_config(), mia)

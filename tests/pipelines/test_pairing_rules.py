@@ -9,12 +9,12 @@ import pytest
 from formats.errors import FormatError
 from formats.labels import Label
 from formats.records import GenerationRecord, PreferenceRecord, ScoreRecord, VideoRef
-from pipelines.pair_material import Material
-from pipelines.pair_rules import PRESETS, Fault, PairingConfig, Rules, summary_of
 from pipelines.pairing import map_of, pairs_of
-from pipelines.pairs_of_people import judged_by_people, pairs_from_votes
-from pipelines.pairs_of_rewards import pairs_from_scores
-from pipelines.reward_maps import RewardMap, fitted
+from pipelines.pairs.material import Material
+from pipelines.pairs.of_people import judged_by_people, pairs_from_votes
+from pipelines.pairs.of_rewards import pairs_from_scores
+from pipelines.pairs.rules import PRESETS, Fault, PairingConfig, Rules, summary_of
+from pipelines.rewards.maps import RewardMap, fitted
 from pipelines.scoring import Reward, weighted_mean
 from pipelines.step_configs import StepConfigError
 

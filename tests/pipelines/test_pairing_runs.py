@@ -25,9 +25,9 @@ from formats.run_dir import RunDir
 from formats.snapshot import write_snapshot
 from pipelines.errors import InvalidRunConfig
 from pipelines.models import Artifact, Run
-from pipelines.pair_files import read_refusals
+from pipelines.pairs.files import read_refusals
 from pipelines.registry import path_of
-from pipelines.reward_maps import RewardMap, fitted
+from pipelines.rewards.maps import RewardMap, fitted
 from pipelines.starting import start_run
 from pipelines.step_configs import StepConfigError
 from tests.annotation.drawn_overlays import CORNERS, clip_file, scenery, stamped

@@ -63,8 +63,8 @@ def test_known_winners_and_known_equals_are_not_asked(
 ) -> None:
     from annotation.designs import Wish
     from annotation.models import Video
-    from annotation.strategies import Strategy
-    from pipelines.doubts import propose_from_scores
+    from annotation.statistics.strategies import Strategy
+    from pipelines.disagreement.doubts import propose_from_scores
 
     proposal = propose_from_scores(campaign, scored(), Wish(Strategy.ACTIVE, budget=50))
     seeds = {str(video.pk): video.seed for video in Video.objects.all()}
@@ -153,7 +153,7 @@ def test_the_page_shows_the_plan_first_and_then_asks(
 def test_rewards_meet_theta_on_the_scale_that_calibration_found(
     campaign: Any, scored: Callable[..., Any]
 ) -> None:
-    from pipelines.doubts import beliefs_from
+    from pipelines.disagreement.doubts import beliefs_from
 
     scores = scored()
     model = scores.run.inputs.get(role="reward_model").artifact

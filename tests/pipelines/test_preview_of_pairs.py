@@ -13,10 +13,10 @@ from django.test import Client
 from formats.files import write_jsonl
 from formats.records import ImageRef, PairRecord, VideoRef
 from pipelines.models import Artifact, BaseModel, Run, RunState
-from pipelines.pair_figures import dimensions_of, histogram, tilts_of
-from pipelines.pair_files import write_pairs
-from pipelines.pair_rules import Fault, Pairing, PairingConfig, Refusal, summary_of
-from pipelines.reward_maps import fitted
+from pipelines.pairs.figures import dimensions_of, histogram, tilts_of
+from pipelines.pairs.files import write_pairs
+from pipelines.pairs.rules import Fault, Pairing, PairingConfig, Refusal, summary_of
+from pipelines.rewards.maps import fitted
 from pipelines.views.shapes_pairs import PAIR_SET
 
 pytestmark = [pytest.mark.django_db, pytest.mark.one_engine]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.recommending import (
+from pipelines.reports.recommending import (
     Evidence,
     Fall,
     Judge,

@@ -1,6 +1,6 @@
 """The figures that go into the docs are those of the report, judged by the truth alone."""
 
-from pipelines.figures import figures_of
+from pipelines.loops.figures import figures_of
 
 RATE = {"rate": 0.9, "low": 0.8, "high": 0.95, "wins": 9, "ties": 0, "losses": 1, "p": 0.01}
 OTHER = {**RATE, "rate": 0.1}

@@ -11,15 +11,15 @@ from django.core.management import call_command
 from formats.files import write_jsonl
 from formats.labels import Label
 from formats.records import PairRecord, PreferenceRecord, VideoRef
-from pipelines.ceiling import ceilings, share_above_chance
 from pipelines.errors import InvalidRunConfig
-from pipelines.loop import start_loop
-from pipelines.loop_configs import config_of, first_config
+from pipelines.loops.ceiling import ceilings, share_above_chance
+from pipelines.loops.chain import start_loop
+from pipelines.loops.configs import config_of, first_config
+from pipelines.loops.times import loop_times
 from pipelines.models import LoopGroup, Run
 from pipelines.registry import lineage, path_of, stands_on
-from pipelines.report_evidence import Candidate, evidence_of
 from pipelines.reporting import concluded, newest, read_report
-from pipelines.times import loop_times
+from pipelines.reports.evidence import Candidate, evidence_of
 from tests.pipelines.loop_world import loop_config, make_campaign, play_all
 
 pytestmark = pytest.mark.django_db

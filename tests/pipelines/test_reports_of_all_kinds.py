@@ -12,12 +12,12 @@ from django.test import Client
 from formats.files import write_json
 from pipelines import graph
 from pipelines.errors import InvalidRunConfig
-from pipelines.loop import start_loop
+from pipelines.loops.chain import start_loop
 from pipelines.models import Artifact, LoopGroup, Run
 from pipelines.registry import path_of
-from pipelines.report_file import Inside
-from pipelines.report_text import as_text
 from pipelines.reporting import read_report
+from pipelines.reports.one_file import Inside
+from pipelines.reports.text import as_text
 from pipelines.starting import start_run
 from tests.pipelines import reports_made as made
 from tests.pipelines.loop_world import loop_config, make_campaign, play, play_all
@@ -176,7 +176,7 @@ def test_a_loop_leaves_a_report_from_the_votes_to_one_file(
     html = _as(lee).get(address).content.decode()
     assert html.count('<video src="data:video/mp4;base64,') >= 12
     assert "too large" not in html
-    monkeypatch.setattr("pipelines.report_file.MOST_OF_A_CLIP", 10)
+    monkeypatch.setattr("pipelines.reports.one_file.MOST_OF_A_CLIP", 10)
     html = _as(lee).get(address).content.decode()
     assert "<video" not in html
     assert "clips are too large for this file" in html

@@ -10,8 +10,8 @@ from formats.outcome import Outcome, Output, OutputKind
 from formats.run_dir import RunDir
 from pipelines.models import Artifact
 from pipelines.registry import path_of
-from pipelines.reward_panels import page_of
-from pipelines.reward_reading import Examined, examined
+from pipelines.rewards.panels import page_of
+from pipelines.rewards.reading import Examined, examined
 from pipelines.starting import start_run
 from tests.pipelines.loop_world import play
 from tests.pipelines.reward_world import PROBES, TITLES, card, examined_runs

@@ -18,7 +18,7 @@ from hypothesis.extra.django import TestCase
 
 from formats.errors import FormatError
 from formats.labels import Label
-from pipelines.exporting import FORMATS, Export
+from pipelines.exports.exporting import FORMATS, Export
 from pipelines.exports.facts import Fact
 from tests.pipelines.travelling import (
     World,
@@ -138,14 +138,14 @@ def test_every_pair_of_formats_once(through: str, tmp_path: Path) -> None:
 
 
 SPOILED: dict[str, tuple[str, str, Any]] = {
-    "a posterior is forgotten": ("parquet", "annotation.dialect_preferences.posteriors",
+    "a posterior is forgotten": ("parquet", "annotation.imports.dialect_preferences.posteriors",
                                  lambda *_: {}),
     "votes are not counted": ("hf", "pipelines.snapshots.votes_elsewhere", lambda _: 0),
-    "strangers are forgotten": ("votes", "annotation.entering.store_foreign_votes",
+    "strangers are forgotten": ("votes", "annotation.imports.entering.store_foreign_votes",
                                 lambda *_: 0),
-    "ties are dropped": ("trl", "annotation.dialect_trl.read_label",
+    "ties are dropped": ("trl", "annotation.imports.dialect_trl.read_label",
                          lambda word, _: Label(word) if word in ("A", "B", "invalid") else None),
-    "numbers are not read": ("labelstudio", "annotation.dialect_tasks.read_score",
+    "numbers are not read": ("labelstudio", "annotation.imports.dialect_tasks.read_score",
                              lambda *_: None),
 }  # fmt: skip
 

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from pipelines import launching, lifecycle
-from pipelines.loop import start_loop
+from pipelines.loops.chain import start_loop
 from pipelines.models import Artifact, LoopGroup, Run, RunState, WorkerHeartbeat
 from pipelines.progress import Progress
 from pipelines.registry import path_of

@@ -17,7 +17,7 @@ from formats.supervised import Supervised
 from models_rm.gathering import gather
 from pipelines import chunking, lifecycle, throughput
 from pipelines.errors import InvalidRunConfig
-from pipelines.loop import start_loop
+from pipelines.loops.chain import start_loop
 from pipelines.models import Artifact, Metric, Run, RunState
 from pipelines.run_cards import cards
 from pipelines.starting import cancel_run, retry_run, start_run

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from annotation.overlays import GRID, Box, Overlays
+from annotation.media.overlays import GRID, Box, Overlays
 from formats.records import GenerationRecord, PreferenceRecord, ScoreRecord, VideoRef
-from pipelines.pair_guards import Guards
-from pipelines.pair_rules import GUARDS, Fault, PairingConfig, Rules
-from pipelines.pairs_of_people import pairs_from_votes
-from pipelines.pairs_of_rewards import pairs_from_scores
+from pipelines.pairs.guards import Guards
+from pipelines.pairs.of_people import pairs_from_votes
+from pipelines.pairs.of_rewards import pairs_from_scores
+from pipelines.pairs.rules import GUARDS, Fault, PairingConfig, Rules
 
 CLIP = VideoRef("a", "a.mp4", "aa", 16.0, 49, "wan", 1)
 EVERYWHERE, NOWHERE = (True,) * GRID**2, (False,) * GRID**2

@@ -168,8 +168,8 @@ def test_a_bad_config_is_refused_before_a_row_is_written(config: Any, sentence: 
 
 
 def test_the_real_clips_go_from_csv_to_snapshot_and_back(shared: Path, tmp_path: Path) -> None:
-    from annotation.imports import import_videoalign
-    from pipelines.exporting import export
+    from annotation.imports.reading_in import import_videoalign
+    from pipelines.exports.exporting import export
 
     file = shared / "data" / "videoalign" / "example.csv"
     import_videoalign(file, "real")
@@ -195,11 +195,11 @@ def test_clips_that_were_scored_alone_carry_their_scores_as_far_as_the_trainer(
     import numpy as np
 
     from annotation.campaigns import create_campaign
-    from annotation.imports import Target, import_rows
+    from annotation.imports.reading_in import Target, import_rows
+    from annotation.imports.sources import table_with_clips
     from annotation.models import Campaign, Video
-    from annotation.sources import table_with_clips
     from models_rm.data import pairs_of
-    from pipelines.exporting import export
+    from pipelines.exports.exporting import export
 
     make_campaign(pairs=1)
     create_campaign("alone", "anime-groups", kind="single")

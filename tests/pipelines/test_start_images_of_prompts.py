@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from annotation.media import store_reference_image
+from annotation.media.keeping import store_reference_image
 from annotation.models import Prompt, ReferenceImage
 from formats.errors import FormatError
 from formats.records import GenerationRecord, ImageRef, ScoreRecord, VideoRef
@@ -19,7 +19,7 @@ from pipelines.registry import path_of
 from pipelines.splitting import Split
 from pipelines.start_images import image_ref, prompt_row
 from pipelines.starting import start_run
-from pipelines.suites import campaign_prompts, with_split
+from pipelines.suites.shelf import campaign_prompts, with_split
 from tests.pipelines.loop_world import make_campaign, play
 
 TEXT = "a red cat waves"

@@ -12,18 +12,18 @@ from formats.files import read_json
 from formats.outcome import Outcome, Output, OutputKind
 from formats.records import GenerationRecord, PairRecord, VideoRef
 from formats.run_dir import RunDir
-from pipelines import demo_site
 from pipelines.contests import Source
 from pipelines.errors import InvalidRunConfig
 from pipelines.evaluation import EVALUATION
+from pipelines.loops import demo_site
 from pipelines.models import Artifact, BaseModel, GroupKind, LoopGroup, Run, RunInput, Suite
 from pipelines.registry import path_of
 from pipelines.splitting import Split
 from pipelines.starting import start_run
 from pipelines.step_configs import StepConfigError
-from pipelines.suite_evaluating import start_suite_evaluation
-from pipelines.suite_scoring import Judge, checked_way
-from pipelines.suites import import_suite, set_scoring, suite_prompts
+from pipelines.suites.evaluating import start_suite_evaluation
+from pipelines.suites.scoring import Judge, checked_way
+from pipelines.suites.shelf import import_suite, set_scoring, suite_prompts
 from tests.pipelines.loop_world import (
     PRETEND,
     base_models,

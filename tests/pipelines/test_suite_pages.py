@@ -18,7 +18,7 @@ from PIL import Image
 
 from annotation.models import AuditEntry
 from pipelines.models import Artifact, BaseModel, LoopGroup, Run, Suite
-from pipelines.suites import suite_prompts
+from pipelines.suites.shelf import suite_prompts
 from tests.pipelines.loop_world import PRETEND, base_models, play, play_all, remembered
 
 pytestmark = pytest.mark.django_db

@@ -9,8 +9,8 @@ from django.core.management import CommandError, call_command
 from formats.errors import FormatError
 from pipelines.models import Suite, SuitePrompt
 from pipelines.splitting import Split
-from pipelines.suite_files import read_suite
-from pipelines.suites import import_suite, suite_prompts, with_split
+from pipelines.suites.files import read_suite
+from pipelines.suites.shelf import import_suite, suite_prompts, with_split
 
 pytestmark = pytest.mark.django_db
 

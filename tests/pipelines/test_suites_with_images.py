@@ -9,8 +9,8 @@ from PIL import Image
 from annotation.models import ReferenceImage
 from formats.errors import FormatError
 from pipelines.models import Suite
-from pipelines.suite_files import read_suite
-from pipelines.suites import Given, import_suite, suite_prompts
+from pipelines.suites.files import read_suite
+from pipelines.suites.shelf import Given, import_suite, suite_prompts
 
 pytestmark = pytest.mark.django_db
 

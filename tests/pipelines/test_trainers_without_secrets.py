@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from annotation import cage
+from annotation.media import cage
 from pipelines import isolation, kinds, launching
 from tests.conftest import unavailable
 

@@ -16,13 +16,15 @@ from formats.records import PromptRecord
 from formats.supervised import Supervised
 from formats.vbench import T2V
 from formats.vbench_results import ClipValues, Value, VBenchResult, read_result
-from pipelines import kinds, launching, vbench_page, vbench_subjects
+from pipelines import kinds, launching
 from pipelines.errors import InvalidRunConfig
 from pipelines.models import Artifact, BaseModel, Run
 from pipelines.registry import path_of
 from pipelines.starting import start_run
-from pipelines.vbench_beside import beside
-from pipelines.vbench_doors import start_import
+from pipelines.vbench import page as vbench_page
+from pipelines.vbench import subjects as vbench_subjects
+from pipelines.vbench.beside import beside
+from pipelines.vbench.doors import start_import
 from tests.formats.test_vbench_official import official
 from tests.formats.test_vbench_totals import RAW_I2V, RAW_T2V
 from tests.pipelines.loop_world import play

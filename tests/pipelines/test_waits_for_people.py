@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from pipelines import people_waits
 from pipelines.models import Artifact, PeopleWait, Run, RunInput, RunState
+from pipelines.retests import people_waits
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -15,16 +15,16 @@ from typing import Any
 from hypothesis import strategies as st
 
 from annotation.campaigns import store_dimension_set
-from annotation.imports import ImportReport, Target, import_rows
-from annotation.media import poster_key, shown_key
+from annotation.imports.reading_in import ImportReport, Target, import_rows
+from annotation.imports.sources import opened
+from annotation.media.keeping import poster_key, shown_key
+from annotation.media.storage import media_storage
 from annotation.models import Campaign, Generator, Prompt, ReferenceImage, Video, prompt_sha256
-from annotation.sources import opened
-from annotation.storage import media_storage
 from formats.dimensions import Dimension, DimensionSet
 from formats.labels import Label
 from formats.records import ImageRef, Opinion, PreferenceRecord, VideoRef
 from formats.snapshot import read_snapshot, write_snapshot
-from pipelines.exporting import FORMATS, Export, Media, export
+from pipelines.exports.exporting import FORMATS, Export, Media, export
 from pipelines.exports.facts import Fact
 from pipelines.models import Artifact
 from pipelines.snapshots import _digest, take

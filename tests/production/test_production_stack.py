@@ -254,7 +254,7 @@ def address_for(site: Stack, name: str) -> str:
     """Of a clip, signed for that person."""
     return shell(
         site,
-        "from annotation.media_urls import signed_url\n"
+        "from annotation.media.media_urls import signed_url\n"
         "from annotation.models import Video\n"
         "from django.contrib.auth.models import User\n"
         f"print(signed_url(Video.objects.first().pk, User.objects.get(username={name!r})))",

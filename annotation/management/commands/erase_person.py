@@ -3,7 +3,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from annotation import erasing
+from annotation.accounts import erasing
 from annotation.errors import AnnotationError
 
 

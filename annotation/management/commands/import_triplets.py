@@ -4,11 +4,11 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from annotation.errors import AnnotationError
-from annotation.faults import further_faults
-from annotation.imports import Target, import_rows
+from annotation.imports.faults import further_faults
+from annotation.imports.reading_in import Target, import_rows
+from annotation.imports.sources import opened
+from annotation.imports.tables import Labels
 from annotation.models import CampaignKind
-from annotation.sources import opened
-from annotation.tables import Labels
 
 
 class Command(BaseCommand):

@@ -3,9 +3,9 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from annotation.access.scopes import SCOPES
+from annotation.accounts.tokens import TokenRefused, make_token
 from annotation.models import Campaign
-from annotation.scopes import SCOPES
-from annotation.tokens import TokenRefused, make_token
 
 
 class Command(BaseCommand):

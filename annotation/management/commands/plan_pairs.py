@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from annotation.designs import Wish, create_pairs, propose_pairs
 from annotation.errors import AnnotationError
 from annotation.models import Campaign
-from annotation.strategies import Strategy
+from annotation.statistics.strategies import Strategy
 
 
 class Command(BaseCommand):

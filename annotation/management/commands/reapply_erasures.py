@@ -2,8 +2,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from annotation import erasing
-from annotation.tombstones import TombstonesDamaged
+from annotation.accounts import erasing
+from annotation.accounts.tombstones import TombstonesDamaged
 
 
 class Command(BaseCommand):

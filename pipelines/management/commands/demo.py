@@ -12,8 +12,8 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from pipelines import demo_site
-from pipelines.demo_presets import FIRST, WORLDS
+from pipelines.loops import demo_site
+from pipelines.loops.demo_presets import FIRST, WORLDS
 from pipelines.models import LoopGroup
 from pipelines.processes import Children
 

@@ -8,10 +8,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from formats.errors import FormatError
-from pipelines.figures import figures_of
-from pipelines.report_text import as_text
+from pipelines.loops.figures import figures_of
+from pipelines.loops.times import loop_times
 from pipelines.reporting import newest, read_report
-from pipelines.times import loop_times
+from pipelines.reports.text import as_text
 
 
 class Command(BaseCommand):

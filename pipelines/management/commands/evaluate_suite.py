@@ -11,7 +11,7 @@ from formats.errors import FormatError
 from pipelines.command_lines import config_in, inputs_of, user_named
 from pipelines.errors import PipelineError
 from pipelines.models import LoopGroup, RunState
-from pipelines.suite_evaluating import start_suite_evaluation
+from pipelines.suites.evaluating import start_suite_evaluation
 
 
 class Command(BaseCommand):

@@ -6,8 +6,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from formats.errors import FormatError
-from pipelines.export_runs import MEDIA, ExportConfig
-from pipelines.exporting import FORMATS, Export, export, find_snapshot, main_name
+from pipelines.exports.exporting import FORMATS, Export, export, find_snapshot, main_name
+from pipelines.exports.runs import MEDIA, ExportConfig
 from pipelines.exports.source import Media
 from pipelines.models import Artifact
 from pipelines.step_configs import StepConfigError

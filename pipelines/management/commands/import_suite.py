@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from formats.errors import FormatError
-from pipelines.suites import Given, import_suite
+from pipelines.suites.shelf import Given, import_suite
 
 
 class Command(BaseCommand):

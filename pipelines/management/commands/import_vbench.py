@@ -10,7 +10,7 @@ from formats.vbench import PROTOCOLS
 from formats.vbench_official import SCALES, UNIT
 from pipelines.command_lines import inputs_of, user_named
 from pipelines.errors import PipelineError
-from pipelines.vbench_doors import start_import
+from pipelines.vbench.doors import start_import
 
 
 class Command(BaseCommand):

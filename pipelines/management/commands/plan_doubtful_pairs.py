@@ -7,8 +7,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from annotation.designs import Wish, create_pairs
 from annotation.errors import AnnotationError
-from annotation.strategies import Strategy
-from pipelines.doubts import propose_from_scores
+from annotation.statistics.strategies import Strategy
+from pipelines.disagreement.doubts import propose_from_scores
 from pipelines.errors import PipelineError
 from pipelines.models import Artifact
 from pipelines.snapshots import find_campaign

@@ -6,9 +6,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from formats.errors import FormatError
 from pipelines.command_lines import user_named
-from pipelines.disagreement_page import page_of
-from pipelines.disagreement_sending import WAYS, Errand, carry_out, first_triplets, plan
-from pipelines.disagreements import Agreement, Clash, Filters, compare
+from pipelines.disagreement.page import page_of
+from pipelines.disagreement.ranking import Agreement, Clash, Filters, compare
+from pipelines.disagreement.sending import WAYS, Errand, carry_out, first_triplets, plan
 from pipelines.errors import PipelineError
 from pipelines.models import Artifact
 from pipelines.snapshots import find_campaign

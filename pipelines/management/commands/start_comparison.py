@@ -9,10 +9,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from formats.errors import FormatError
 from pipelines.command_lines import INPUT, config_in, inputs_of, user_named
-from pipelines.comparing import start_comparison
-from pipelines.comparison_config import KIND
-from pipelines.comparison_table import table_of
-from pipelines.comparison_text import as_text
+from pipelines.comparisons.comparing import start_comparison
+from pipelines.comparisons.config import KIND
+from pipelines.comparisons.table import table_of
+from pipelines.comparisons.text import as_text
 from pipelines.errors import PipelineError
 from pipelines.models import LoopGroup, RunState
 

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from formats.errors import FormatError
 from pipelines.command_lines import INPUT, config_in, inputs_of, user_named
 from pipelines.errors import PipelineError
-from pipelines.retesting import start_retest
+from pipelines.retests.starting import start_retest
 
 
 class Command(BaseCommand):

@@ -8,7 +8,7 @@ from typing import Any
 from annotation.models import Video
 from formats.files import read_json, sha256_of
 from formats.records import GenerationRecord, PromptRecord, ScoreRecord, VideoRef
-from pipelines.ingesting import INGEST
+from pipelines.ingests.ingesting import INGEST
 from pipelines.models import Artifact, BaseModel, Run, RunState
 from pipelines.registry import path_of
 from pipelines.starting import start_run

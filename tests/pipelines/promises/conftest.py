@@ -150,7 +150,7 @@ class Site:
 
 @pytest.fixture
 def serve(fleet: Fleet, mia: Any, tmp_path: Path) -> Iterator[Callable[..., Site]]:
-    from annotation.tokens import make_token
+    from annotation.accounts.tokens import make_token
 
     _, token = make_token(mia, "tests of promises")
     with contextlib.ExitStack() as stack:

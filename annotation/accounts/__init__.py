@@ -1,0 +1,1 @@
+"""People and programs that log in: accounts, invitations, tokens, second factors, leaving."""

@@ -1,0 +1,1 @@
+"""What annotators read before they vote: guidelines, versions, examples."""

@@ -1,0 +1,1 @@
+"""Is the work good? Gold and repeats, hidden and marked; who is careless; who is paused."""

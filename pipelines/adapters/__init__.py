@@ -1,0 +1,1 @@
+"""Adapters for people: their cards and archives, and what their trainings show on pages."""

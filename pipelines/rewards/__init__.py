@@ -1,0 +1,1 @@
+"""What pages show of reward models: read from what an examination left, never from torch."""

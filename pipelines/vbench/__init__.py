@@ -1,0 +1,1 @@
+"""VBench on a site: results taken in or measured, shown, and held beside one another."""
