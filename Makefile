@@ -1,8 +1,7 @@
 # `make help` lists the commands. Each is sufficient alone on a fresh machine.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && exit; done; echo python3)
 VENV := .venv/bin
-# Compiled once: a test run starts some thousand processes, and its workers rewrite every assertion.
-export PYTHONDONTWRITEBYTECODE :=
+export PYTHONDONTWRITEBYTECODE ?= 1
 
 .PHONY: help set-up set-up-test run run-anime test test-fast lint format types test-faults test-faults-full soak bench bench-annotation bench-careless bench-playback bench-truth bench-anime bench-ingest bench-export bench-active bench-reward bench-reward-speed bench-suite bench-align demo-report messages docs secrets check-deploy stack backup screenshot migrate clean distclean
 
