@@ -23,7 +23,7 @@ test: set-up-test ## all tests, on SQLite and on a PostgreSQL that the command s
 	@$(VENV)/python -m tools.run_tests
 
 test-fast: set-up-test ## tests without browser, servers and killed processes
-	@$(VENV)/python -m pytest -q -n auto --dist loadgroup -m "not gpu and not e2e and not faults and not redis"
+	@$(VENV)/python -m pytest -q -n auto -m "not gpu and not e2e and not faults and not redis"
 
 lint: set-up-test ## style, import contracts, types, templates, missing migrations
 	@$(VENV)/ruff check . && $(VENV)/ruff format --check .

@@ -4,7 +4,6 @@ With CI=true a missing real component is a failure; on a user's machine a skip w
 """
 
 import os
-import re
 
 # Before torch is imported anywhere: busy cores and many OpenMP threads cost minutes.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -260,8 +259,7 @@ def figures(request: pytest.FixtureRequest) -> Figures:
     """`figures("J4", kills=50)` keeps what was measured (tests/promises.py)."""
     from django.db import connection
 
-    # pytest-xdist writes the group of a test behind its name.
-    return keeper(connection.vendor, re.sub(r"@[\w-]+$", "", request.node.nodeid))
+    return keeper(connection.vendor, request.node.nodeid)
 
 
 # People: alice and bob annotate, lee leads, mia trains, charlie has no role, olga operates.

@@ -5,6 +5,8 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
+from django.db.models import QuerySet
+
 from annotation.media.keeping import original_key
 from annotation.media.storage import media_storage
 from annotation.models import Campaign, Video
@@ -53,10 +55,15 @@ def _of_votes() -> Iterator[str]:
             yield f"{campaign.name}: {what}"
 
 
-def _of_clips(hash_of: Callable[[Video], str | None]) -> Iterator[str]:
+def sampled() -> QuerySet[Video]:
+    """The clips whose bytes are read: as many as CLIPS, always the same of the same rows."""
     rows = list(Video.objects.order_by("pk").values_list("pk", flat=True))
     chosen = random.Random(0).sample(rows, min(CLIPS, len(rows)))
-    for video in Video.objects.filter(pk__in=chosen):
+    return Video.objects.filter(pk__in=chosen)
+
+
+def _of_clips(hash_of: Callable[[Video], str | None]) -> Iterator[str]:
+    for video in sampled():
         found = hash_of(video)
         if found != video.sha256:
             yield f"clip {video.pk} ({original_key(video.sha256)}) {_fault(found)}"

@@ -83,8 +83,8 @@ def refer(files: Mapping[str, str], keys: Mapping[str, str], to: Artifact | RunI
     """
     shas = sorted(set(files.values()))
     for part in _parts(shas):
-        # What the lock has given, and no later look: a row that was deleted and made anew by
-        # another commit in between is not locked, and may be doomed before it is referred to.
+        # What the lock has given, and no later look: a row that somebody takes over in between is
+        # not locked, and may be doomed before it is referred to.
         rows = Blob.objects.filter(pk__in=part, doomed_at=None).order_by("pk").select_for_update()
         held = {
             sha: key_of(sha, generation) for sha, generation in rows.values_list("pk", "generation")
