@@ -1,7 +1,8 @@
 # `make help` lists the commands. Each is sufficient alone on a fresh machine.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && exit; done; echo python3)
 VENV := .venv/bin
-export PYTHONDONTWRITEBYTECODE ?= 1
+# Compiled once: a test run starts some thousand processes, and its workers rewrite every assertion.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help set-up set-up-test run run-anime test test-fast lint format types test-faults test-faults-full soak bench bench-annotation bench-careless bench-playback bench-truth bench-anime bench-ingest bench-export bench-active bench-reward bench-reward-speed bench-suite bench-align demo-report messages docs secrets check-deploy stack backup screenshot migrate clean distclean
 
@@ -23,7 +24,7 @@ test: set-up-test ## all tests, on SQLite and on a PostgreSQL that the command s
 	@$(VENV)/python -m tools.run_tests
 
 test-fast: set-up-test ## tests without browser, servers and killed processes
-	@$(VENV)/python -m pytest -q -n auto -m "not gpu and not e2e and not faults and not redis"
+	@$(VENV)/python -m pytest -q -n auto --dist loadgroup -m "not gpu and not e2e and not faults and not redis"
 
 lint: set-up-test ## style, import contracts, types, templates, missing migrations
 	@$(VENV)/ruff check . && $(VENV)/ruff format --check .

@@ -4,6 +4,7 @@ With CI=true a missing real component is a failure; on a user's machine a skip w
 """
 
 import os
+import re
 
 # Before torch is imported anywhere: busy cores and many OpenMP threads cost minutes.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -21,6 +22,7 @@ from typing import Any
 
 import pytest
 
+from tests.databases import keep_to_sqlite
 from tests.promises import Figures, keep_cases, keeper
 from tools.services import ServiceMissing, postgres, redis
 
@@ -144,6 +146,8 @@ def django_db_modify_db_settings() -> None:
         )
     if template := os.environ.get("TIEBREAK_TEST_TEMPLATE"):
         copy_database(template, database)
+    if database["ENGINE"].endswith("sqlite3"):
+        keep_to_sqlite(database["TEST"]["NAME"])
 
 
 def copy_database(template: str, database: dict[str, Any]) -> None:
@@ -259,7 +263,8 @@ def figures(request: pytest.FixtureRequest) -> Figures:
     """`figures("J4", kills=50)` keeps what was measured (tests/promises.py)."""
     from django.db import connection
 
-    return keeper(connection.vendor, request.node.nodeid)
+    # pytest-xdist writes the group of a test behind its name.
+    return keeper(connection.vendor, re.sub(r"@[\w-]+$", "", request.node.nodeid))
 
 
 # People: alice and bob annotate, lee leads, mia trains, charlie has no role, olga operates.
