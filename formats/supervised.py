@@ -1,7 +1,7 @@
 """The trainer's side of supervision: obey `want` and the lease, die with the supervisor, end well.
 
     def train(run: Supervised) -> Outcome: ...
-    sys.exit(supervise(train, run_dir))
+    end_process(supervise(train, run_dir))
 
 A trainer calls `run.check(save)` once per step. When it was asked to stop, or its lease ran out,
 `save` is called and the process ends with exit code 75.
@@ -20,8 +20,9 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
-from typing import Final
+from typing import Final, NoReturn
 
 from formats.beats import Heart
 from formats.errors import FormatError
@@ -123,6 +124,7 @@ class Supervised:
         if os.getppid() != parent:
             os._exit(ExitCode.RUN_ME_AGAIN)  # The parent died before the kernel knew our wish.
         # By number: in production sys.stderr writes JSON and has no file behind it.
+        faulthandler.enable(file=2)  # What dies in C says in the log where Python was.
         faulthandler.register(signal.SIGUSR1, file=2, all_threads=True)
         signal.signal(signal.SIGTERM, self._on_term)
         if self._tagged is not None:
@@ -168,6 +170,19 @@ def supervise(
         run_dir.close()
     _finish(run_dir, outcome)
     return outcome.exit_code
+
+
+def end_process(code: int) -> NoReturn:
+    """End with `code` at once; all that is to be kept is written and flushed.
+
+    Python's own end is left out: it takes the interpreter apart while threads of torch still come
+    back to it, and such a thread is torn out of its C++ frames, which aborts the process
+    ("terminate called without an active exception", -6) after its work was done.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # nobody reads it any more
+            stream.flush()
+    os._exit(code)
 
 
 def _number(run_dir: RunDir) -> int | str:

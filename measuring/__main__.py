@@ -7,7 +7,7 @@ from typing import Final
 
 from formats.outcome import Outcome
 from formats.run_dir import RunDir
-from formats.supervised import Supervised, supervise
+from formats.supervised import Supervised, end_process, supervise
 from trainers.observing import observe
 
 
@@ -45,4 +45,4 @@ def usage() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    end_process(main(sys.argv[1:]))

@@ -14,7 +14,7 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 from formats.outcome import Outcome
 from formats.run_dir import RunDir
-from formats.supervised import BadConfigError, Supervised, supervise
+from formats.supervised import BadConfigError, Supervised, end_process, supervise
 from models_align.checked import ConfigError
 from trainers.observing import observe
 
@@ -59,4 +59,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    end_process(main(sys.argv[1:]))

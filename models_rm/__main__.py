@@ -14,7 +14,7 @@ from typing import Final
 from formats.errors import FormatError
 from formats.outcome import ExitCode, Outcome
 from formats.run_dir import RunDir
-from formats.supervised import BadConfigError, NonFiniteError, Supervised, supervise
+from formats.supervised import BadConfigError, NonFiniteError, Supervised, end_process, supervise
 from trainers.observing import observe
 
 
@@ -100,4 +100,4 @@ def _use(name: str, arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main())

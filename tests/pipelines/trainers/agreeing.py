@@ -12,7 +12,7 @@ import time
 
 from formats.outcome import Outcome
 from formats.run_dir import RunDir
-from formats.supervised import Supervised, supervise
+from formats.supervised import Supervised, end_process, supervise
 from trainers.world import joined
 
 
@@ -33,4 +33,4 @@ def work(run: Supervised) -> Outcome:
 
 
 if __name__ == "__main__":
-    sys.exit(supervise(work, RunDir(sys.argv[-1])))
+    end_process(supervise(work, RunDir(sys.argv[-1])))

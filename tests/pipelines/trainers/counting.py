@@ -23,7 +23,7 @@ from formats.checkpoints import commit_checkpoint, commit_folder, newest_verifie
 from formats.files import write_json
 from formats.outcome import Outcome, Output, OutputKind
 from formats.run_dir import RunDir
-from formats.supervised import BadConfigError, Supervised, supervise
+from formats.supervised import BadConfigError, Supervised, end_process, supervise
 
 _PR_SET_PDEATHSIG = 1
 
@@ -146,4 +146,4 @@ FAULTS = {
 
 
 if __name__ == "__main__":
-    sys.exit(supervise(count, RunDir(sys.argv[-1])))
+    end_process(supervise(count, RunDir(sys.argv[-1])))

@@ -16,7 +16,7 @@ from typing import Any
 from formats import checkpoints
 from formats.outcome import Outcome, Output, OutputKind
 from formats.run_dir import RunDir
-from formats.supervised import Supervised, supervise
+from formats.supervised import Supervised, end_process, supervise
 
 STEPS = ("begin", "fill", "hash", "describe", "sync", "show", "check")
 
@@ -52,4 +52,4 @@ def leave(run: Supervised) -> Outcome:
 
 
 if __name__ == "__main__":
-    sys.exit(supervise(leave, RunDir(sys.argv[-1])))
+    end_process(supervise(leave, RunDir(sys.argv[-1])))

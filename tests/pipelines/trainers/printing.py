@@ -8,7 +8,7 @@ import time
 
 from formats.outcome import Outcome
 from formats.run_dir import RunDir
-from formats.supervised import Supervised, supervise
+from formats.supervised import Supervised, end_process, supervise
 
 _AT_ONCE = 1000
 _PAUSE = 0.005  # seconds behind them: twenty megabytes in a second
@@ -27,4 +27,4 @@ def work(run: Supervised) -> Outcome:
 
 
 if __name__ == "__main__":
-    sys.exit(supervise(work, RunDir(sys.argv[-1])))
+    end_process(supervise(work, RunDir(sys.argv[-1])))

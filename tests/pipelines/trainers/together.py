@@ -10,7 +10,7 @@ import time
 
 from formats.outcome import Outcome
 from formats.run_dir import RunDir
-from formats.supervised import BadConfigError, Supervised, supervise
+from formats.supervised import BadConfigError, Supervised, end_process, supervise
 
 
 def work(run: Supervised) -> Outcome:
@@ -37,4 +37,4 @@ def misbehave(fault: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(supervise(work, RunDir(sys.argv[-1])))
+    end_process(supervise(work, RunDir(sys.argv[-1])))

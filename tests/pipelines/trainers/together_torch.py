@@ -17,7 +17,7 @@ from formats.checkpoints import commit_checkpoint, newest_verified
 from formats.files import write_json
 from formats.outcome import Outcome, Output, OutputKind
 from formats.run_dir import RunDir
-from formats.supervised import Supervised, supervise
+from formats.supervised import Supervised, end_process, supervise
 
 
 class Silent:
@@ -97,4 +97,4 @@ def save(run: Supervised, rank: int, step: int, value: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(supervise(work, RunDir(sys.argv[-1])))
+    end_process(supervise(work, RunDir(sys.argv[-1])))
