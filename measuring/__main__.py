@@ -2,12 +2,12 @@
 
 import sys
 from dataclasses import dataclass
-from pkgutil import resolve_name
 from typing import Final
 
 from formats.outcome import Outcome
 from formats.run_dir import RunDir
 from formats.supervised import Supervised, end_process, supervise
+from trainers.bodies import imported
 from trainers.observing import observe
 
 
@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
 
     def body(run: Supervised) -> Outcome:
         # Imported under supervision: a broken installation leaves an outcome too.
-        outcome: Outcome = resolve_name(COMMANDS[command].function)(run)
+        outcome: Outcome = imported(COMMANDS[command].function)(run)
         return outcome
 
     return supervise(body, RunDir(folder), observe)

@@ -16,6 +16,7 @@ from formats.outcome import Outcome
 from formats.run_dir import RunDir
 from formats.supervised import BadConfigError, Supervised, end_process, supervise
 from models_align.checked import ConfigError
+from trainers.bodies import imported
 from trainers.observing import observe
 
 
@@ -45,7 +46,7 @@ def _body(command: Command, run: Supervised) -> Outcome:
         resolve_name(command.config).from_json(run.dir.config())
     except ConfigError as error:
         raise BadConfigError(f"{run.dir.config_file}: {error}") from error
-    outcome: Outcome = resolve_name(command.body)(run)
+    outcome: Outcome = imported(command.body)(run)
     return outcome
 
 

@@ -8,13 +8,13 @@ still leaves the outcome of a run.
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pkgutil import resolve_name
 from typing import Final
 
 from formats.errors import FormatError
 from formats.outcome import ExitCode, Outcome
 from formats.run_dir import RunDir
 from formats.supervised import BadConfigError, NonFiniteError, Supervised, end_process, supervise
+from trainers.bodies import imported
 from trainers.observing import observe
 
 
@@ -81,7 +81,7 @@ def usage() -> str:
 def _train(command: Command, run_dir: str) -> int:
     def body(run: Supervised) -> Outcome:
         # Imported under supervision: a broken installation leaves an outcome too.
-        outcome: Outcome = resolve_name(command.function)(run)
+        outcome: Outcome = imported(command.function)(run)
         return outcome
 
     return supervise(body, RunDir(run_dir), observe)
@@ -90,7 +90,7 @@ def _train(command: Command, run_dir: str) -> int:
 def _use(name: str, arguments: Sequence[str]) -> int:
     """A tool ends like a trainer: 0, or one sentence and a code that says whose fault it was."""
     try:
-        code: int = resolve_name(TOOLS[name].function)(list(arguments))
+        code: int = imported(TOOLS[name].function)(list(arguments))
     except tuple(_CODES) as error:
         print(f"python -m models_rm {name}: {error}", file=sys.stderr)
         return next(code for kind, code in _CODES.items() if isinstance(error, kind))

@@ -9,7 +9,7 @@ import numpy as np
 from django.db.models import Count
 from django.utils.translation import gettext_lazy as _
 from numpy.typing import NDArray
-from scipy.stats import binom, false_discovery_control
+from scipy.special import bdtr
 
 from annotation.agreement import dawid_skene
 from annotation.assigning import skips_of
@@ -306,7 +306,7 @@ def chance_of_leaning(left: Ints, decided: Ints) -> Floats:
     The distribution is symmetric, so the two tails are equal; `scipy.stats.binomtest` says the
     same, but looks for the other tail, person by person, for a millisecond each.
     """
-    found: Floats = np.minimum(1.0, 2 * binom.cdf(np.minimum(left, decided - left), decided, 0.5))
+    found: Floats = np.minimum(1.0, 2 * bdtr(np.minimum(left, decided - left), decided, 0.5))
     return found
 
 
@@ -325,6 +325,8 @@ def with_adjusted_p(rows: list[SideRow]) -> list[SideRow]:
     tested = [row.p for row in rows if row.p is not None]
     if not tested:
         return rows
+    from scipy.stats import false_discovery_control  # large, and few pages need it
+
     adjusted = iter(false_discovery_control(tested).tolist())
     return [
         SideRow(

@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Final
 
 import numpy as np
-from scipy.stats import false_discovery_control
 
 from annotation.dashboards.people import chance_of_leaning, consensus_tables
 from annotation.models import Campaign, Cursor, ProbeAnswer, ProbeKind
@@ -176,6 +175,8 @@ def _leaning(left: Ints, sided: Ints) -> list[str]:
     tested = np.flatnonzero(sided)
     if not len(tested):
         return told
+    from scipy.stats import false_discovery_control  # large, and few pages need it
+
     chances = chance_of_leaning(left[tested], sided[tested])
     for n, adjusted in zip(tested, false_discovery_control(chances), strict=True):
         if adjusted < LEANS:

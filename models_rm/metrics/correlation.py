@@ -1,11 +1,13 @@
-"""Correlations of rewards with what people scored, pooled and within prompts."""
+"""Correlations of rewards with what people scored, pooled and within prompts.
+
+scipy.stats is imported where it is used: every trainer imports this, and few of them rank.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from scipy.stats import kendalltau, rankdata
 
 from models_rm.metrics.accuracy import Array, NotFiniteError, as_array
 
@@ -20,12 +22,16 @@ def pearson(x: Any, y: Any) -> float | None:
 
 def spearman(x: Any, y: Any) -> float | None:
     """Rank correlation with average ranks for ties; None where a side does not vary."""
+    from scipy.stats import rankdata
+
     a, b = _paired(x, y)
     return pearson(rankdata(a), rankdata(b)) if _varies(a, b) else None
 
 
 def kendall_tau_b(x: Any, y: Any) -> float | None:
     """Kendall's tau-b in O(n log n); None where a side does not vary."""
+    from scipy.stats import kendalltau
+
     a, b = _paired(x, y)
     # The exact p-value is not wanted, and would cost more than the statistic.
     return float(kendalltau(a, b, method="asymptotic").statistic) if _varies(a, b) else None

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from scipy.stats import rankdata
 
 from models_rm.metrics.accuracy import Array, accuracy_without_ties, checked
 from models_rm.metrics.reliability import wilson
@@ -54,6 +53,8 @@ def tie_separation(human: Any, predicted: Any) -> float | None:
     0.5 says that the size of a difference tells nothing about ties, 1 that it tells all. It has no
     unit, so models whose rewards have different scales can be compared. None without either kind.
     """
+    from scipy.stats import rankdata  # see models_rm.metrics.correlation
+
     said, gap = checked(human, predicted)
     decided = said != 0
     some, others = int(decided.sum()), int((~decided).sum())

@@ -65,6 +65,6 @@ def test_a_tool_ends_with_one_sentence(
     sentence: str,
 ) -> None:
     monkeypatch.setitem(door.TOOLS, "tool", door.Command("x:y", "for this test"))
-    monkeypatch.setattr(door, "resolve_name", lambda _name: function)
+    monkeypatch.setattr(door, "imported", lambda _name: function)
     assert door.main(["tool", "a.csv"]) == code
     assert capsys.readouterr().err == sentence

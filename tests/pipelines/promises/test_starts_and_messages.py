@@ -152,4 +152,4 @@ def test_workers_that_look_before_they_write_start_it_more_than_once(
 ) -> None:
     run = rung_hundredfold(fleet, own_redis, queue_count, settings, mutant="naive-claim")
     wait_until(lambda: Run.objects.get(pk=run.pk).fence > 1, "a second claim", 20)
-    wait_until(lambda: len(steps_of(run)) > 1 and state_of(run) != "queued", "it works", 20)
+    wait_until(lambda: len(steps_of(run)) > 1 and state_of(run) != "queued", "it works", 60)
