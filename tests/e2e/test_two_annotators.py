@@ -25,7 +25,8 @@ def test_two_annotators_never_get_the_same_slot(
 ) -> None:
     from annotation.models import Lease, Slot, Vote
 
-    campaign = make_campaign(12, votes_wanted=1)
+    # More pairs than they vote on: each browser holds its next ones, too.
+    campaign = make_campaign(18, votes_wanted=1)
     stages = [voting(at_browser(user), campaign).open() for user in (alice, bob)]
     _take_turns(stages, 5)
 

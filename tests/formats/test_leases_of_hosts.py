@@ -122,14 +122,14 @@ def test_a_run_directory_writes_what_its_own_host_reads(tmp_path: Path) -> None:
 HANGS = """
 import sys, time
 from formats.run_dir import RunDir
-from formats.supervised import supervise
+from formats.supervised import end_process, supervise
 
 def body(run):
     (run.dir.root / "fence").write_text(str(run.fence))
     while True:
         time.sleep(3600)
 
-sys.exit(supervise(body, RunDir(sys.argv[1])))
+end_process(supervise(body, RunDir(sys.argv[1])))
 """
 STEPS = HANGS.replace("time.sleep(3600)", "run.check(); time.sleep(0.02)")
 

@@ -98,14 +98,14 @@ TRAINER = """
 import sys, time
 from formats.outcome import Outcome
 from formats.run_dir import RunDir
-from formats.supervised import supervise
+from formats.supervised import end_process, supervise
 def body(run):
     for step in range(1000):
         run.check(lambda: (run.dir.root / "saved").write_text(str(step)))
         run.dir.log_metrics(step + 1, 1000)
         time.sleep(0.02)
     return Outcome(0)
-sys.exit(supervise(body, RunDir(sys.argv[1])))
+end_process(supervise(body, RunDir(sys.argv[1])))
 """
 
 

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from formats.run_dir import RunDir
-from formats.supervised import supervise
+from formats.supervised import end_process, supervise
 from models_rm import trainer
 from models_rm.training import train
 
@@ -43,4 +43,4 @@ if __name__ == "__main__":
     _, where, number, rank, folder = sys.argv
     if os.environ.get("RANK", "0") == rank:
         spoil(where, int(number))
-    sys.exit(supervise(train, RunDir(folder)))
+    end_process(supervise(train, RunDir(folder)))

@@ -8,7 +8,7 @@ import signal
 import sys
 
 from formats.run_dir import RunDir
-from formats.supervised import supervise
+from formats.supervised import end_process, supervise
 from models_rm.trainer import Trainer
 from models_rm.training import train
 
@@ -27,4 +27,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main())
