@@ -35,16 +35,16 @@ DIMENSIONS = ["smoothness", "motion", "appeal", "text", "image", "character"]
 
 def _bodies() -> dict[str, Callable[[Supervised], Outcome]]:
     """Of each trainer, what its command runs; imported late, because torch takes seconds."""
-    from demo.__main__ import _pretrained_base
     from demo.annotate import annotate
     from demo.measure import measure_generations
+    from demo.pretraining import pretrained_base
     from models_align.sampling import sample
     from models_align.training import train as align
     from models_rm.scoring_run import score
     from models_rm.training import train as learn
 
     return {
-        "pretrain": _pretrained_base,
+        "pretrain": pretrained_base,
         "votes": annotate,
         "reward_model": learn,
         "generation": sample,

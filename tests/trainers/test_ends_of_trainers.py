@@ -65,10 +65,15 @@ def test_the_end_of_the_interpreter_would_abort(tmp_path: Path) -> None:
     assert "terminate called" in done.stderr
 
 
-@pytest.mark.parametrize("package", ["models_rm", "models_align", "measuring"])
+@pytest.mark.parametrize("package", ["models_rm", "models_align", "measuring", "demo"])
 def test_every_trainer_ends_so(package: str, tmp_path: Path) -> None:
     """What runs at the end of an interpreter does not run at the end of a trainer."""
-    words = {"models_rm": "score", "models_align": "sample", "measuring": "vbench"}
+    words = {
+        "models_rm": "score",
+        "models_align": "sample",
+        "measuring": "vbench",
+        "demo": "pretrain",
+    }
     program = (
         "import atexit, os, runpy, sys\n"
         "atexit.register(os.abort)\n"
