@@ -102,6 +102,8 @@ TASKS: Final[dict[str, Callable[..., Result]]] = {
 
 def serve() -> None:
     """Answer requests until nobody asks any more."""
+    import scipy.ndimage  # noqa: F401, for overlays: imported here once, not in each child
+
     cage.leave_the_network()
     _die_with(os.getppid())  # after it: the kernel forgets this where a process changes its rights
     for line in sys.stdin:

@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
-from scipy import ndimage
 
 from annotation.errors import MediaError
 from annotation.media.probing import open_clip
@@ -153,6 +152,8 @@ def _moving(grey: Floats) -> Mask:
 
     Noise is smoothed away, and a thing that passes once leaves the middle picture as it was.
     """
+    from scipy import ndimage  # large, and a page only reads what was found
+
     smooth = ndimage.gaussian_filter(grey, (0, _BLUR, _BLUR))
     away = np.abs(smooth - np.median(smooth, axis=0)) > _MOVES
     found: Mask = away.mean(axis=0) >= _OFTEN
@@ -199,6 +200,8 @@ def _persistent(grey: Floats) -> _Edges:
 
 
 def _boxes(edges: _Edges, moves: Mask) -> Sequence[Box]:
+    from scipy import ndimage
+
     height, width = moves.shape
     reach = max(2, round(0.02 * max(height, width)))  # letters of one text belong together
     there = (edges.down != 0) | (edges.across != 0)

@@ -68,6 +68,19 @@ def test_every_module_of_the_site_loads_without_a_deep_learning_library() -> Non
     assert not set(DEEP_LEARNING) & set(loaded)
 
 
+def test_a_page_needs_no_large_library_before_its_figure_does() -> None:
+    """Each process of a site is started with every page, and these were the slowest to come."""
+    loaded = python(
+        "import os, sys\n"
+        "os.environ['DJANGO_SETTINGS_MODULE'] = 'config.settings'\n"
+        "import django; django.setup()\n"
+        "import config.urls\n"
+        "print(*sys.modules)"
+    ).split()
+    assert {"annotation.media.bounded", "pipelines.views"} <= set(loaded)
+    assert not {"scipy.stats", "scipy.ndimage", "matplotlib", "pandas"} & set(loaded)
+
+
 @pytest.fixture
 def site(
     transactional_db: None, database_url: str, settings: Any, tmp_path: Path
