@@ -118,14 +118,16 @@ def write(source: Source, staging: Staging, chosen: Format, main: str) -> None:
 def _seldom_collected() -> Iterator[None]:
     """Rows are a million small objects without a circle among them: left alone, the collector walks
     through everything that Django has loaded some hundred times, half of the time of an export."""
-    often = gc.get_threshold()
-    gc.freeze()
+    often, frozen = gc.get_threshold(), gc.get_freeze_count()
+    if not frozen:
+        gc.freeze()
     gc.set_threshold(_OBJECTS)
     try:
         yield
     finally:
         gc.set_threshold(*often)
-        gc.unfreeze()
+        if not frozen:
+            gc.unfreeze()
 
 
 def format_named(name: str) -> Format:
