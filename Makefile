@@ -4,7 +4,7 @@ VENV := .venv/bin
 # Compiled once: a test run starts some thousand processes, and its workers rewrite every assertion.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help set-up set-up-test run run-anime test test-fast lint format types test-faults test-faults-full soak bench bench-annotation bench-careless bench-playback bench-truth bench-anime bench-ingest bench-export bench-active bench-reward bench-reward-speed bench-suite bench-align demo-report messages docs secrets check-deploy stack backup screenshot migrate clean distclean
+.PHONY: help set-up set-up-test run run-anime test test-fast lint format types test-faults test-faults-full soak bench bench-annotation bench-careless bench-playback bench-truth bench-anime bench-ingest bench-export bench-active bench-reward bench-reward-speed bench-suite bench-starts bench-align demo-report messages docs secrets check-deploy stack backup screenshot migrate clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -40,7 +40,7 @@ test-faults: set-up-test ## the tests that hold promises (docs/reliability.md) a
 	@TIEBREAK_FAULTS=reduced $(VENV)/python -m tools.run_tests --promises $(ARGS)
 	@$(VENV)/python -m bench.reliability_tables
 
-test-faults-full: set-up-test ## the same as much as each promise says: hours; figures go to docs/reliability.md
+test-faults-full: set-up-test ## the same as much as each promise says, one test at a time (TIEBREAK_TEST_WORKERS=3 for more); figures go to docs/reliability.md
 	@TIEBREAK_FAULTS=full TIEBREAK_TEST_WORKERS=$${TIEBREAK_TEST_WORKERS:-1} $(VENV)/python -m tools.run_tests --promises $(ARGS)
 	@$(VENV)/python -m bench.reliability_tables
 	@$(VENV)/python -m bench.tables
@@ -88,6 +88,10 @@ bench-active: set-up-test ## votes saved by choosing pairs, beside random ones, 
 
 bench-suite: set-up-test ## scoring of 946 prompts x 5 clips, and real clips against decoding alone; TIEBREAK_SHARED names the clips
 	@$(VENV)/python -m bench.suite_scoring --json docs/benchmarks/suite_scoring.json $(ARGS)
+	@$(VENV)/python -m bench.tables
+
+bench-starts: set-up-test ## processor time to start and end a trainer, beside plain imports
+	@$(VENV)/python -m bench.starts --json docs/benchmarks/starts.json $(ARGS)
 	@$(VENV)/python -m bench.tables
 
 bench-reward-speed: set-up-test ## seconds per pair and clip beside a plain loop; TIEBREAK_SHARED names the clips, ARGS="--peer-venv DIR --peer-code DIR" runs the released code
