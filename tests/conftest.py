@@ -46,7 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure() -> None:
     """Settings were read before this file: nothing of a test may land in the own var/."""
-    # What is imported and collected now stays; half of its time went into looking for garbage.
+    # What is imported and collected now stays, and to look through it for garbage takes long.
     gc.disable()
     from django.conf import settings
 

@@ -9,9 +9,8 @@ def imported(name: str) -> Any:
     """What `module:name` names; call it under supervision, so that a broken installation leaves an
     outcome too.
 
-    torch and its libraries are over a million objects that stay. Looking through them for garbage
-    while they come took a fifth of a trainer's start, and would take its time again in every full
-    collection of the training; so nothing is looked for meanwhile, nor among them afterwards.
+    torch and its libraries are very many objects that stay. Nothing is looked for among them while
+    they come (`make bench-starts`), nor in the full collections of the training afterwards.
     """
     collected = gc.isenabled()
     gc.disable()

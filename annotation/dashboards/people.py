@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from django.db.models import Count
 from django.utils.translation import gettext_lazy as _
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import bdtr
 
 from annotation.agreement import dawid_skene
@@ -310,6 +310,14 @@ def chance_of_leaning(left: Ints, decided: Ints) -> Floats:
     return found
 
 
+def adjusted_chances(chances: ArrayLike) -> Floats:
+    """P-values [N] of as many tests, N >= 1, adjusted as Benjamini and Hochberg (1995) do."""
+    from scipy.stats import false_discovery_control  # large, and few pages need it
+
+    found: Floats = false_discovery_control(chances)
+    return found
+
+
 def _wilson(share: float, number: int) -> tuple[float, float]:
     """95 % (Wilson, Journal of the American Statistical Association 22, 1927)."""
     z = 1.959963984540054
@@ -325,9 +333,7 @@ def with_adjusted_p(rows: list[SideRow]) -> list[SideRow]:
     tested = [row.p for row in rows if row.p is not None]
     if not tested:
         return rows
-    from scipy.stats import false_discovery_control  # large, and few pages need it
-
-    adjusted = iter(false_discovery_control(tested).tolist())
+    adjusted = iter(adjusted_chances(tested).tolist())
     return [
         SideRow(
             *(row.name, row.left, row.decided, row.share, row.low, row.high, row.p),

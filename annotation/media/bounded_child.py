@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -102,8 +103,7 @@ TASKS: Final[dict[str, Callable[..., Result]]] = {
 
 def serve() -> None:
     """Answer requests until nobody asks any more."""
-    import scipy.ndimage  # noqa: F401, for overlays: imported here once, not in each child
-
+    import_module("scipy.ndimage")  # for overlays: here once, and not in each child
     cage.leave_the_network()
     _die_with(os.getppid())  # after it: the kernel forgets this where a process changes its rights
     for line in sys.stdin:

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from annotation.dashboards.people import chance_of_leaning, consensus_tables
+from annotation.dashboards.people import adjusted_chances, chance_of_leaning, consensus_tables
 from annotation.models import Campaign, Cursor, ProbeAnswer, ProbeKind
 from annotation.opinions import Ints, Reading
 from annotation.quality.marking import Standing as GoldStanding
@@ -175,10 +175,8 @@ def _leaning(left: Ints, sided: Ints) -> list[str]:
     tested = np.flatnonzero(sided)
     if not len(tested):
         return told
-    from scipy.stats import false_discovery_control  # large, and few pages need it
-
     chances = chance_of_leaning(left[tested], sided[tested])
-    for n, adjusted in zip(tested, false_discovery_control(chances), strict=True):
+    for n, adjusted in zip(tested, adjusted_chances(chances), strict=True):
         if adjusted < LEANS:
             told[n] = "left" if 2 * left[n] > sided[n] else "right"
     return told

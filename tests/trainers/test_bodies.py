@@ -24,7 +24,6 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.syspath_prepend(str(tmp_path))
     gc.enable()
     yield
-    gc.unfreeze()
     sys.modules.pop("a_body", None)
 
 
