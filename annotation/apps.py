@@ -18,7 +18,7 @@ class AnnotationConfig(AppConfig):
         from annotation.access import audit, policies, policy_table
         from annotation.accounts import fresh_login, second_factor, sessions
         from annotation.languages import check_catalogs, read_profile_at_login
-        from annotation.media.bounded import check_kernel
+        from annotation.media.checks import check_kernel
 
         user_logged_in.connect(audit.note_login)
         post_migrate.connect(_ensure_what_every_site_has, sender=self)

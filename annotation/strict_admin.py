@@ -6,10 +6,14 @@ a name that none of its filters has (RELIABILITY S3).
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 
+from django.apps import AppConfig
 from django.contrib import admin
-from django.contrib.admin.apps import AdminConfig
+from django.contrib.admin.apps import SimpleAdminConfig
+from django.contrib.admin.checks import check_admin_app, check_dependencies
+from django.core import checks
 from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse
 
@@ -65,7 +69,19 @@ class StrictAdminSite(admin.AdminSite):
         super().register(model_or_iterable, strict, **options)
 
 
-class StrictAdminConfig(AdminConfig):
-    """In INSTALLED_APPS for django.contrib.admin."""
+class StrictAdminConfig(SimpleAdminConfig):
+    """In INSTALLED_APPS for django.contrib.admin. Its pages come with the addresses (config.urls):
+    a worker, a command and a run have none, and they would be half of their start."""
 
     default_site = "annotation.strict_admin.StrictAdminSite"
+
+    def ready(self) -> None:
+        checks.register(check_dependencies, checks.Tags.admin)
+        checks.register(_check_all_pages, checks.Tags.admin)
+
+
+def _check_all_pages(
+    app_configs: Sequence[AppConfig] | None, **options: Any
+) -> Sequence[checks.CheckMessage]:
+    admin.autodiscover()
+    return check_admin_app(app_configs, **options)

@@ -111,6 +111,7 @@ INSTALLED_APPS = [
     "allauth.socialaccount.providers.openid_connect",
     "annotation",
     "pipelines",
+    "config.loading.LoadingConfig",
 ]
 MIDDLEWARE = [
     "config.requests.RequestMiddleware",

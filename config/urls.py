@@ -7,6 +7,8 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from annotation.views.accounts import ForgottenPassword, LogIn, confirm
 
+admin.autodiscover()
+
 urlpatterns = [
     # One way in: the admin's own form knows no second factor.
     path("admin/login/", LogIn.as_view(), name="admin-login"),

@@ -1,7 +1,7 @@
 """The same numbers with fewer passes over memory: LoRA and rotary embeddings of a training step.
 
-A forward comes to the same bits as that of PEFT and diffusers; a gradient may differ in its last
-ones, because sums are taken in another order (tests/models_align/test_lean_steps.py).
+What comes out is what PEFT and diffusers say, but for the last bits: sums are taken in another
+order, and what that does depends on the processor (tests/models_align/test_lean_steps.py).
 
 - LoRA: W x + s B (A x) is two products that add to the first one's output. PEFT scales and adds in
   passes of their own, forward and backward, over activations as large as the layer's output.

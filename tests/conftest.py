@@ -282,9 +282,6 @@ def _person(name: str, *groups: str, **flags: bool) -> Any:
     from django.contrib.auth import get_user_model
     from django.contrib.auth.models import Group
 
-    from annotation.permissions import ensure_groups
-
-    ensure_groups()
     user = get_user_model().objects.create_user(name, password=PASSWORD, **flags)
     user.groups.set(Group.objects.filter(name__in=groups))
     return user

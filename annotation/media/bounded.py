@@ -16,10 +16,8 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from django.conf import settings
-from django.core import checks
 
 from annotation.errors import MediaError
-from annotation.media import cage
 from annotation.media.bounded_child import cpu_for_rendering, memory_for_rendering
 from annotation.media.images import Picture
 from annotation.media.overlays import Overlays
@@ -170,17 +168,3 @@ def shared() -> Bounded:
             atexit.register(own.close)
             _shared = (os.getpid(), own)
         return _shared[1]
-
-
-def check_kernel(**_options: object) -> list[checks.CheckMessage]:
-    """For `manage.py check --deploy`."""
-    if cage.is_supported():
-        return []
-    return [
-        checks.Warning(
-            "This kernel has no Landlock: a decoder that a clip takes over could read what the"
-            " worker can.",
-            hint="Run workers on Linux 5.13 or later with `landlock` among its security modules.",
-            id="annotation.W001",
-        )
-    ]

@@ -103,7 +103,8 @@ TASKS: Final[dict[str, Callable[..., Result]]] = {
 
 def serve() -> None:
     """Answer requests until nobody asks any more."""
-    import_module("scipy.ndimage")  # for overlays: here once, and not in each child
+    for large in ("scipy.fft", "scipy.ndimage"):  # here once, and not in each child
+        import_module(large)
     cage.leave_the_network()
     _die_with(os.getppid())  # after it: the kernel forgets this where a process changes its rights
     for line in sys.stdin:

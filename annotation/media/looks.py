@@ -10,7 +10,6 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy import fft
 
 ALIKE: Final = 10  # of 128 bits may differ; re-encoded and rescaled copies stay below (tests)
 BITS: Final = 128
@@ -24,6 +23,8 @@ _ROWS: Final = 256  # compared at once
 
 def perceptual_hash(grey: npt.NDArray[np.float64]) -> str:  # [T, 32, 32], 0 to 255
     """32 hexadecimal digits; clips that look alike differ in few bits."""
+    from scipy import fft  # large, and a page only compares what was found
+
     moments = np.linspace(0, len(grey) - 1, _MOMENTS).round().astype(int)
     waves = fft.dctn(grey[moments], norm="ortho") / np.sqrt(_MOMENTS * _SIDE * _SIDE)
     still, moving = (waves[at, :_FREQUENCIES, 1 : _FREQUENCIES + 1].ravel() for at in (0, 1))

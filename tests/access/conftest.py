@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from django.contrib import admin
 from django.core.cache import caches
 from django.test import Client
 
@@ -132,6 +133,12 @@ def _acting(client: Client, url: str, headers: dict[str, str], body: dict[str, A
         if answer.status_code != 405:
             return answer
     raise AssertionError(f"{url} has a policy for acts and knows no method for one")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _pages_of_the_admin() -> None:
+    """They come with the addresses, at the first request."""
+    admin.autodiscover()
 
 
 @pytest.fixture(autouse=True)

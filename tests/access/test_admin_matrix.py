@@ -1,5 +1,8 @@
 """The admin: who sees which list, who may add, change and delete (RELIABILITY S2, 3c)."""
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,6 +10,7 @@ from django.contrib import admin
 
 from tests.access.conftest import PEOPLE, World
 
+ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.django_db, pytest.mark.one_engine]
 VIEWERS = {"lead", "engineer", "operator"}
 OPERATOR = {"operator"}
@@ -75,3 +79,27 @@ def test_the_admin_shows_and_changes_what_the_matrix_says(
         ]
     assert wrong == [], wrong
     figures("S2", **{f"checks_of_the_admin_as_{who}": 4 * len(MODELS)})
+
+
+def test_the_checks_see_pages_though_nobody_has_loaded_them() -> None:
+    spoiled = (
+        "import os\n"
+        "os.environ['DJANGO_SETTINGS_MODULE'] = 'config.settings'\n"
+        "import django; django.setup()\n"
+        "from django.contrib import admin\n"
+        "from annotation.models import Campaign\n"
+        "class Broken(admin.ModelAdmin):\n"
+        "    list_display = ['no_such_column']\n"
+        "plain = admin.autodiscover\n"
+        "def spoil():\n"
+        "    plain()\n"
+        "    admin.site.unregister(Campaign)\n"
+        "    admin.site.register(Campaign, Broken)\n"
+        "admin.autodiscover = spoil\n"
+        "from django.core.checks import run_checks\n"
+        "print(*(each.id for each in run_checks(tags=['admin'])))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", spoiled], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["admin.E108"]

@@ -58,11 +58,10 @@ def bare_campaign(
     dimension_set: str = "videoalign",
     **options: Any,
 ) -> Any:
-    from annotation.campaigns import create_campaign, ensure_built_in_sets
+    from annotation.campaigns import create_campaign
     from annotation.importing import create_triplets
     from annotation.models import CampaignState, Generator, Prompt, Video
 
-    ensure_built_in_sets()
     campaign = create_campaign(
         name or f"campaign {uuid.uuid4().hex[:6]}",
         dimension_set,
@@ -176,10 +175,7 @@ def people(db: None) -> Callable[[int], list[Any]]:
     """That many annotators."""
     from django.contrib.auth.models import Group, User
 
-    from annotation.permissions import ensure_groups
-
     def make(count: int) -> list[Any]:
-        ensure_groups()
         group = Group.objects.get(name="annotator")
         first = group.user_set.count()
         names = [f"annotator {n}" for n in range(first, first + count)]

@@ -17,6 +17,7 @@ from landlockpy import abi_version
 from annotation.errors import MediaError
 from annotation.media import bounded, cage
 from annotation.media.bounded import Bounded, Limits
+from annotation.media.checks import check_kernel
 from annotation.media.keeping import (
     keep_clip,
     measured,
@@ -278,9 +279,9 @@ def test_a_server_that_dies_in_the_middle_is_an_answer(misbehaving: Bounded) -> 
 
 def test_a_kernel_without_landlock_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cage, "is_supported", lambda: True)
-    assert bounded.check_kernel() == []
+    assert check_kernel() == []
     monkeypatch.setattr(cage, "is_supported", lambda: False)
-    (warning,) = bounded.check_kernel()
+    (warning,) = check_kernel()
     assert warning.id == "annotation.W001"
 
 

@@ -81,6 +81,29 @@ def test_a_page_needs_no_large_library_before_its_figure_does() -> None:
     assert not {"scipy.stats", "scipy.ndimage", "matplotlib", "pandas"} & set(loaded)
 
 
+def test_a_worker_and_a_run_load_no_page_of_the_admin() -> None:
+    loaded = python(
+        "import os, sys\n"
+        "os.environ['DJANGO_SETTINGS_MODULE'] = 'config.settings'\n"
+        "import django; django.setup()\n"
+        "import pipelines.management.commands.perform, pipelines.management.commands.worker\n"
+        "import pipelines.tasks\n"
+        "print(*sys.modules)"
+    ).split()
+    assert "pipelines.supervisor" in loaded
+    assert not {"annotation.admin", "pipelines.admin", "config.urls"} & set(loaded)
+
+
+def test_what_was_loaded_is_not_looked_through_for_garbage() -> None:
+    told = python(
+        "import gc, os\n"
+        "os.environ['DJANGO_SETTINGS_MODULE'] = 'config.settings'\n"
+        "import django; django.setup()\n"
+        "print(gc.isenabled(), gc.get_freeze_count() > 50_000, gc.get_count()[2])"
+    ).split()
+    assert told == ["True", "True", "0"]
+
+
 @pytest.fixture
 def site(
     transactional_db: None, database_url: str, settings: Any, tmp_path: Path

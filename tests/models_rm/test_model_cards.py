@@ -90,7 +90,8 @@ def test_a_training_leaves_both_cards_with_data_figures_probes_and_limits(
     assert statuses["prompt_swap"] == statuses["same_clip_twice"] == "passed"
     assert statuses["swapped_sides"] == "passed"
     assert statuses["shuffled_prompts"] == "not_applicable"
-    assert "VQ, MQ stay the same, bit for bit" in card["probes"][0]["sentence"]
+    # Bit for bit or within rounding: kernels of some processors sum in another order by length.
+    assert "With another prompt VQ, MQ stay the same, " in card["probes"][0]["sentence"]
     outcome = run.outcome()
     assert outcome is not None
     assert outcome.summary["probes"] == card["probes"]
