@@ -9,6 +9,9 @@ from celery.signals import setup_logging
 from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+# Celery would check the whole site, load all its pages for that, and look at no answer. A worker
+# checks what it needs, and heeds it (pipelines/tasks.py).
+os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 
 app = Celery("tiebreak")
 app.config_from_object("django.conf:settings", namespace="CELERY")

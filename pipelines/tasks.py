@@ -17,8 +17,10 @@ from celery.signals import (
     worker_shutdown,
     worker_shutting_down,
 )
+from django.core.checks import run_checks
 
 from pipelines import doorbell, lifecycle, waiting, worker
+from pipelines.checks import TAG
 from pipelines.lookout import Lookout, busy
 from pipelines.models import QueueName, Run, WorkerHeartbeat
 from pipelines.store import collecting
@@ -85,6 +87,14 @@ def _ring_for(runs: Iterable[Run], alive: Sequence[WorkerHeartbeat], places: int
         places -= bool(where)
         if places == 0:
             return
+
+
+@worker_init.connect
+def _refuse_bad_settings(**_: Any) -> None:
+    """As `manage.py worker` does."""
+    wrong = [each for each in run_checks(tags=[TAG]) if each.is_serious()]
+    if wrong:
+        raise SystemExit("\n".join(map(str, wrong)))
 
 
 @worker_init.connect

@@ -10,6 +10,7 @@ import re
 # Before torch is imported anywhere: busy cores and many OpenMP threads cost minutes.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ["TIEBREAK_TRAINER_THREADS"] = "1"  # several tests share the cores
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # Playwright's loop runs in the test's thread, beside Django's ORM.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
@@ -55,6 +56,7 @@ def pytest_configure() -> None:
     compile_all()  # of the translations, where one was changed
 
     settings.VAR = _SCRATCH
+    settings.TIEBREAK_TRAINER_THREADS = 1
     settings.STATIC_ROOT = _SCRATCH / "static"
     settings.STATIC_ROOT.mkdir(exist_ok=True)  # WhiteNoise wants it when a live server starts
 

@@ -39,6 +39,16 @@ def test_without_a_broker_no_message_is_sent(
     assert doorbell.ring(run.pk, run.queue) is False
 
 
+def test_a_celery_worker_refuses_settings_with_which_every_run_would_stop() -> None:
+    command = [sys.executable, "-m", "celery", "-A", "config", "worker", "--pool", "threads"]
+    bad = {"CELERY_BROKER_URL": NOBODY_LISTENS, "TIEBREAK_RUN_LEASE_SECONDS": "3"}
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **bad}, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert "pipelines.E001" in done.stderr
+
+
 @pytest.mark.promise("J2")
 def test_start_works_while_redis_is_down_and_says_so_in_the_log(
     queue_count: Any,
