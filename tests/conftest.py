@@ -64,6 +64,7 @@ def pytest_configure() -> None:
 def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
+    gc.set_threshold(50_000, 20, 20)  # tests leave little in circles, and looking took long
 
 
 # Fixtures behind which there are tables or processes that use them.
