@@ -72,8 +72,14 @@ class LeaseWatch:
         self._known: Lease | None = None  # with its moments on our clock
 
     def look(self) -> Lease | None:
-        """The lease with its moments on our clock; None where there is none."""
+        """The lease with its moments on our clock; None where there is none.
+
+        Fences do not go back: a former owner that slept while it wrote has written too late, and
+        what its successor wrote holds until that renews it.
+        """
         lease = Lease.read(self._file)
+        if lease is not None and self._known is not None and lease.fence < self._known.fence:
+            return self._known
         if lease != self._read:
             self._read, self._known = lease, None if lease is None else self._ours(lease)
         return self._known

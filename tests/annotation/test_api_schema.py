@@ -10,7 +10,7 @@ from django.test import Client
 
 from annotation.campaigns import create_campaign
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.one_engine]
 
 
 def test_the_schema_is_valid_and_has_no_warning(tmp_path):

@@ -99,6 +99,30 @@ def test_another_fence_ends_a_process_and_an_unreadable_lease_counts_as_not_rene
     assert LeaseWatch(file.with_name("none"), clock=clock, boot=HERE).over(3) == ""
 
 
+@pytest.mark.promise("J5")
+def test_a_former_owner_that_slept_while_it_wrote_stops_nobody(file: Path) -> None:
+    clock = Clock(990.0)
+    written(file, 3, at=990.0)
+    watch = LeaseWatch(file, clock=clock, boot=HERE)
+    assert watch.over(3) == ""
+    written(file, 2, at=985.0)
+    assert watch.over(3) == ""
+    clock.now += 61
+    assert watch.over(3) == "the lease is over"  # the late one prolongs nothing either
+    written(file, 3, at=clock.now)
+    assert watch.over(3) == ""
+    written(file, 4, at=clock.now)
+    assert watch.over(3) == "another worker owns the run"
+
+
+@pytest.mark.mutant("J5")
+def test_taken_at_its_word_the_late_lease_would_stop_the_new_owner(file: Path) -> None:
+    written(file, 3, at=990.0)
+    written(file, 2, at=985.0)
+    naive = LeaseWatch(file, clock=Clock(990.0), boot=HERE)  # it has seen no other
+    assert naive.over(3) == "another worker owns the run"
+
+
 def test_a_lease_without_a_host_is_one_of_this_host(file: Path) -> None:
     file.write_text('{"schema": "lease/1", "fence": 4, "deadline": 77.5}')
     lease = LeaseWatch(file, boot=HERE).look()

@@ -59,6 +59,8 @@ def came_back(name: str, world: World, scratch: Path) -> World:
     return snapshot_of(f"came as {name}", world.dimensions)
 
 
+# Many worlds on one engine; on both, each pair of formats once (below).
+@pytest.mark.one_engine
 class RoundTrips(TestCase):
     @trips(25, 300, 3000)
     @given(worlds(), st.sampled_from(NAMES))

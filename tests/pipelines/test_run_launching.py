@@ -154,6 +154,7 @@ def test_all_trainers_share_one_cache_of_frames(settings: Any) -> None:
 def test_threads_are_shared_between_the_slots_of_a_worker(settings: Any) -> None:
     spec = kinds.get("reward_model")
     cores = len(os.sched_getaffinity(0))
+    settings.TIEBREAK_TRAINER_THREADS = 0
     assert launching.threads(spec, slots=1) == cores
     assert launching.threads(spec, slots=10 * cores) == 1
     settings.TIEBREAK_TRAINER_THREADS = 2
