@@ -25,7 +25,7 @@ from typing import Any
 import pytest
 
 from tests.databases import keep_to_sqlite
-from tests.promises import Figures, keep_cases, keeper
+from tests.promises import LEVEL, Figures, keep_cases, keeper
 from tools.services import ServiceMissing, postgres, redis
 
 _SCRATCH = Path(tempfile.mkdtemp(prefix="tiebreak-tests-"))
@@ -67,6 +67,7 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(50_000, 20, 20)  # tests leave little in circles, and looking took long
 
 
+_WHOLE = bool(os.environ.get("TIEBREAK_TEST_COUNTS"))  # no files were asked for
 # Fixtures behind which there are tables or processes that use them.
 _TABLES = {"db", "transactional_db", "live_server", "database_url", "postgres_url"}
 
@@ -88,6 +89,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             each
             for each in items
             if not (each.get_closest_marker("redis") and _touches_tables(each))
+            and not (_WHOLE and not LEVEL and _kills_around_tables(each))
         ]
     else:
         return
@@ -108,6 +110,18 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """What passed of each promise, where all tests of promises were run (tools/run_tests.py)."""
     if os.environ.get("TIEBREAK_TEST_COUNTS") and not hasattr(session.config, "workerinput"):
         keep_cases(os.environ["TIEBREAK_TEST_ENGINE"], _passed)
+
+
+def _kills_around_tables(item: pytest.Item) -> bool:
+    """A promise for which processes of runs are killed. `make test` tries it on the engine of
+    production, and `make test-faults` on both; those of votes are tried on both always."""
+    of_promise = item.get_closest_marker("promise") or item.get_closest_marker("mutant")
+    return bool(
+        of_promise
+        and item.get_closest_marker("faults")
+        and item.nodeid.startswith("tests/pipelines/")
+        and _touches_tables(item)
+    )
 
 
 def _touches_tables(item: pytest.Item) -> bool:

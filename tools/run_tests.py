@@ -23,7 +23,8 @@ from tools.services import postgres
 
 ROOT = Path(__file__).resolve().parent.parent
 PLAYED = ["tests/e2e"]
-ON_POSTGRES = ["tests/annotation", "tests/pipelines", "tests/loop/test_through_celery.py"]
+# The longest first, or one worker is left with it at the end.
+ON_POSTGRES = ["tests/loop/test_through_celery.py", "tests/annotation", "tests/pipelines"]
 REST = "not playback and not gpu"
 SERVED = f"{REST} and not e2e"
 PROMISES = "(promise or mutant)"
