@@ -90,7 +90,7 @@ bench-suite: set-up-test ## scoring of 946 prompts x 5 clips, and real clips aga
 	@$(VENV)/python -m bench.suite_scoring --json docs/benchmarks/suite_scoring.json $(ARGS)
 	@$(VENV)/python -m bench.tables
 
-bench-starts: set-up-test ## processor time to start and end a trainer, beside plain imports
+bench-starts: set-up-test ## processor time to start and end a trainer and a worker, beside plain imports
 	@$(VENV)/python -m bench.starts --json docs/benchmarks/starts.json $(ARGS)
 	@$(VENV)/python -m bench.tables
 

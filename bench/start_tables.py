@@ -12,8 +12,10 @@ def starts(figures: dict[str, Any], table: Callable[..., str]) -> str:
         for name, each in figures["starts"].items()
     ]
     return (
-        "## Starting and ending a trainer\n\n`make bench-starts`: processor seconds of a process"
+        "## Starting and ending a process\n\n`make bench-starts`: processor seconds of a process"
         " that imports what a trainer needs and ends, beside a plain import and the end of the"
-        f" interpreter; medians of {figures['turns']} turns, nothing is trained.\n\n"
-        f"{table(['trainer', 'plain', 'ours', 'ours / plain'], rows)}\n"
+        " interpreter; and of one that loads what a worker of the site needs, beside Django with"
+        " every page of the admin and the garbage collector on. Medians of"
+        f" {figures['turns']} turns, nothing is trained.\n\n"
+        f"{table(['process', 'plain', 'ours', 'ours / plain'], rows)}\n"
     )

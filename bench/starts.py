@@ -1,10 +1,11 @@
-"""What a trainer costs before and behind its work: processor time to start, and to end.
+"""What a process costs before and behind its work: processor time to start, and to end.
 
     python -m bench.starts [--turns 7] [--json FILE]
 
 Each trainer is started and ended as its package does (`trainers.bodies`, `formats.supervised`), and
 beside it, in turns, plainly: import the same module, and let Python take its interpreter apart.
-torch alone is the floor. Nothing is trained.
+torch alone is the floor. Nothing is trained. A worker of the site is loaded as Django would load it
+without our settings for that: with the pages of the admin, and looking for garbage meanwhile.
 """
 
 import argparse
@@ -31,13 +32,27 @@ _OURS: Final = (
 )
 _PLAIN: Final = "import sys, pkgutil\npkgutil.resolve_name(sys.argv[1])"
 _FLOOR: Final = "import torch"
+_SITE: Final = "import django\ndjango.setup()\nimport pipelines.worker"
+_PLAIN_SITE: Final = (
+    "from django.apps import AppConfig\n"
+    "from config.loading import LoadingConfig\n"
+    "LoadingConfig.__init__, LoadingConfig.ready = AppConfig.__init__, AppConfig.ready\n"
+    "import django\n"
+    "django.setup()\n"
+    "from django.contrib import admin\n"
+    "admin.autodiscover()\n"
+    "import pipelines.worker"
+)
 
 
 def processor_seconds(program: str, *words: str) -> float:
     """User and system time of one process from its start to its end."""
     child = subprocess.Popen(
         [sys.executable, "-c", program, *words],
-        env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL,
+        env={
+            **os.environ, "OMP_NUM_THREADS": "1", "DJANGO_SETTINGS_MODULE": "config.settings",
+        },
+        stderr=subprocess.DEVNULL,
     )  # fmt: skip
     _, status, used = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
@@ -49,15 +64,18 @@ def processor_seconds(program: str, *words: str) -> float:
 def measured(turns: int) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, list[float]]] = {
         name: {"plain": [], "ours": []} for name in BODIES
-    } | {"torch alone": {"plain": []}}
+    } | {"a worker of the site": {"plain": [], "ours": []}, "torch alone": {"plain": []}}
     for turn in range(turns + 1):
         for name, body in BODIES.items():
             plain, ours = processor_seconds(_PLAIN, body), processor_seconds(_OURS, body)
             if turn:  # the first one reads the libraries from the disk
                 found[name]["plain"].append(plain)
                 found[name]["ours"].append(ours)
+        plain, ours = processor_seconds(_PLAIN_SITE), processor_seconds(_SITE)
         floor = processor_seconds(_FLOOR)
         if turn:
+            found["a worker of the site"]["plain"].append(plain)
+            found["a worker of the site"]["ours"].append(ours)
             found["torch alone"]["plain"].append(floor)
     return {
         name: {way: round(statistics.median(values), 2) for way, values in each.items()}
