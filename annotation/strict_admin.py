@@ -71,7 +71,7 @@ class StrictAdminSite(admin.AdminSite):
 
 class StrictAdminConfig(SimpleAdminConfig):
     """In INSTALLED_APPS for django.contrib.admin. Its pages come with the addresses (config.urls):
-    a worker, a command and a run have none, and they would be half of their start."""
+    a worker, a command and a run have none, and start without them (`make bench-starts`)."""
 
     default_site = "annotation.strict_admin.StrictAdminSite"
 

@@ -1,6 +1,7 @@
 """How the site is loaded: quickly, for each worker, command and run of it is a process."""
 
 import gc
+from types import ModuleType
 
 from django.apps import AppConfig
 
@@ -14,8 +15,8 @@ class LoadingConfig(AppConfig):
 
     name = "config"
 
-    def __init__(self, *given: object) -> None:
-        super().__init__(*given)  # type: ignore[arg-type]
+    def __init__(self, app_name: str, app_module: ModuleType | None) -> None:
+        super().__init__(app_name, app_module)
         self._collected = gc.isenabled()
         gc.disable()
 

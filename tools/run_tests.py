@@ -28,7 +28,6 @@ ON_POSTGRES = ["tests/loop/test_through_celery.py", "tests/annotation", "tests/p
 REST = "not playback and not gpu"
 SERVED = f"{REST} and not e2e"
 PROMISES = "(promise or mutant)"
-MORE = 1  # workers than cores: tests wait for browsers and processes a sixth of their time
 NOTHING_TO_RUN = 5  # pytest's exit code
 MEMORY = Path("/dev/shm")  # noqa: S108, on purpose: what tests write is gone with them
 _ROOM = 6 * 2**30
@@ -133,11 +132,11 @@ def run_all(given: list[str]) -> int:
     counting = {"TIEBREAK_TEST_COUNTS": "" if given else "1"}
     played = ["-m", f"{only}playback and not gpu", *given, *([] if paths else PLAYED)]
     passes.append(run("playback", played, sqlite, more=0))
-    passes.append(run("SQLite", ["-m", only + REST, *given], sqlite | counting, more=MORE))
+    passes.append(run("SQLite", ["-m", only + REST, *given], sqlite | counting, more=1))
     with postgres() as url:
         folders = [] if paths else ON_POSTGRES
         words = ["-m", only + SERVED, *given, *folders]
-        passes.append(run("PostgreSQL", words, on_postgres(url) | counting, more=MORE))
+        passes.append(run("PostgreSQL", words, on_postgres(url) | counting, more=1))
     total: Counter[str] = Counter()
     for _, counts in passes:
         total.update(counts)

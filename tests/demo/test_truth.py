@@ -50,7 +50,7 @@ def through_file(clip: NDArray[np.uint8], path: Path) -> NDArray[np.uint8]:
 def test_it_follows_the_known_quality_through_the_generators_autoencoder(
     from_file: bool, tmp_path: Path
 ) -> None:
-    recipes = unseen(150, seed=2024)
+    recipes = unseen(300, seed=2024)
     clips = round_trip(np.stack([render(recipe) for recipe in recipes]))
     if from_file:
         clips = np.stack([through_file(clip, tmp_path / "clip.mp4") for clip in clips])

@@ -37,7 +37,7 @@ def found(generator: WanGenerator) -> Found:
 
 def near(one: torch.Tensor, other: torch.Tensor) -> bool:
     """But for the last bits: what a processor adds first depends on its kernels."""
-    return torch.allclose(one, other, rtol=1e-5, atol=1e-5 * float(other.abs().max()))
+    return torch.allclose(one, other, rtol=1e-6, atol=1e-6 * float(other.abs().max()))
 
 
 def test_lean_layers_predict_the_same_and_have_the_same_gradients(tiny_wan):
@@ -48,8 +48,8 @@ def test_lean_layers_predict_the_same_and_have_the_same_gradients(tiny_wan):
     assert near(lean_prediction, prediction)
     assert near(lean_reference, reference)
     assert not near(prediction, reference)
-    assert all(map(near, lean_gradients, gradients))
-    assert len(lean_gradients) == len(gradients)
+    for wanted, each in zip(gradients, lean_gradients, strict=True):
+        assert torch.allclose(each, wanted, rtol=1e-5, atol=1e-5 * float(wanted.abs().max()))
     assert make_lean(generator.networks.values()) == 8  # once is enough
 
 
