@@ -5,7 +5,7 @@ touches none has lost the run and stops. Times are those of the database's clock
 database (pipelines.run_guard) refuses what LEGAL does not list, and writes the events.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any, Final
@@ -135,13 +135,15 @@ def claim(
     labels: Labels | None = None,
 ) -> Run | None:
     """Take the first run that can start here, or that one: fence + 1, attempt + 1, a lease."""
-    wanted = claimable(queues, labels)
-    if run_id is not None:
-        wanted = wanted.filter(pk=run_id)
-    if not wanted.exists():  # A plain read: an idle worker never takes SQLite's write lock.
+
+    def wanted() -> QuerySet[Run]:
+        runs = claimable(queues, labels)
+        return runs if run_id is None else runs.filter(pk=run_id)
+
+    if not wanted().exists():  # A plain read: an idle worker never takes SQLite's write lock.
         return None
     with transaction.atomic():
-        run = wanted.select_for_update(skip_locked=True, of=("self",)).first()
+        run = _first_that_fits(wanted, labels)
         if run is None:
             return None
         taken = move(
@@ -163,6 +165,18 @@ def claim(
             return None
         run.refresh_from_db()
     return run
+
+
+def _first_that_fits(wanted: Callable[[], QuerySet[Run]], labels: Labels | None) -> Run | None:
+    """The first of them, its row locked.
+
+    `wanted` reads the needs of queued runs before the runs: one that was queued in between, as
+    where somebody tries a failed run again, is in it whatever it needs.
+    """
+    while True:
+        run = wanted().select_for_update(skip_locked=True, of=("self",)).first()
+        if run is None or labels is None or fits(run.needs, labels):
+            return run
 
 
 def renew(run: Run) -> bool:

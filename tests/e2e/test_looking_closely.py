@@ -14,6 +14,7 @@ BOXES = """() => [...document.querySelectorAll('.screen video')].map((video) => 
   const [own, pane] = [video, video.parentElement].map((each) => each.getBoundingClientRect());
   return { x: own.x - pane.x, y: own.y - pane.y, width: own.width };
 })"""
+PLAYED = "() => [...document.querySelectorAll('video[id]')].every((each) => each.played.length)"
 FRAMES = "() => [...document.querySelectorAll('video[id]')].map((each) => each.currentTime)"
 
 
@@ -22,7 +23,7 @@ def moved(before: list[dict[str, float]], after: list[dict[str, float]]) -> list
 
 
 def test_both_clips_are_magnified_and_moved_together(
-    at_browser: Callable, alice: Any, make_campaign: Callable, voting: type
+    at_browser: Callable, alice: Any, make_campaign: Callable, voting: type, until: Callable
 ) -> None:
     clips = ({"size": 1536}, {"size": 768})
     page = at_browser(alice)
@@ -30,7 +31,7 @@ def test_both_clips_are_magnified_and_moved_together(
     stage.wait_for_pair()
     stage.press("p")
     # The picture is drawn with the next frame of the browser.
-    page.wait_for_function(f"({BOXES})().some(({{width}}) => width === 1536)")
+    until(page, lambda: any(box["width"] == 1536 for box in page.evaluate(BOXES)))
     fitted = page.evaluate(BOXES)
     assert sorted(box["width"] for box in fitted) == [768, 1536]
     stage.press("ArrowRight ArrowRight ArrowDown")
@@ -52,7 +53,7 @@ def test_both_clips_are_magnified_and_moved_together(
 
 
 def test_one_side_is_enlarged_while_its_key_is_held_and_stepped_alone(
-    at_browser: Callable, alice: Any, make_campaign: Callable, voting: type
+    at_browser: Callable, alice: Any, make_campaign: Callable, voting: type, until: Callable
 ) -> None:
     from annotation.models import Vote
 
@@ -61,7 +62,7 @@ def test_one_side_is_enlarged_while_its_key_is_held_and_stepped_alone(
     stage = voting(page, make_campaign(1, clips=clips)).open()
     stage.wait_for_pair()
     # They play by themselves when both are ready; on a busy machine a key could come before.
-    page.wait_for_function("[...document.querySelectorAll('video')].every((v) => v.played.length)")
+    until(page, lambda: page.evaluate(PLAYED))
     page.keyboard.down("5")
     expect(page.locator(".pane-b")).to_be_hidden()
     page.keyboard.up("5")

@@ -28,7 +28,6 @@ def report(transactional_db: None, mia: Any) -> Any:
 def test_a_lead_reads_a_report_and_takes_it_away(
     at_browser: Callable,
     browser: Any,
-    until: Callable,
     no_barriers: Callable,
     report: Any,
     lee: Any,
@@ -38,7 +37,6 @@ def test_a_lead_reads_a_report_and_takes_it_away(
     page.goto(f"/reports/{report.pk}/")
     expect(page.locator(".verdict")).to_contain_text("Take Flow-DPO")
     no_barriers(page)
-    _both_sides_play_in_step(page, until)
     _on_paper_there_are_pictures_and_no_buttons(page)
     with page.expect_download() as download:
         page.get_by_role("link", name="… with its clips").click()
@@ -51,7 +49,12 @@ def test_a_lead_reads_a_report_and_takes_it_away(
     no_barriers(page)
 
 
-def _both_sides_play_in_step(page: Any, until: Callable) -> None:
+@pytest.mark.playback
+def test_both_sides_of_a_pair_play_in_step(
+    at_browser: Callable, until: Callable, report: Any, lee: Any
+) -> None:
+    page = at_browser(lee)
+    page.goto(f"/reports/{report.pk}/")
     pair = page.locator("[data-pair]").first
     pair.scroll_into_view_if_needed()
     until(page, lambda: pair.evaluate(PLAYING) and max(pair.evaluate(TIMES)) > 0)

@@ -69,6 +69,43 @@ def test_a_run_by_its_id_is_left_where_it_does_not_fit() -> None:
     assert lifecycle.claim(["gpu"], "w", run_id=run.pk, labels=LARGE) == run
 
 
+@pytest.fixture
+def joined(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
+    """A run with needs is queued between the look at what is needed and the look at the runs."""
+    runs: list[Run] = []
+    unmet = lifecycle._unmet
+
+    def look(labels: Any) -> Any:
+        found = unmet(labels)
+        if len(runs) < 3:
+            runs.append(queued({"zone": f"moon {len(runs)}"}, priority=1))
+        return found
+
+    monkeypatch.setattr(lifecycle, "_unmet", look)
+    return runs
+
+
+def test_a_run_that_is_queued_while_a_worker_looks_is_left_where_it_does_not_fit(
+    joined: list[Run],
+) -> None:
+    anybody = queued()
+    assert claimed(SMALL) == [anybody.pk]
+    assert len(joined) == 3
+    assert claimed({"zone": "moon 1"}) == [joined[1].pk]
+
+
+def test_the_race_is_real_who_looks_once_takes_what_does_not_fit(
+    joined: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def first(wanted: Callable, labels: Any) -> Run | None:
+        run: Run | None = wanted().select_for_update(skip_locked=True, of=("self",)).first()
+        return run
+
+    monkeypatch.setattr(lifecycle, "_first_that_fits", first)
+    queued()
+    assert set(claimed(SMALL)) >= {joined[1].pk}
+
+
 @pytest.mark.parametrize(
     ("needs", "sentence"),
     [
