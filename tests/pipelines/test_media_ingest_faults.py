@@ -52,6 +52,7 @@ def performer(run: Run) -> int:
     found: list[int] = []
 
     def look() -> bool:
+        run.refresh_from_db()  # its fence tells which processes are its own
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             found.extend(
                 pid
@@ -71,9 +72,9 @@ def test_kill_9_again_and_again(
     start_worker()
     for wanted in (3, 9, 15):
         wait_until(lambda wanted=wanted: settled(run) >= wanted, f"{wanted} clips", 60)
-        run.refresh_from_db()  # its fence tells which processes are its own
+        at_work = performer(run)
         family = launching.leftovers(run)
-        os.kill(performer(run), signal.SIGKILL)
+        os.kill(at_work, signal.SIGKILL)
         deadline = time.monotonic() + 10
         while any(_alive(pid) for pid in family):
             assert time.monotonic() < deadline, "a child outlived its run"

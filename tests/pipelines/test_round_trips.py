@@ -62,7 +62,7 @@ def came_back(name: str, world: World, scratch: Path) -> World:
 # Many worlds on one engine; on both, each pair of formats once (below).
 @pytest.mark.one_engine
 class RoundTrips(TestCase):
-    @trips(25, 300, 3000)
+    @trips(12, 300, 3000)
     @given(worlds(), st.sampled_from(NAMES))
     def test_what_a_format_holds_comes_back(self, world: World, name: str) -> None:
         expected = kept_by(name, world)
@@ -72,7 +72,7 @@ class RoundTrips(TestCase):
         with tempfile.TemporaryDirectory() as scratch:
             assert plain(came_back(name, world, Path(scratch))) == plain(expected)
 
-    @trips(8, 60, 600)
+    @trips(4, 60, 600)
     @given(worlds(), st.sampled_from(NAMES))
     def test_what_came_back_goes_out_as_it_would_have_directly(
         self, world: World, through: str
