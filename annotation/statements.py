@@ -12,7 +12,6 @@ from datetime import datetime
 from functools import cache, cached_property
 from typing import Any, Final, Generic, TypeVar
 
-import psycopg
 from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 from django.db.backends.utils import CursorWrapper
 from django.db.models.expressions import Col
@@ -57,20 +56,14 @@ def read(sql: str, *params: Any) -> list[Row]:
 def _reading_cursor() -> CursorWrapper:
     if connection.vendor != "postgresql":
         return connection.cursor()
+    from annotation.prepared_reading import PreparedReading  # SQLite needs none of its library
+
     database: Any = connections[DEFAULT_DB_ALIAS]
     database.close_if_health_check_failed()
     database.ensure_connection()
     # Django's own cursors put the values into the text, and such a text cannot be prepared.
-    wrapped: CursorWrapper = database._prepare_cursor(_Reading(database.connection))
+    wrapped: CursorWrapper = database._prepare_cursor(PreparedReading(database.connection))
     return wrapped
-
-
-class _Reading(psycopg.Cursor[Any]):
-    """Keeps the text of what is prepared already, which Django's log of statements asks for."""
-
-    def _send_query_prepared(self, name: bytes, pgq: Any, **options: Any) -> None:
-        self._query = pgq
-        super()._send_query_prepared(name, pgq, **options)
 
 
 # What the engines say differently.

@@ -8,9 +8,9 @@ class PipelinesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from annotation.access import audit_doors, policies
+        from annotation.access import audited_acts, policies
         from pipelines import audit_acts, checks, policy_table, run_guard  # noqa: F401 - checks register
 
         post_migrate.connect(run_guard.after_migrate, sender=self)
         policies.declare(policy_table.ALL)
-        audit_doors.declare(audit_acts.ACTS)
+        audited_acts.declare(audit_acts.ACTS)

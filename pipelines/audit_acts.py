@@ -5,7 +5,7 @@ Pausing, priorities and base models are written down by their own doors, in one 
 
 from typing import Final
 
-from annotation.access.audit_doors import Noted
+from annotation.access.audited_acts import Noted
 
 _RUN: Final = "run {run_id}"
 _RETEST: Final = "retest {group_id}"

@@ -8,7 +8,6 @@ from typing import Final
 from django.conf import settings
 
 from annotation.errors import MediaError
-from annotation.media.keeping import store_video
 from annotation.models import Generator, Video
 from formats.errors import FormatError
 from formats.outcome import Outcome, OutputKind
@@ -44,6 +43,8 @@ def ingest(run: Run, outcome: Outcome) -> None:
 
 
 def _store(record: GenerationRecord, folder: Path, run: Run) -> Video:
+    from annotation.media.keeping import store_video  # decoders, for who stores a clip
+
     generator, _ = Generator.objects.get_or_create(
         name=record.video.generator or f"{run.kind} of run {run.pk}"
     )

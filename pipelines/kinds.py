@@ -8,38 +8,19 @@ directory.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from pkgutil import resolve_name
 from typing import Any, Final
 
 from formats.outcome import Outcome, OutputKind
 from formats.supervised import Supervised
-from pipelines import (
-    benchmarking,
-    chunking,
-    conversions,
-    evaluation,
-    generations,
-    pairing,
-    registry,
-    reporting,
-    snapshots,
-    trainer_configs,
-)
-from pipelines.adapters import alignment_inputs
-from pipelines.comparisons import guidance_grids, guidance_tables
-from pipelines.disagreement import judged_clips
+from pipelines import registry, trainer_configs
+from pipelines.comparisons import guidance_grids
 from pipelines.errors import InvalidRunConfig
-from pipelines.exports import runs as export_runs
-from pipelines.ingests import gathered as ingests_gathered
-from pipelines.ingests import ingesting
-from pipelines.loops import demo_runs
 from pipelines.models import Artifact, BaseModel, QueueName, Run
 from pipelines.pairs import rules as pair_rules
 from pipelines.parts import Part
-from pipelines.retests import campaigns as retest_campaigns
-from pipelines.retests import human_tests, people_waits
+from pipelines.retests import people_waits
 from pipelines.splitting import VALIDATION
-from pipelines.suites import existing_clips, imported_scores
-from pipelines.vbench import importing as vbench
 
 Check = Callable[[Mapping[str, Any]], dict[str, Any]]
 Perform = Callable[[Supervised], Outcome]
@@ -154,6 +135,24 @@ def trainer(package: str, word: str) -> tuple[str, ...]:
     return ("-I", "-m", package, word)
 
 
+def _config(name: str) -> Check:
+    """The check that reads the config of this class, `module:Class`."""
+    return partial(trainer_configs.checked, _late(f"{name}.from_json"))
+
+
+def _late(name: str) -> Callable[..., Any]:
+    """What stands in this package under `module:name`, imported when it is called.
+
+    A worker knows all kinds and does nothing of them itself: the statistics, tables and decoders
+    behind them would be a third of its start and of its memory.
+    """
+    return partial(_called, f"pipelines.{name}")
+
+
+def _called(name: str, *given: Any) -> Any:
+    return resolve_name(name)(*given)
+
+
 _REGISTRY: Final[dict[str, KindSpec]] = {}
 
 
@@ -241,7 +240,7 @@ register(
             Role("scores", (OutputKind.SCORES,), many=True),
         ),
         output=OutputKind.SCORES,
-        ingest=chunking.refuse_other_judges,
+        ingest=_late("chunking:refuse_other_judges"),
     )
 )
 register(
@@ -264,7 +263,7 @@ register(
     KindSpec(
         "reward_benchmark",
         "Examine a reward model on a published benchmark",
-        benchmarking.check,
+        _late("benchmarking:check"),
         command=trainer("models_rm", "benchmark"),
         roles=(
             Role("reward_model", (OutputKind.REWARD_MODEL,)),
@@ -288,7 +287,7 @@ register(
     KindSpec(
         "conversion",
         "Convert a released VideoReward",
-        conversions.check,
+        _late("conversions:check"),
         command=trainer("models_rm", "conversion"),
         roles=(_VLM,),
         output=OutputKind.REWARD_MODEL,
@@ -309,7 +308,7 @@ register(
         output=OutputKind.GENERATIONS,
         queue=QueueName.GPU,
         splits=True,
-        ingest=generations.ingest,
+        ingest=_late("generations:ingest"),
         gathered_by="generations_gathered",
         gathered_with=("seed", "clips_per_prompt"),
     )
@@ -334,7 +333,7 @@ register(
         "Align a generator",
         trainer_configs.alignment,
         command=trainer("models_align", "train"),
-        fits=alignment_inputs.refuse_unfit,
+        fits=_late("adapters.alignment_inputs:refuse_unfit"),
         roles=(
             Role("pairs", (OutputKind.PAIRS,)),
             _GENERATOR,
@@ -368,7 +367,7 @@ register(
         ),
         output=OutputKind.GENERATIONS,
         queue=QueueName.GPU,
-        ingest=generations.ingest,
+        ingest=_late("generations:ingest"),
     )
 )
 register(
@@ -389,7 +388,7 @@ register(
 )
 register(
     KindSpec(
-        vbench.RUN,
+        "vbench",
         "Measure clips by VBench and by weight-free proxies",
         trainer_configs.vbench,
         command=trainer("measuring", "vbench"),
@@ -450,10 +449,10 @@ register(
 
 register(
     KindSpec(
-        demo_runs.KIND,
+        "demo_loop",
         "Fill a world of the demo and start its loop",
-        demo_runs.check,
-        perform=demo_runs.perform,
+        _late("loops.demo_runs:check"),
+        perform=_late("loops.demo_runs:perform"),
     )
 )
 
@@ -461,8 +460,8 @@ register(
     KindSpec(
         "ingest",
         "Take clips into the store",
-        ingesting.check,
-        perform=ingesting.perform,
+        _late("ingests.ingesting:check"),
+        perform=_late("ingests.ingesting:perform"),
         output=OutputKind.INGEST,
         queue=QueueName.IO,
         upload="archive",
@@ -474,8 +473,8 @@ register(
     KindSpec(
         "ingests_gathered",
         "Gather the reports of all chunks of an import",
-        ingests_gathered.check,
-        perform=ingests_gathered.perform,
+        _late("ingests.gathered:check"),
+        perform=_late("ingests.gathered:perform"),
         roles=(Role("ingest", (OutputKind.INGEST,), many=True),),
         output=OutputKind.INGEST,
         queue=QueueName.IO,
@@ -485,18 +484,18 @@ register(
     KindSpec(
         "snapshot",
         "Take a snapshot of a campaign",
-        snapshots.check,
-        perform=snapshots.perform,
+        _late("snapshots:check"),
+        perform=_late("snapshots:perform"),
         roles=(Role("votes", (OutputKind.VOTES,), required=False),),
         output=OutputKind.SNAPSHOT,
     )
 )
 register(
     KindSpec(
-        export_runs.KIND,
+        "export",
         "Export a snapshot for another tool",
-        partial(trainer_configs.checked, export_runs.ExportConfig.from_json),
-        perform=export_runs.perform,
+        _config("exports.runs:ExportConfig"),
+        perform=_late("exports.runs:perform"),
         roles=(Role("snapshot", (OutputKind.SNAPSHOT,)),),
         output=OutputKind.EXPORT,
         queue=QueueName.IO,
@@ -506,17 +505,17 @@ register(
 )
 register(
     KindSpec(
-        vbench.IMPORT,
+        "vbench_import",
         "Take in results of the official VBench tool",
-        vbench.check,
-        perform=vbench.perform,
-        fits=vbench.refuse_unfit,
+        _late("vbench.importing:check"),
+        perform=_late("vbench.importing:perform"),
+        fits=_late("vbench.importing:refuse_unfit"),
         roles=(
             # What was measured, as far as it is here: clips, the adapter, the generator.
             Role("generations", (OutputKind.GENERATIONS,), required=False),
             Role("adapter", (OutputKind.ADAPTER,), required=False),
             replace(_GENERATOR, required=False),
-            Role(vbench.EARLIER, (OutputKind.VBENCH,), required=False, many=True),
+            Role("result", (OutputKind.VBENCH,), required=False, many=True),
         ),
         output=OutputKind.VBENCH,
         queue=QueueName.IO,
@@ -527,18 +526,18 @@ register(
     KindSpec(
         "judged_clips",
         "Give the clips that people judged to a reward model",
-        partial(trainer_configs.checked, judged_clips.JudgedClipsConfig.from_json),
-        perform=judged_clips.perform,
+        _config("disagreement.judged_clips:JudgedClipsConfig"),
+        perform=_late("disagreement.judged_clips:perform"),
         roles=(Role("snapshot", (OutputKind.SNAPSHOT,)),),
         output=OutputKind.GENERATIONS,
     )
 )
 register(
     KindSpec(
-        existing_clips.KIND,
+        "existing_clips",
         "Take clips that are here as the clips of a suite",
-        partial(trainer_configs.checked, existing_clips.ExistingClipsConfig.from_json),
-        perform=existing_clips.perform,
+        _config("suites.existing_clips:ExistingClipsConfig"),
+        perform=_late("suites.existing_clips:perform"),
         roles=(
             Role("prompts", given=True),
             Role("ingest", (OutputKind.INGEST,), required=False),
@@ -547,15 +546,15 @@ register(
         output=OutputKind.GENERATIONS,
         queue=QueueName.IO,
         opens_media=False,
-        fits=existing_clips.fits,
+        fits=_late("suites.existing_clips:fits"),
     )
 )
 register(
     KindSpec(
-        imported_scores.KIND,
+        "imported_scores",
         "Import the scores of another judge",
-        imported_scores.check,
-        perform=imported_scores.perform,
+        _late("suites.imported_scores:check"),
+        perform=_late("suites.imported_scores:perform"),
         roles=(Role("generations", (OutputKind.GENERATIONS,)),),
         output=OutputKind.SCORES,
         queue=QueueName.IO,
@@ -566,8 +565,8 @@ register(
     KindSpec(
         "pairing",
         "Build preference pairs",
-        partial(trainer_configs.checked, pair_rules.PairingConfig.from_json),
-        perform=pairing.perform,
+        _config("pairs.rules:PairingConfig"),
+        perform=_late("pairing:perform"),
         roles=(
             Role("generations", (OutputKind.GENERATIONS,), required=False),
             Role("scores", (OutputKind.SCORES,), required=False),
@@ -589,8 +588,8 @@ register(
     KindSpec(
         "evaluation",
         "Compare a candidate with its base",
-        partial(trainer_configs.checked, evaluation.EvaluationConfig.from_json),
-        perform=evaluation.perform,
+        _config("evaluation:EvaluationConfig"),
+        perform=_late("evaluation:perform"),
         roles=(
             Role("base", (OutputKind.GENERATIONS,)),
             Role("candidate", (OutputKind.GENERATIONS,)),
@@ -602,10 +601,10 @@ register(
 )
 register(
     KindSpec(
-        retest_campaigns.KIND,
+        "retest",
         "Ask people, blind: candidate or base",
-        retest_campaigns.check,
-        perform=retest_campaigns.perform,
+        _late("retests.campaigns:check"),
+        perform=_late("retests.campaigns:perform"),
         roles=(
             Role("base", (OutputKind.GENERATIONS,)),
             Role("candidate", (OutputKind.GENERATIONS,)),
@@ -618,16 +617,16 @@ register(
 )
 register(
     KindSpec(
-        human_tests.KIND,
+        "human_test",
         "Count the votes of a re-test",
-        human_tests.check,
-        perform=human_tests.perform,
+        _late("retests.human_tests:check"),
+        perform=_late("retests.human_tests:perform"),
         roles=(Role("retest", (OutputKind.RETEST,)),),
         output=OutputKind.HUMAN_TEST,
         opens_media=False,
         for_leads=True,
         waits_for_people=True,
-        finish=human_tests.end_campaign,
+        finish=_late("retests.human_tests:end_campaign"),
     )
 )
 register(
@@ -635,7 +634,7 @@ register(
         guidance_grids.KIND,
         "Compare ways of reward guidance",
         guidance_grids.check,
-        perform=guidance_tables.perform,
+        perform=_late("comparisons.guidance_tables:perform"),
         roles=(
             Role("prompts", given=True),
             _GENERATOR,
@@ -656,14 +655,14 @@ register(
     KindSpec(
         "report",
         "Write a report",
-        partial(trainer_configs.checked, reporting.ReportConfig.from_json),
-        perform=reporting.perform,
+        _config("reporting:ReportConfig"),
+        perform=_late("reporting:perform"),
         roles=(
             Role("evaluation", (OutputKind.EVALUATION,), required=False, many=True),
             Role("human_test", (OutputKind.HUMAN_TEST,), required=False, many=True),
             Role("vbench", (OutputKind.VBENCH,), required=False, many=True),
         ),
         output=OutputKind.REPORT,
-        fits=reporting.refuse_without_answers,
+        fits=_late("reporting:refuse_without_answers"),
     )
 )

@@ -11,8 +11,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
 from formats.errors import FormatError
 from formats.files import read_json, write_json
 
@@ -57,6 +55,8 @@ class RewardMap:
             return 1 - (1 - high) * math.exp(-(total - last) / self.tail)
         if self.tail and total < first:
             return low * math.exp((total - first) / self.tail)
+        import numpy as np
+
         totals, values = zip(*self.knots, strict=True)
         return float(np.interp(total, totals, values))
 
@@ -105,6 +105,8 @@ def fitted(totals: Sequence[float], mapping: str, **facts: Any) -> RewardMap:
     `quantile` gives the share of totals below, a midrank, so that equal totals map alike; `minmax`
     stretches. Totals that are all equal say nothing, and map to one half.
     """
+    import numpy as np
+
     levels, counts = np.unique(np.asarray(totals, dtype=float), return_counts=True)
     facts = {"clips": len(totals), **facts}
     spread = float(np.std(np.asarray(totals, dtype=float)))

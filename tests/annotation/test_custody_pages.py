@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from annotation.access import audit, audit_doors
+from annotation.access import audit, audited_acts
 from annotation.accounts import erasing
 from annotation.models import AuditEntry, Erasure
 
@@ -129,7 +129,7 @@ def test_every_address_in_the_table_exists() -> None:
                 found.add(prefix + each.name)
         return found
 
-    assert set(audit_doors.ACTS) - names(get_resolver()) == set()
+    assert set(audited_acts.ACTS) - names(get_resolver()) == set()
 
 
 # The pages.
@@ -250,7 +250,7 @@ def test_every_act_that_asks_for_a_fresh_log_in_is_written_down() -> None:
         and not name.startswith(("admin:", *OF_ALLAUTH))
     }
     assert len(dangerous) > 10
-    assert dangerous - set(audit_doors.ACTS) - THEMSELVES == set()
+    assert dangerous - set(audited_acts.ACTS) - THEMSELVES == set()
 
 
 def test_every_way_out_that_asks_for_a_fresh_log_in_is_written_down() -> None:
@@ -263,5 +263,5 @@ def test_every_way_out_that_asks_for_a_fresh_log_in_is_written_down() -> None:
     }
     assert {"annotation:pay-table", "annotation:api-pay-table"} <= ways
     assert {
-        name for name in ways if not getattr(audit_doors.ACTS.get(name), "reads", False)
+        name for name in ways if not getattr(audited_acts.ACTS.get(name), "reads", False)
     } == set()

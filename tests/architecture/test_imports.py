@@ -92,6 +92,9 @@ def test_a_worker_and_a_run_load_no_page_of_the_admin() -> None:
     ).split()
     assert "pipelines.supervisor" in loaded
     assert not {"annotation.admin", "pipelines.admin", "config.urls"} & set(loaded)
+    # What a kind of run does comes with who does it.
+    assert "pipelines.kinds" in loaded
+    assert not {"numpy", "scipy", "pyarrow", "av", "PIL", "pipelines.evaluation"} & set(loaded)
 
 
 def test_what_was_loaded_is_not_looked_through_for_garbage() -> None:
