@@ -4,7 +4,7 @@ VENV := .venv/bin
 # Compiled once: a test run starts some thousand processes, and its workers rewrite every assertion.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help set-up set-up-test run run-anime test test-fast lint format types test-faults test-faults-full soak bench bench-annotation bench-careless bench-playback bench-truth bench-anime bench-ingest bench-export bench-active bench-reward bench-reward-speed bench-suite bench-starts bench-requests bench-align demo-report messages docs secrets check-deploy stack backup screenshot migrate clean distclean
+.PHONY: help set-up set-up-test run run-anime test test-fast lint format types test-faults test-faults-full soak bench bench-annotation bench-careless bench-playback bench-truth bench-anime bench-ingest bench-export bench-active bench-reward bench-reward-speed bench-suite bench-starts bench-align demo-report messages docs secrets check-deploy stack backup screenshot migrate clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -92,10 +92,6 @@ bench-suite: set-up-test ## scoring of 946 prompts x 5 clips, and real clips aga
 
 bench-starts: set-up-test ## processor time to start and end a trainer and a worker, beside plain imports
 	@$(VENV)/python -m bench.starts --json docs/benchmarks/starts.json $(ARGS)
-	@$(VENV)/python -m bench.tables
-
-bench-requests: set-up-test ## processor time of requests, with the garbage collector as Python sets it and as the site does
-	@$(VENV)/python -m bench.requests --json docs/benchmarks/requests.json $(ARGS)
 	@$(VENV)/python -m bench.tables
 
 bench-reward-speed: set-up-test ## seconds per pair and clip beside a plain loop; TIEBREAK_SHARED names the clips, ARGS="--peer-venv DIR --peer-code DIR" runs the released code

@@ -1,4 +1,4 @@
-"""The tables of `make bench-starts` and `make bench-requests`."""
+"""The table of `make bench-starts`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,18 +18,4 @@ def starts(figures: dict[str, Any], table: Callable[..., str]) -> str:
         " every page of the admin and the garbage collector on. Medians of"
         f" {figures['turns']} turns, nothing is trained.\n\n"
         f"{table(['process', 'plain', 'ours', 'ours / plain'], rows)}\n"
-    )
-
-
-def requests(figures: dict[str, Any], table: Callable[..., str]) -> str:
-    rows = [
-        [name, f"{each['plain']:.2f}", f"{each['ours']:.2f}", f"{each['ours'] / each['plain']:.2f}"]
-        for name, each in figures["requests"].items()
-    ]
-    return (
-        "## Requests and the garbage collector\n\n`make bench-requests`: processor milliseconds of"
-        " a request in a process on SQLite, with Python's thresholds of the garbage collector"
-        f" (700, 10, 10) and with the site's {tuple(figures['thresholds'])}, in turns. Medians of"
-        f" {figures['turns']} turns of {figures['many']} requests.\n\n"
-        f"{table(['request', 'plain', 'ours', 'ours / plain'], rows)}\n"
     )

@@ -21,7 +21,7 @@ from bench.export_tables import export_size
 from bench.latent_tables import latent_reward
 from bench.reward_speed_tables import reward_speed
 from bench.reward_tables import reward_ablation, reward_world
-from bench.start_tables import requests, starts
+from bench.start_tables import starts
 
 FOLDER = Path("docs/benchmarks")
 PAGE = Path("docs/benchmarks.md")
@@ -273,7 +273,6 @@ def main() -> None:
     parts += [ingest(figures) for figures in read("ingest.json")]
     parts += [suite_scoring(figures) for figures in read("suite_scoring.json")]
     parts += [starts(figures, table) for figures in read("starts.json")]
-    parts += [requests(figures, table) for figures in read("requests.json")]
     PAGE.write_text("\n".join(parts))
     print(f"wrote {PAGE}")
 

@@ -51,13 +51,7 @@ def child_exit(_server: Any, worker: Any) -> None:
     mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
 
 
-# A request makes and drops thousands of objects, few of them in cycles: looked for every 700, as
-# Python would, most of them are still in use (`make bench-requests`).
-THRESHOLDS: Final = (10_000, 20, 20)
-
-
 def when_ready(_server: Any) -> None:
     """What was loaded stays: a collector that walks over it in each worker would copy its pages."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*THRESHOLDS)
