@@ -4,7 +4,7 @@ VENV := .venv/bin
 # Compiled once: a test run starts some thousand processes, and its workers rewrite every assertion.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help set-up set-up-test run run-anime test test-fast lint format types test-faults test-faults-full soak bench bench-annotation bench-careless bench-playback bench-truth bench-anime bench-ingest bench-export bench-active bench-reward bench-reward-speed bench-suite bench-starts bench-align demo-report messages docs secrets check-deploy stack backup screenshot migrate clean distclean
+.PHONY: help set-up set-up-test run run-anime test test-fast lint format types test-faults test-faults-full soak bench bench-annotation bench-careless bench-posteriors bench-playback bench-truth bench-anime bench-ingest bench-export bench-active bench-reward bench-reward-speed bench-suite bench-starts bench-align demo-report messages docs secrets check-deploy stack backup screenshot migrate clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -57,6 +57,10 @@ bench-annotation: set-up-test ## votes under load and faults, dashboards, SQLite
 
 bench-careless: set-up-test ## careless annotators found and honest ones accused, 20 seeds
 	@$(VENV)/python -m bench.careless --json docs/benchmarks/careless.json
+	@$(VENV)/python -m bench.tables
+
+bench-posteriors: set-up-test ## soft labels of simulated campaigns: how often right and how sure, 20 seeds
+	@$(VENV)/python -m bench.posteriors --json docs/benchmarks/posteriors.json
 	@$(VENV)/python -m bench.tables
 
 bench-playback: set-up-test ## how closely two clips are kept in step, in Chromium

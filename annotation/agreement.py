@@ -7,7 +7,7 @@ shares a unit, is None and never 1.0 or NaN. `invalid` is no value here: leave i
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -291,6 +291,10 @@ def _ac1s(often: Floats, rows: Floats, raw: Floats) -> Floats:  # [rounds]
     return found
 
 
+# Votes of the average annotator that count for everybody, per true label: `make bench-posteriors`.
+POOLED: Final = 10.0
+
+
 @dataclass(frozen=True, slots=True)
 class DawidSkene:
     """`confusion[a, k, l]`: the chance that annotator a says l where the truth is k."""
@@ -308,6 +312,8 @@ def dawid_skene(
     n_labels: int,
     *,
     smoothing: float = 0.01,
+    pooled: float = 0.0,
+    known: ArrayLike | None = None,
     tolerance: float = 1e-7,
     max_rounds: int = 200,
     start: "DawidSkene | None" = None,
@@ -315,26 +321,33 @@ def dawid_skene(
     """EM for true labels and each annotator's confusion (Dawid and Skene, Applied Statistics 1979).
 
     Three equally long int arrays, one entry per vote; ids count from 0. `smoothing` is added to
-    every cell of the confusion counts: raise it where annotators have few votes. It stops when the
-    log likelihood gains less than `tolerance` of its size. It starts from the shares of the votes,
-    or from the confusion and prior of an earlier fit for the same annotators.
+    every cell of the confusion counts. `pooled`: as many votes of the average annotator are added
+    for each true label, so that who has few votes counts like the others (partial pooling, as in
+    the hierarchical model of Paun et al., TACL 6, 2018); without them, posteriors of few votes are
+    far too sure. `known`: per unit its true label, or -1; these stay as they are, and say nothing
+    of how often a label is true elsewhere. It stops when the log likelihood gains less than
+    `tolerance` of its size. It starts from the shares of the votes, or from the confusion and prior
+    of an earlier fit for the same annotators.
     """
     units, people, labels = _votes(unit, annotator, label, n_labels)
-    votes = _Said(units, people * n_labels + labels, size_of(units), size_of(people), n_labels)
+    number = size_of(units)
+    votes = _Said(units, people * n_labels + labels, number, size_of(people), n_labels)
+    given = _Given(smoothing, pooled, _truths(known, number, n_labels))
     if start is None:
         shares = np.bincount(labels * votes.units + units, minlength=n_labels * votes.units)
         posterior = _normalised(shares.reshape(n_labels, -1).T.astype(np.float64)).T
-        model = _maximisation(votes, posterior, smoothing)
+        posterior = given.held(posterior)
+        model = _maximisation(votes, posterior, given)
     else:
         model = _Model(start.prior, start.confusion)
-    posterior, before = _expectation(votes, model)
+    posterior, before = _expectation(votes, model, given)
     for _ in range(max_rounds):
-        one = _maximisation(votes, posterior, smoothing)
-        posterior, _ = _expectation(votes, one)
-        two = _maximisation(votes, posterior, smoothing)
-        posterior, likelihood = _expectation(votes, two)
+        one = _maximisation(votes, posterior, given)
+        posterior, _ = _expectation(votes, one, given)
+        two = _maximisation(votes, posterior, given)
+        posterior, likelihood = _expectation(votes, two, given)
         further = _further(model, one, two)
-        ahead, likelihood_ahead = _expectation(votes, further)
+        ahead, likelihood_ahead = _expectation(votes, further, given)
         model = two
         if likelihood_ahead > likelihood:
             model, posterior, likelihood = further, ahead, likelihood_ahead
@@ -381,14 +394,42 @@ class _Said:
     labels: int
 
 
-def _maximisation(votes: _Said, posterior: Floats, smoothing: float) -> _Model:
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What stands for votes that an annotator has not given."""
+
+    smoothing: float  # in every cell
+    pooled: float  # in every row, as the average annotator says
+    known: Integers  # [units]: the true label, or -1
+
+    def held(self, posterior: Floats) -> Floats:
+        """The posterior [labels, units] with what is known."""
+        if (self.known < 0).all():
+            return posterior
+        truth = np.arange(len(posterior))[:, None] == self.known
+        return np.where(self.known < 0, posterior, truth)
+
+
+def _truths(known: ArrayLike | None, units: int, labels: int) -> Integers:
+    found = np.full(units, -1) if known is None else np.asarray(known)
+    if found.shape != (units,) or found.min() < -1 or found.max() >= labels:
+        raise ValueError(
+            f"known must be {units} labels below n_labels = {labels}, or -1 where nobody knows"
+        )
+    return found.astype(np.int64)
+
+
+def _maximisation(votes: _Said, posterior: Floats, given: _Given) -> _Model:
     size = votes.annotators * votes.labels
     table = np.array([np.bincount(votes.column, row[votes.unit], size) for row in posterior])
     said = table.reshape(votes.labels, votes.annotators, votes.labels).swapaxes(0, 1)
-    return _Model(posterior.mean(1), _normalised(said + smoothing))
+    average = _normalised(said.sum(0) + given.smoothing)  # [true, said]
+    confusion = _normalised(said + given.smoothing + given.pooled * average)
+    asked = given.known < 0
+    return _Model(posterior[:, asked].mean(1) if asked.any() else posterior.mean(1), confusion)
 
 
-def _expectation(votes: _Said, model: _Model) -> tuple[Floats, float]:
+def _expectation(votes: _Said, model: _Model, given: _Given) -> tuple[Floats, float]:
     """Posterior [labels, units] and the log likelihood."""
     # For each true label: the log chance of what each annotator may say.
     chances = _log(model.confusion).transpose(1, 0, 2).reshape(votes.labels, -1)
@@ -396,6 +437,8 @@ def _expectation(votes: _Said, model: _Model) -> tuple[Floats, float]:
         [np.bincount(votes.unit, row[votes.column], minlength=votes.units) for row in chances]
     )
     score += _log(model.prior)[:, None]
+    if (given.known >= 0).any():
+        score = np.where(given.held(np.ones_like(score)) > 0, score, -np.inf)
     top = score.max(0)
     joint = np.exp(score - top)
     total = joint.sum(0)

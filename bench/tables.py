@@ -19,6 +19,7 @@ from bench.anime_tables import anime_world
 from bench.annotation_tables import annotation
 from bench.export_tables import export_size
 from bench.latent_tables import latent_reward
+from bench.posterior_tables import posteriors
 from bench.reward_speed_tables import reward_speed
 from bench.reward_tables import reward_ablation, reward_world
 from bench.start_tables import starts
@@ -270,6 +271,7 @@ def main() -> None:
     parts += [anime_world(figures, table) for figures in read("anime_world.json")]
     parts += [truth(figures) for figures in read("truth.json")]
     parts += [careless(figures) for figures in read("careless.json")]
+    parts += [posteriors(figures, table) for figures in read("posteriors.json")]
     parts += [ingest(figures) for figures in read("ingest.json")]
     parts += [suite_scoring(figures) for figures in read("suite_scoring.json")]
     parts += [starts(figures, table) for figures in read("starts.json")]

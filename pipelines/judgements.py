@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from annotation.agreement import DawidSkene, dawid_skene
+from annotation.agreement import POOLED, DawidSkene, dawid_skene
 from annotation.imports.foreign_votes import foreign_judgements
 from annotation.models import Campaign, CampaignKind
 from annotation.opinions import VALUES, opinions_of
@@ -127,7 +127,8 @@ def reliabilities(records: Iterable[PreferenceRecord], keys: Sequence[str]) -> R
         pairs, names, labels = zip(*rows, strict=True)
         people, annotator = np.unique(names, return_inverse=True)
         unit = np.unique(pairs, return_inverse=True)[1]
-        found = kappa_of(dawid_skene(unit, annotator, np.array(labels), len(CLASSES)))
+        model = dawid_skene(unit, annotator, np.array(labels), len(CLASSES), pooled=POOLED)
+        found = kappa_of(model)
         for name, value in zip(people.tolist(), found.tolist(), strict=True):
             result.setdefault(name, {})[key] = round(value, DIGITS)
     return result

@@ -20,7 +20,7 @@ from annotation.exporting import pair_id
 from annotation.models import Campaign, CampaignKind, Consensus, Judgement, Triplet, Video, Vote
 from annotation.statistics.posteriors import refresh_posteriors
 from formats.errors import FormatError
-from formats.labels import Label
+from formats.labels import CLASSES, Label
 from formats.outcome import ExitCode, Outcome, Output, OutputKind
 from formats.records import PreferenceRecord, VideoRef
 from formats.snapshot import write_snapshot
@@ -33,7 +33,8 @@ from pipelines.start_images import image_ref
 from pipelines.step_configs import StepConfig
 
 _LABELS: Final = tuple(label.value for label in Label)
-_VALUES: Final = (*_LABELS, "1", "2", "3", "4", "5")
+_PREFERENCES: Final = tuple(label.value for label in CLASSES)
+_SCORES: Final = ("1", "2", "3", "4", "5")
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,8 +246,10 @@ def _said(row: PreferenceRecord, key: str) -> str:
 def agreement(campaign: Campaign, keys: Iterable[str]) -> dict[str, dict[str, float | int | None]]:
     """Per dimension over the counted votes: alpha (nominal) and AC1; None where undefined.
 
-    The values are labels, or whole scores where clips were scored alone.
+    The values are preferences (A, tie, B), or whole scores where clips were scored alone. Who could
+    not judge has said nothing about them: `invalid` is missing, as on the dashboards.
     """
+    values = _SCORES if campaign.kind == CampaignKind.SINGLE else _PREFERENCES
     votes = Judgement.objects.filter(
         vote__triplet__campaign=campaign,
         vote__triplet__state=Triplet.State.COMPLETE,
@@ -254,17 +257,20 @@ def agreement(campaign: Campaign, keys: Iterable[str]) -> dict[str, dict[str, fl
     ).values_list("dimension__key", "vote__triplet_id", "label", "score_a")
     by_dimension: dict[str, list[tuple[int, str]]] = {key: [] for key in keys}
     for key, triplet, label, score in votes.iterator(chunk_size=5000):
-        by_dimension[key].append((triplet, label or str(score)))
-    return {key: _agreement(rows) for key, rows in by_dimension.items()}
+        if label != Label.INVALID.value:
+            by_dimension[key].append((triplet, label or str(score)))
+    return {key: _agreement(rows, values) for key, rows in by_dimension.items()}
 
 
-def _agreement(rows: list[tuple[int, str]]) -> dict[str, float | int | None]:
+def _agreement(
+    rows: list[tuple[int, str]], values: tuple[str, ...]
+) -> dict[str, float | int | None]:
     from annotation.agreement import gwet_ac1, krippendorff_alpha
 
     units = {triplet: at for at, triplet in enumerate(sorted({triplet for triplet, _ in rows}))}
-    counts = np.zeros((len(units), len(_VALUES)), dtype=np.int64)  # [units, values]
+    counts = np.zeros((len(units), len(values)), dtype=np.int64)  # [units, values]
     for triplet, value in rows:
-        counts[units[triplet], _VALUES.index(value)] += 1
+        counts[units[triplet], values.index(value)] += 1
     if not units:
         return {"votes": 0, "triplets": 0, "alpha": None, "ac1": None}
     return {

@@ -2,11 +2,12 @@
 
 The share of (prompt, seed) on which the candidate's clip has the higher score, an exact equality
 counting half; a 95 % interval by a bootstrap over prompts, because clips of one prompt are not
-independent; a two-sided sign test on the decided ones.
+independent; a two-sided sign test on the prompts, each of which is decided by most of its pairs.
 """
 
 import math
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ _Z: Final = 1.959963984540054  # of 95 %
 
 @dataclass(frozen=True, slots=True)
 class WinRate:
-    """Candidate against base on one dimension. `p_value` is None where nothing was decided."""
+    """Candidate against base on one dimension. `p_value`: of `prompt_test`."""
 
     wins: int
     ties: int
@@ -44,17 +45,29 @@ def win_rate(
     for prompt, sign in zip(prompts, signs, strict=True):
         points[prompt].append((sign + 1) / 2)
     low, high = _interval(list(points.values()), seed=seed, resamples=resamples)
-    decided = wins + losses
     return WinRate(
         wins=wins,
-        ties=len(signs) - decided,
+        ties=len(signs) - wins - losses,
         losses=losses,
         prompts=len(points),
         rate=float((signs + 1).mean() / 2),
         low=low,
         high=high,
-        p_value=sign_test(wins, losses) if decided else None,
+        p_value=prompt_test(prompts, differences),
     )
+
+
+def prompt_test(prompts: Sequence[str], differences: Sequence[float]) -> float | None:
+    """The sign test where pairs of one prompt are no trials of their own: each prompt is one.
+
+    It is won or lost by most of its pairs; None where no prompt is decided. With one pair per
+    prompt it is the sign test on the pairs.
+    """
+    lead: dict[str, int] = defaultdict(int)
+    for prompt, difference in zip(prompts, differences, strict=True):
+        lead[prompt] += (difference > 0) - (difference < 0)
+    won, lost = (sum(side * each > 0 for each in lead.values()) for side in (1, -1))
+    return sign_test(won, lost) if won + lost else None
 
 
 def sign_test(wins: int, losses: int) -> float:

@@ -11,10 +11,10 @@ from django.utils.translation import gettext_lazy as _
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import bdtr
 
-from annotation.agreement import dawid_skene
+from annotation.agreement import POOLED, dawid_skene
 from annotation.assigning import skips_of
 from annotation.dashboards.panel import Column, Table, interval_columns, table
-from annotation.opinions import A, B, Reading
+from annotation.opinions import A, B, Bools, Reading
 from annotation.quality.carelessness import Carefulness, carefulness
 from annotation.ranking import side_test
 from annotation.statistics.clustered import numbered
@@ -177,7 +177,9 @@ def _quartiles(person: Ints, active_ms: Ints, size: int) -> list[tuple[float, fl
 class SideRow:
     """How often the clip on the left was chosen, where a side was chosen at all.
 
-    Sides are drawn by lot, so the share should be one half whatever the clips are worth.
+    Of a dimension these are answers; of a person, and over all, votes with more answers for one
+    side than for the other. Sides are drawn by lot, so the share should be one half whatever the
+    clips are worth.
     """
 
     name: str
@@ -261,25 +263,22 @@ def sides_panel(reading: Reading) -> SidesPanel:
     if reading.single:
         return SidesPanel(reading.campaign.pk, False, None, (), (), ())  # noqa: FBT003
     votes, size = reading.votes, len(reading.annotator_ids)
-    left, decided = np.zeros((2, size, len(reading.dimensions)), dtype=np.int64)
-    for place in range(len(reading.dimensions)):
-        value = votes.value[:, place]
-        sided = (value == A) | (value == B)
-        # A stands on the left unless the sides were swapped.
-        is_left = sided & ((value == A) != votes.swap)
-        left[:, place] = np.bincount(votes.annotator[is_left], minlength=size)
-        decided[:, place] = np.bincount(votes.annotator[sided], minlength=size)
+    sided = (votes.value == A) | (votes.value == B)  # [votes, dimensions]
+    # A stands on the left unless the sides were swapped.
+    is_left = sided & ((votes.value == A) != votes.swap[:, None])
+    is_right = sided & ~is_left
     dimensions = [
         side_row(
-            reading.dimensions[place].key, int(left[:, place].sum()), int(decided[:, place].sum())
+            reading.dimensions[place].key, int(is_left[:, place].sum()), int(sided[:, place].sum())
         )
         for place in reading.order
     ]
+    left, decided = votes_for_a_side(is_left, is_right, votes.annotator, size)
     people = with_adjusted_p(
         [
-            side_row(reading.names[each], int(left[each].sum()), int(decided[each].sum()))
+            side_row(reading.names[each], int(left[each]), int(decided[each]))
             for each in range(size)
-            if decided[each].any()
+            if decided[each]
         ]
     )
     return SidesPanel(
@@ -298,6 +297,20 @@ def side_row(name: str, left: int, decided: int) -> SideRow:
     low, high = _wilson(left / decided, decided)
     p = float(chance_of_leaning(np.array([left]), np.array([decided]))[0])
     return SideRow(name, left, decided, left / decided, low, high, p, None)
+
+
+def votes_for_a_side(
+    is_left: Bools, is_right: Bools, annotator: Ints, people: int
+) -> tuple[Ints, Ints]:
+    """Per annotator: votes for the left, and votes for either side, by most of their answers.
+
+    `is_left` and `is_right` are [votes, dimensions]. The sides of a vote are drawn once for all its
+    dimensions, so its answers are one trial: counted singly, they would make people lean by chance.
+    """
+    side = is_left.sum(1) - is_right.sum(1)
+    found = [np.bincount(annotator[mask], minlength=people) for mask in (side > 0, side != 0)]
+    left, decided = (each.astype(np.int64) for each in found)
+    return left, decided
 
 
 def chance_of_leaning(left: Ints, decided: Ints) -> Floats:
@@ -580,12 +593,12 @@ def consensus_tables(unit: Ints, person: Ints, said: Ints, people: int, labels: 
     kept = drawn[unit]
     few = numbered(unit[kept])[1]
     # Somebody who has no vote among the drawn ones still needs a place in the model.
-    found = dawid_skene(few, person[kept], said[kept], labels, smoothing=0.1)
+    found = dawid_skene(few, person[kept], said[kept], labels, pooled=POOLED)
     known = len(found.confusion)
     if units > _MOST_FITTED:
         inside = person < known
         unit, person, said = unit[inside], person[inside], said[inside]
-        found = dawid_skene(unit, person, said, labels, smoothing=0.1, start=found, max_rounds=1)
+        found = dawid_skene(unit, person, said, labels, pooled=POOLED, start=found, max_rounds=1)
     posterior = found.posterior[unit]
     cell = person * labels + said
     said_where = [np.bincount(cell, posterior[:, k], people * labels) for k in range(labels)]

@@ -10,7 +10,12 @@ from typing import Final
 
 import numpy as np
 
-from annotation.dashboards.people import adjusted_chances, chance_of_leaning, consensus_tables
+from annotation.dashboards.people import (
+    adjusted_chances,
+    chance_of_leaning,
+    consensus_tables,
+    votes_for_a_side,
+)
 from annotation.models import Campaign, Cursor, ProbeAnswer, ProbeKind
 from annotation.opinions import Ints, Reading
 from annotation.quality.marking import Standing as GoldStanding
@@ -141,7 +146,7 @@ def _figures(reading: Reading) -> dict[int, _Figures]:
         else _SCREEN[votes.swap.astype(np.int64)[:, None], votes.value]
     )
     left, sided = _sides(keys, votes.annotator, people, single=reading.single)
-    leans = _leaning(left, sided)
+    leans = [""] * people if reading.single else _leaning(keys, votes.annotator, people)
     seconds = _median_seconds(votes.annotator, votes.active_ms, people)
     runs = longest_runs(votes.annotator, votes.at, keys, people)
     reliable = [None] * people if reading.single else _reliability(reading, people)
@@ -169,9 +174,10 @@ def _sides(keys: Ints, annotator: Ints, people: int, *, single: bool) -> tuple[I
     )
 
 
-def _leaning(left: Ints, sided: Ints) -> list[str]:
-    """Sides are random, so left answers are half of them; Benjamini and Hochberg over people."""
-    told = [""] * len(left)
+def _leaning(keys: Ints, annotator: Ints, people: int) -> list[str]:
+    """Sides are random, so half of the votes are for the left; corrected over people."""
+    left, sided = votes_for_a_side(keys == _LEFT, keys == _RIGHT, annotator, people)
+    told = [""] * people
     tested = np.flatnonzero(sided)
     if not len(tested):
         return told

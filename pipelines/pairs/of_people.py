@@ -1,10 +1,12 @@
 """Preference pairs from what people said: the consensus of a snapshot. Pure.
 
 Per dimension a clip has its expected share of votes: P(A) + P(tie) / 2 of the posterior, or of the
-label where there is none. A pair on which the dimensions cancel out is a tie as a whole, and makes
-no preference pair; an invalid dimension counts for nothing.
+label where there is none. A dimension that people call a tie has one half, whichever way its
+posterior leans: that is noise of who happened to vote. A pair on which the labels cancel out is a
+tie as a whole, and makes no preference pair; an invalid dimension counts for nothing.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -40,6 +42,7 @@ class _Opinion:
     rejected: VideoRef
     share: float
     shares: dict[str, float]
+    tied: bool  # the labels cancel out
 
     @property
     def margin(self) -> float:
@@ -92,10 +95,22 @@ def _opinion(record: PreferenceRecord, weights: Mapping[str, float]) -> _Opinion
     if record.video_b is None or not sum(used.values()):
         return None
     share = sum(shares[key] * used[key] for key in sorted(used)) / sum(used.values())
+    tied = share == 0.5 or _cancel_out(record, used)
     if share >= 0.5:
-        return _Opinion(record.video_a, record.video_b, share, shares)
+        return _Opinion(record.video_a, record.video_b, share, shares, tied)
     turned = {key: 1 - each for key, each in shares.items()}
-    return _Opinion(record.video_b, record.video_a, 1 - share, turned)
+    return _Opinion(record.video_b, record.video_a, 1 - share, turned, tied)
+
+
+def _cancel_out(record: PreferenceRecord, used: Mapping[str, float]) -> bool:
+    """Whether all that is used has a label, and these weigh as much for one clip as for the other.
+
+    A tie's sign is 0, so a pair of ties alone cancels out too.
+    """
+    if not all(key in record.labels for key in used):
+        return False
+    signs = sum(SIGN[record.labels[key]] * weight for key, weight in used.items())
+    return math.isclose(signs, 0.0, abs_tol=1e-9)
 
 
 def _shares_of_a(record: PreferenceRecord, weights: Mapping[str, float]) -> dict[str, float]:
@@ -104,7 +119,9 @@ def _shares_of_a(record: PreferenceRecord, weights: Mapping[str, float]) -> dict
         label = record.labels.get(key)
         if label is Label.INVALID or (weights and key not in weights):
             continue
-        if key in record.posterior:
+        if label is Label.TIE:
+            shares[key] = 0.5
+        elif key in record.posterior:
             p_a, p_tie, _ = record.posterior[key]
             shares[key] = p_a + p_tie / 2
         elif label is not None:
@@ -127,7 +144,7 @@ def _made(
 
 
 def _undecided(opinion: _Opinion, config: PairingConfig) -> Fault | None:
-    if opinion.share == 0.5:
+    if opinion.tied:
         return Fault(TIE)
     if opinion.margin < config.minimum_margin:
         return Fault(SPLIT_PEOPLE, f"{opinion.margin:.3g}, wanted {config.minimum_margin:g}")

@@ -29,7 +29,7 @@ from pipelines.retests.result import (
     DimensionResult,
     Share,
 )
-from pipelines.win_rates import sign_test, wilson, win_rate
+from pipelines.win_rates import prompt_test, wilson, win_rate
 
 OVERALL: Final = "overall"
 _POINT: Final = {WIN: 1.0, TIE: 0.0, LOSS: -1.0}
@@ -139,7 +139,6 @@ def _result(column: _Column, chance: _Chance, settled_further: int) -> Dimension
     counts = Counter(column.ended)
     votes = column.single_votes()
     said = Counter(word for words in votes for word in words)
-    decided = counts[WIN] + counts[LOSS]
     return DimensionResult(
         key=column.key,
         title=column.title,
@@ -152,7 +151,7 @@ def _result(column: _Column, chance: _Chance, settled_further: int) -> Dimension
         settled_further=settled_further,
         ties_half=_share(column, (WIN, TIE, LOSS), chance),
         without_ties=_share(column, (WIN, LOSS), chance),
-        p_value=sign_test(counts[WIN], counts[LOSS]) if decided else None,
+        p_value=_p_value(column),
         votes={word: said[word] for word in OUTCOMES if word in _AS_LABEL},
         agreement=_agreement(column.pairs, votes, chance),
     )
@@ -167,6 +166,12 @@ def _settled_further(column: _Column, keys: Sequence[str], votes_wanted: int) ->
         and outcomes(replace(pair, votes=pair.votes[:votes_wanted]), keys)[column.key] not in _POINT
         for pair, word in zip(column.pairs, column.ended, strict=True)
     )
+
+
+def _p_value(column: _Column) -> float | None:
+    ended = zip(column.pairs, column.ended, strict=True)
+    kept = [(pair.prompt, _POINT[word]) for pair, word in ended if word in _POINT]
+    return prompt_test([each[0] for each in kept], [each[1] for each in kept])
 
 
 def _share(column: _Column, counted: Sequence[str], chance: _Chance) -> Share:

@@ -70,7 +70,7 @@ class DimensionResult:
     settled_further: int  # pairs on which the wanted votes differed and a further one settled it
     ties_half: Share
     without_ties: Share
-    p_value: float | None  # two-sided sign test on the decided pairs; None without one
+    p_value: float | None  # two-sided sign test on the prompts; None where none is decided
     votes: dict[str, int]
     agreement: Agreement
 

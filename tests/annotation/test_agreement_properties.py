@@ -84,6 +84,54 @@ def crowd(
     return unit, annotator, label, truth
 
 
+def test_few_votes_make_no_posterior_too_sure_where_confusions_are_pooled() -> None:
+    truths, plain, pooled = [], [], []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        truth = rng.integers(0, 3, size=200)
+        annotator = np.concatenate([rng.choice(20, 3, replace=False) for _ in range(200)])
+        unit = np.repeat(np.arange(200), 3)
+        label = np.where(rng.random(600) < 0.7, truth[unit], rng.integers(0, 3, size=600))
+        truths.append(truth)
+        plain.append(dawid_skene(unit, annotator, label, 3).posterior)
+        pooled.append(dawid_skene(unit, annotator, label, 3, pooled=10).posterior)
+    truth = np.concatenate(truths)
+    sure, right = {}, {}
+    for name, rows in (("plain", plain), ("pooled", pooled)):
+        posterior = np.concatenate(rows)
+        sure[name] = posterior.max(1).mean()
+        right[name] = (posterior.argmax(1) == truth).mean()
+    assert right["pooled"] > right["plain"]
+    assert sure["plain"] - right["plain"] > 0.1
+    assert sure["pooled"] - right["pooled"] < 0.05
+
+
+def test_who_has_many_votes_is_pooled_little() -> None:
+    unit, annotator, label, _ = crowd(np.random.default_rng(4))
+    unit = np.concatenate([unit + 60 * n for n in range(40)])
+    annotator, label = np.tile(annotator, 40), np.tile(label, 40)
+    alone = dawid_skene(unit, annotator, label, 3)
+    pooled = dawid_skene(unit, annotator, label, 3, pooled=10)
+    assert pooled.confusion == pytest.approx(alone.confusion, abs=0.05)
+    # One person alone is the average: nothing is taken from who agrees with nobody else.
+    lonely = dawid_skene([0, 1, 2], [0, 0, 0], [0, 1, 2], 3, pooled=10)
+    assert lonely.posterior == pytest.approx(np.eye(3), abs=0.1)
+
+
+def test_known_answers_stay_and_tell_who_is_right() -> None:
+    # Units 0 to 3 are known; on unit 4 the two differ, and one was right on all that is known.
+    unit, annotator = np.repeat(np.arange(5), 2), np.tile([0, 1], 5)
+    label = np.array([0, 1, 1, 0, 0, 1, 1, 0, 0, 1])
+    known = [0, 1, 0, 1, -1]
+    found = dawid_skene(unit, annotator, label, 2, known=known)
+    assert found.posterior[:4] == pytest.approx(np.eye(2)[known[:4]])
+    assert found.posterior[4].argmax() == 0
+    assert found.confusion[0] == pytest.approx(np.eye(2), abs=0.02)
+    assert found.prior == pytest.approx(found.posterior[4], abs=1e-3)  # of what is not known alone
+    with pytest.raises(ValueError, match="known must be 5 labels below n_labels = 2, or -1"):
+        dawid_skene(unit, annotator, label, 2, known=[0, 1, 2, 0, -1])
+
+
 def test_the_statistics_import_without_a_configured_django() -> None:
     code = (
         "import annotation.agreement, annotation.ranking, annotation.quality.carelessness, sys;"

@@ -107,16 +107,26 @@ def test_the_annotators_panel_shows_how_each_votes(voted):
     assert first.with_others > lefty.with_others
 
 
-def test_who_always_says_left_is_found(voted):
-    panel = PANELS["sides"](voted)
+def test_who_always_says_left_is_found(make_campaign, people, annotator, side_of):
+    campaign = make_campaign(8, votes_wanted=3)
+    first, second, lefty = (annotator(user) for user in people(3))
+    for browser, labels in ((first, ["A", "A", "tie"]), (second, ["A", "B", "tie"]), (lefty, None)):
+        for _ in range(8):
+            given = browser.next(campaign)
+            words = [side_of(given, each) for each in labels] if labels else "left"
+            browser.vote(given, words)
+    panel = PANELS["sides"](campaign)
     rows = {row.name: row for row in panel.people}
-    lefty = rows["annotator 2"]
-    # Eight answers, all left: two-sided binomial p = 2 / 2^8; the smallest of three, times 3.
-    assert (lefty.left, lefty.decided, lefty.share) == (8, 8, 1.0)
-    assert lefty.p == pytest.approx(2 / 256)
-    assert lefty.adjusted_p == pytest.approx(6 / 256)
-    assert (lefty.leans, panel.leaning) == ("left", 1)
-    assert panel.overall.decided == 8 + 8 + 8
+    row = rows["annotator 2"]
+    # Eight votes, all left: two-sided binomial p = 2 / 2^8; the smaller of two, times 2. Whose
+    # answers cancel out has voted for no side.
+    assert (row.left, row.decided, row.share) == (8, 8, 1.0)
+    assert row.p == pytest.approx(2 / 256)
+    assert row.adjusted_p == pytest.approx(4 / 256)
+    assert (row.leans, panel.leaning) == ("left", 1)
+    assert "annotator 1" not in rows
+    assert panel.overall.decided == 8 + 8
+    assert {each.name: each.decided for each in panel.dimensions} == {"VQ": 24, "MQ": 24, "TA": 8}
     # Every clip is of one generator: no strength explains anything, so there is nothing to check.
     assert panel.checks == ()
 

@@ -320,6 +320,29 @@ def test_a_posterior_says_more_than_its_label() -> None:
     assert pairs_from_votes([record], wanted).refused == {"margin below the minimum": 1}
 
 
+@pytest.mark.parametrize(
+    "posteriors",
+    [{"VQ": [0.03, 0.95, 0.02]}, {"VQ": [0.6, 0.3, 0.1], "TA": [0.1, 0.5, 0.4]}],
+)
+def test_a_tie_of_people_is_no_pair_whichever_way_its_posterior_leans(
+    posteriors: dict[str, list[float]],
+) -> None:
+    record = _vote(dict.fromkeys(posteriors, "tie"), posterior=posteriors)
+    assert pairs_from_votes([record], PairingConfig()).refused == {"tie": 1}
+    # A tie beside a decided dimension counts one half, as without a posterior.
+    decided = _vote({"VQ": "tie", "MQ": "A"}, posterior={"VQ": [0.0, 0.6, 0.4]})
+    (pair,) = pairs_from_votes([decided], PairingConfig()).pairs
+    assert pair.shares_w == {"VQ": 0.5, "MQ": 1.0}
+
+
+def test_labels_that_cancel_out_are_a_tie_though_one_is_surer() -> None:
+    posterior = {"VQ": [0.99, 0.01, 0.0], "TA": [0.2, 0.2, 0.6]}
+    record = _vote({"VQ": "A", "TA": "B"}, posterior=posterior)
+    assert pairs_from_votes([record], PairingConfig()).refused == {"tie": 1}
+    weights = PairingConfig(weights={"VQ": 0.3, "TA": 0.1})
+    assert pairs_from_votes([record], weights).pairs[0].chosen.id == "a"
+
+
 def test_a_dimension_without_weight_is_not_asked() -> None:
     record = _vote({"VQ": "A", "TA": "B"})
     (pair,) = pairs_from_votes([record], PairingConfig(weights={"VQ": 1})).pairs

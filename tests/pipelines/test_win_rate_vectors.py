@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from pipelines.win_rates import sign_test, wilson, win_rate
+from pipelines.win_rates import prompt_test, sign_test, wilson, win_rate
 
 pytestmark = pytest.mark.one_engine
 EXACT = 1e-6
@@ -35,6 +35,30 @@ def test_the_sign_test_is_that_of_scipy(wins: int, losses: int) -> None:
     theirs = binomtest(wins, wins + losses, 0.5).pvalue
     assert sign_test(wins, losses) == pytest.approx(theirs, abs=EXACT)
     assert sign_test(wins, losses) == sign_test(losses, wins)
+
+
+def test_the_trials_of_the_sign_test_are_prompts() -> None:
+    # p is won 2 : 1, q 1 : 0, r lost 1 : 0, s is even: two prompts against one, p = 2 * 4 / 8.
+    prompts, points = list("pppqrss"), [1.0, 0.2, -0.1, 3.0, -1.0, 1.0, -1.0]
+    assert prompt_test(prompts, points) == win_rate(prompts, points).p_value == 1.0
+    assert prompt_test(["p"] * 8, [1.0] * 8) == 1.0  # one prompt says nothing, however often
+    assert prompt_test(list("abcdefgh"), [1.0] * 8) == pytest.approx(2 / 256)
+    assert prompt_test(["p", "p"], [1.0, -1.0]) is None
+
+
+def test_an_equal_candidate_is_called_different_as_often_as_promised() -> None:
+    """Forty prompts that differ, four seeds each, and no effect: at 5 %."""
+    chance = np.random.default_rng(2)
+    prompts = [f"p{n}" for n in range(40) for _ in range(4)]
+    by_prompt, by_pair, campaigns = 0, 0, 400
+    for _ in range(campaigns):
+        lean = np.repeat(chance.normal(0, 1.5, 40), 4)
+        points = np.where(chance.normal(lean, 1) > 0, 1.0, -1.0)
+        found = prompt_test(prompts, points.tolist())
+        by_prompt += found is not None and found < 0.05
+        by_pair += sign_test(int((points > 0).sum()), int((points < 0).sum())) < 0.05
+    assert by_prompt / campaigns < 0.08
+    assert by_pair / campaigns > 0.12  # what counting pairs singly would do
 
 
 def by_hand(prompts: list[str], points: list[float], seed: int, resamples: int) -> list[float]:
