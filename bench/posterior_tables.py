@@ -20,8 +20,8 @@ def posteriors(figures: dict[str, Any], table: Callable[..., str]) -> str:
     head = ["campaign", "labels by", "right where two agree", "log loss", "surer than right"]
     return (
         "## Soft labels\n\n`make bench-posteriors`: simulated campaigns with"
-        f" {figures['votes']} votes per pair, means of {figures['seeds']} seeds. The majority beside"
-        " Dawid and Skene's model with two smoothings, and with"
+        f" {figures['votes']} votes per pair, means of {figures['seeds']} seeds. The majority"
+        " beside Dawid and Skene's model with two smoothings, and with"
         f" {figures['pooled']:.0f} votes of the average annotator added for everybody, as the site"
         f" does.\n\n{table(head, rows)}\n"
     )

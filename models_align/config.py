@@ -76,11 +76,13 @@ class SafeDpoSettings(Checked):
 class RwrSettings(Checked):
     """Weights exp(r / temperature), normalised to mean 1, then cut at `max_weight`.
 
-    `within` says among whom: the clips of each prompt, or all clips, which then favours those of
-    prompts on which the generator is good.
+    r is the reward of a pair, in [0, 1], by default the share of clips below it, whose deviation is
+    1 / sqrt(12) = 0.29: at that temperature it weighs as a normalised reward does in VideoAlign
+    (arXiv 2501.13918, equation 9). `within` says among whom: the clips of each prompt, or all
+    clips, which then favours those of prompts on which the generator is good.
     """
 
-    temperature: float = 1.0
+    temperature: float = 0.29
     max_weight: float = 5.0
     within: Literal["prompt", "all"] = "prompt"
 
@@ -133,6 +135,11 @@ class TimestepSettings(Checked):
         require(self.shift >= 0, "shift", "0 (native) or above", self.shift)
 
 
+def native_timesteps() -> TimestepSettings:
+    """As the generator was trained: a generator knows most where it was asked most (ML.md 4.2)."""
+    return TimestepSettings("native")
+
+
 @dataclass(frozen=True, slots=True)
 class AlignmentConfig(Checked):
     """An alignment run: which method, with which settings, for how long.
@@ -146,7 +153,7 @@ class AlignmentConfig(Checked):
     method: Literal["sft", "flow_dpo", "gapo", "safe_dpo", "rwr"] = "flow_dpo"
     settings: MethodSettings = field(default_factory=FlowDpoSettings)
     lora: LoraSettings = field(default_factory=LoraSettings)
-    timesteps: TimestepSettings = field(default_factory=TimestepSettings)
+    timesteps: TimestepSettings = field(default_factory=native_timesteps)
     lr: float = 5e-6  # VideoAlign (arXiv 2501.13918), Table 10
     warmup_steps: int = 0
     # Of lr; linear: down to 0 in the second half. Plain flow matching (SFT, RWR) wants an end.

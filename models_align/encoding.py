@@ -97,7 +97,7 @@ class ClipEncoder:
     ) -> Condition:
         """Like `start`, of the image with noise: encoded anew each time."""
         sha256 = image.sha256 if image else clip.sha256
-        key = content_key("first", sha256, clip.sha256, self._key)
+        key = content_key("upright first", sha256, clip.sha256, self._key)
         found = self.cache.get(key, lambda: self._first(clip, image))
         noised = noised_image(found["first"], median, chance)
         condition = self.generator.encode_start(noised[None], int(found["num_frames"])) or {}
@@ -131,7 +131,8 @@ class ClipEncoder:
         return {"text": self.generator.encode_prompts([prompt])[0]}
 
     def _clip_key(self, ref: VideoRef) -> str:
-        return content_key("clip", ref.sha256, self._key)
+        # Earlier versions did not turn what a file says is to be turned: "clip" is theirs.
+        return content_key("upright clip", ref.sha256, self._key)
 
     def _made(self, ref: VideoRef) -> dict[str, torch.Tensor]:
         path = self.media_root / ref.path

@@ -15,13 +15,19 @@ CRF = "10"
 
 
 def read_clip(path: Path) -> torch.Tensor:
-    """All frames of a clip: uint8 [T, H, W, 3]. A missing or broken file is a FormatError."""
+    """All frames of a clip, turned as people saw it: uint8 [T, H, W, 3].
+
+    A missing or broken file is a FormatError.
+    """
     try:
         with av.open(str(path)) as container:
             # One converter and one thread: setting either up per frame costs twenty times the work.
             convert = VideoReformatter()
             frames = [
-                convert.reformat(each, format="rgb24", threads=1).to_ndarray()
+                np.rot90(
+                    convert.reformat(each, format="rgb24", threads=1).to_ndarray(),
+                    round(each.rotation / 90),  # degrees, to the left
+                )
                 for each in container.decode(video=0)
             ]
     except (av.FFmpegError, IndexError) as error:

@@ -7,11 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from models_align.checked import Checked, ConfigError, require
-from models_align.config import LoraSettings, TimestepSettings
-
-
-def _native() -> TimestepSettings:
-    return TimestepSettings("shifted")
+from models_align.config import LoraSettings, TimestepSettings, native_timesteps
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +16,7 @@ class LatentRewardConfig(Checked):
 
     `noise`: `shared` adds the same noise at the same t to both clips of a pair; `none` trains on
     clean latents, which is there to be compared with (table 7 of the paper). `timesteps` is how t
-    is drawn; by default as the generator's own noise schedule has it.
+    is drawn; by default as the generator's own training drew it.
     """
 
     KIND: ClassVar[str] = "latent_reward"
@@ -29,7 +25,7 @@ class LatentRewardConfig(Checked):
     loss: Literal["bt", "btt"] = "bt"
     theta: float | dict[str, float] = 5.0  # of btt: one for all, or per dimension; above 1
     noise: Literal["shared", "none"] = "shared"
-    timesteps: TimestepSettings = field(default_factory=_native)
+    timesteps: TimestepSettings = field(default_factory=native_timesteps)
     dimensions: tuple[str, ...] = ()  # train these alone; none means all of the labels
 
     # The network

@@ -1,12 +1,14 @@
 """Clips that we write: equal frames give equal bytes, because ids are made of them."""
 
+import subprocess
 from pathlib import Path
 
 import av
+import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from models_align.video import write_clip
+from models_align.video import read_clip, write_clip
 
 pytestmark = pytest.mark.one_engine
 
@@ -35,3 +37,19 @@ def test_equal_frames_give_equal_bytes(tmp_path: Path) -> None:
             write_clip(tmp_path / f"{name}.mp4", frames, fps=8)
             written.add((tmp_path / f"{name}.mp4").read_bytes())
         assert len(written) == 1
+
+
+def test_a_clip_is_read_as_the_file_asks_to_show_it(tmp_path: Path) -> None:
+    """Bright above, dark below; turned by 90 degrees to the left it is bright at the left."""
+    frames = np.zeros((5, 64, 96, 3), dtype=np.uint8)
+    frames[:, :32] = 200
+    plain, turned = tmp_path / "plain.mp4", tmp_path / "turned.mp4"
+    write_clip(plain, frames, fps=8)
+    words = ["-display_rotation", "90", "-i", str(plain), "-c", "copy", str(turned)]
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-y", *words]
+    subprocess.run(command, check=True)
+    assert read_clip(plain).shape == (5, 64, 96, 3)
+    shown = read_clip(turned).float()
+    assert shown.shape == (5, 96, 64, 3)
+    assert shown[:, :, :24].mean() > 150
+    assert shown[:, :, -24:].mean() < 50

@@ -58,7 +58,7 @@ def test_micro_batches_equal_one_batch(alignment_run, write_pairs):
     whole, lines = trained(alignment_run("whole", config, pairs))
     parts, lines_of_parts = trained(alignment_run("parts", {**config, "micro_pairs": 3}, pairs))
     assert furthest(whole, parts) < CLOSE
-    assert lines_of_parts[-1].values == pytest.approx(lines[-1].values, abs=1e-4)
+    assert lines_of_parts[-1].values == pytest.approx(lines[-1].values, abs=1e-4, rel=1e-4)
 
 
 def test_gradient_checkpointing_changes_no_bit(alignment_run, write_pairs):

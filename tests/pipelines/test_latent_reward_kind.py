@@ -39,7 +39,7 @@ def test_it_starts_from_votes_or_from_pairs_with_its_whole_config(left, generato
     )
     assert run.config["noise"] == "none"
     assert run.config["loss"] == "bt"  # a default of the paper
-    assert run.config["timesteps"]["distribution"] == "shifted"
+    assert run.config["timesteps"]["distribution"] == "native"
     assert run.queue == "gpu"
 
 
