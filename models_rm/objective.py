@@ -46,6 +46,20 @@ def entry_losses(
     return torch.stack(columns, dim=-1) * targets.of_dimensions, targets.weights
 
 
+def mean_loss(
+    rewards: Rewards, pairs: Pairs, config: RewardModelConfig, theta: Thetas
+) -> float | None:
+    """What the training makes smaller, over all of these pairs; `rewards` [R, D] are of their rows.
+
+    None where nothing was said that the loss can use.
+    """
+    first, second = rewards.at(pairs.a), rewards.at(pairs.b)
+    with torch.no_grad():
+        losses, weights = entry_losses(first, second, pairs, np.arange(len(pairs.a)), config, theta)
+    whole = float(weights.sum())
+    return float(losses.sum()) / whole if whole else None
+
+
 def _nll_of(
     kind: str, config: RewardModelConfig, theta: Thetas, targets: Targets, d: int
 ) -> Any:  # (gap [n], scale [n] | None) -> [n, 3]

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,8 +25,8 @@ from models_rm.data import PairOrder, Pairs, sharing
 from models_rm.errors import CheckpointMismatchError
 from models_rm.evaluation import RowRewards, evaluate_pairs, outputs_of, refuse_not_finite
 from models_rm.materials import Materials, rebuilt
-from models_rm.network import RewardNetwork
-from models_rm.objective import entry_losses, optimizer_for, rate_factor
+from models_rm.network import RewardNetwork, Rewards
+from models_rm.objective import entry_losses, mean_loss, optimizer_for, rate_factor
 from models_rm.spreading import part_of_step, spread, take_apart
 from models_rm.state import Progress
 from models_rm.step_report import StepSums
@@ -202,8 +203,7 @@ class Trainer:
         result = evaluate_pairs(
             pairs, found.mean, self.theta, log_variance=found.log_variance, bootstrap=0
         )
-        judged = [row for row in result.values() if row["pairs"]]
-        loss = float(np.mean([row["nll"] for row in judged])) if judged else math.nan
+        loss = self._validation_loss(pairs, found, result)
         self._validated = None if math.isnan(loss) else (self.step, loss)
         if self.progress.judge(loss) and self.config.keep == "best":
             self.save()
@@ -213,6 +213,24 @@ class Trainer:
                 if row.get(name) is not None:
                     report[f"validation/{name}/{key}"] = row[name]
         return report
+
+    def _validation_loss(
+        self, pairs: Pairs, found: RowRewards, result: Mapping[str, Mapping[str, Any]]
+    ) -> float:
+        """Of the labels under the model of ties where all dimensions learn that, equally; else of
+        what is learned: a model of another loss is not chosen by a likelihood that it never saw."""
+        plain = {"btt"} == set(self.config.loss_of(pairs.keys))
+        if plain and len(set(self.config.weights_of(pairs.keys))) == 1:
+            judged = [row["nll"] for row in result.values() if row["pairs"]]
+            return float(np.mean(judged)) if judged else math.nan
+        columns = [
+            None if each is None else torch.as_tensor(each, dtype=torch.float32)
+            for each in (found.mean, found.log_variance)
+        ]
+        mean, spread = (each if each is None else each.to(self.world.device) for each in columns)
+        assert mean is not None
+        loss = mean_loss(Rewards(mean, spread), pairs, self.config, self.network.thetas)
+        return math.nan if loss is None else loss
 
     @property
     def owes_validation(self) -> bool:

@@ -69,6 +69,31 @@ def test_a_run_leaves_a_model_with_its_figures(make_run: Make) -> None:
     assert "| VQ | 5 |" in card
 
 
+def test_the_best_weights_are_chosen_by_the_loss_that_is_learned(
+    make_run: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[Any, np.ndarray]] = []
+    outputs = Trainer.outputs
+
+    def remembered(trainer: Trainer, pairs: Any) -> Any:
+        found = outputs(trainer, pairs)
+        seen.append((pairs, found.mean))
+        return found
+
+    monkeypatch.setattr(Trainer, "outputs", remembered)
+    run = make_run(loss="bt", dimension_weights={"TA": 0.0, "MQ": 2.0})
+    finished(run)
+    pairs, rewards = seen[0]
+    gap = rewards[pairs.a] - rewards[pairs.b]
+    losses, weights = 0.0, 0.0
+    for said, row in zip(pairs.preference, gap, strict=True):
+        for place, weight in ((0, 1.0), (1, 2.0)):  # VQ and MQ; TA weighs nothing
+            if said[place]:
+                losses += weight * np.log1p(np.exp(-said[place] * row[place]))
+                weights += weight
+    assert metrics(run, "validation/loss")[2] == pytest.approx(losses / weights, rel=1e-5)
+
+
 def test_it_learns_which_clip_is_better(make_run: Make) -> None:
     run = make_run(steps=40, log_every=5, eval_every=40, save_every=40)
     finished(run)
