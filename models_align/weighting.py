@@ -76,8 +76,9 @@ def _not_for_gapo(pair: PairRecord) -> str:
 
 
 def _gap_factors(pairs: Sequence[PairRecord], settings: GapoSettings) -> torch.Tensor:
-    rewards = torch.tensor([(each.reward_w, each.reward_l) for each in pairs])
-    factor = gap_factor(rewards[:, 0], rewards[:, 1], settings.alpha)
+    # Rewards that differ in their last digits are equal in float32, and would be refused here.
+    rewards = torch.tensor([(e.reward_w, e.reward_l) for e in pairs], dtype=torch.float64)
+    factor = gap_factor(rewards[:, 0], rewards[:, 1], settings.alpha).float()
     # Over all pairs and not over a step: with one pair a step, a factor over its own mean is 1,
     # and GAPO would be Flow-DPO.
     factor = normalised(factor) if settings.normalise_gap else factor

@@ -87,3 +87,9 @@ def test_gapo_refuses_a_chosen_clip_that_is_worth_no_more(rewards):
         pair_weights([pair(*rewards)], config("gapo"))
     # Flow-DPO follows the people, whatever a reward model says.
     assert pair_weights([pair(*rewards)], config("flow_dpo")).tolist() == [[1.0, 1.0]]
+
+
+def test_gapo_takes_rewards_that_differ_in_their_last_digits():
+    weights = pair_weights([pair(0.5 + 1e-12, 0.5)], config("gapo", normalise_gap=False))
+    assert weights.dtype == torch.float32
+    assert weights.tolist() == [[pytest.approx(0.98e-12, rel=0.01)] * 2]
