@@ -277,19 +277,36 @@ def fail_without_inputs() -> list[int]:
     gone = Q(inputs__artifact=None) & Q(
         inputs__producer__state__in=(RunState.FAILED, RunState.CANCELLED)
     )
-    failed: list[int] = []
-    for run in Run.objects.filter(gone, state=RunState.QUEUED).distinct():
-        missing = run.inputs.filter(artifact=None, producer__state__in=ENDED).select_related(
-            "producer"
-        )[0]
+    hopeless = Run.objects.filter(gone, state=RunState.QUEUED).distinct()
+    failed = [run_id for run_id in hopeless.values_list("pk", flat=True) if _fail(run_id)]
+    return failed + (fail_without_inputs() if failed else [])
+
+
+def _fail(run_id: int) -> bool:
+    """Fail it, if an input is still not to be had. Somebody may just try it or the input again.
+
+    Both rows are held, so that neither is back in the queue when the other one fails. Rows that
+    others hold are left for the next time: they are being tried again, or cancelled.
+    """
+    with transaction.atomic():
+        waiting = Run.objects.filter(pk=run_id, state=RunState.QUEUED)
+        run = waiting.select_for_update(skip_locked=True).first()
+        if run is None:
+            return False
+        ended = run.inputs.filter(
+            artifact=None, producer__state__in=(RunState.FAILED, RunState.CANCELLED)
+        )
+        held = ended.select_related("producer").select_for_update(
+            skip_locked=True, of=("producer",)
+        )
+        missing = held.order_by("pk").first()
+        if missing is None or missing.producer is None:
+            return False
         producer = missing.producer
-        assert producer is not None
         word = "was cancelled" if producer.state == RunState.CANCELLED else "failed"
         source = f"run {producer.pk} ({producer.kind})"
         message = f"Its {missing.role} should have come from {source}, which {word}."
-        if move(run, RunState.FAILED, reason="input_failed", message=message):
-            failed.append(run.pk)
-    return failed + (fail_without_inputs() if failed else [])
+        return move(run, RunState.FAILED, reason="input_failed", message=message)
 
 
 # The people's side is pipelines.wishes; this one is no change of state.

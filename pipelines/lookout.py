@@ -58,6 +58,8 @@ class Lookout:
                 self.look()
             except Error as error:
                 logger.warning("the database does not answer: %s", error)
+            except Exception:  # without it no heartbeat, and no run whose message was lost
+                logger.exception("looking after runs has failed; it is tried again")
             finally:
                 # The pool may fork at any time: nothing is open between two looks.
                 connection.close()

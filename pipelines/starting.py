@@ -121,8 +121,12 @@ def _parts_of(run: Run) -> list[Run]:
     return [row.producer for row in rows if row.producer is not None]
 
 
+@transaction.atomic
 def retry_run(run: Run, user: AbstractBaseUser | None = None) -> Run:
-    """Put a failed run back into the queue, with those that failed for want of its output."""
+    """Put a failed run back into the queue, with those that failed for want of its output.
+
+    All at once: between one that is back and its input that is not, a worker would fail it again.
+    """
     run.refresh_from_db()
     if run.state != RunState.FAILED or not wishes.retry(run):
         raise WrongState(f"run {run.pk} is {run.state}; only a failed run can be tried again")

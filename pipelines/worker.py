@@ -187,6 +187,8 @@ class Worker:
             except Error as error:
                 logger.warning("the database does not answer: %s", error)
                 connection.close()
+            except Exception:  # its trainings go on, whatever is wrong with looking after others
+                logger.exception("looking after runs has failed; it is tried again")
 
     def _idle(self) -> bool:
         with self._lock:

@@ -34,6 +34,44 @@ def test_what_nobody_was_told_of_is_taken_and_brought_to_its_end(
     lookout.stop()
 
 
+def test_it_goes_on_though_looking_has_failed(
+    lookout: Lookout, queue_count: Any, short_times: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, looks = queue_count(steps=1), []
+    tidy = worker.tidy
+
+    def broken_once() -> None:
+        looks.append(1)
+        if len(looks) == 1:
+            raise IndexError("of what nobody thought of")
+        tidy()
+
+    short_times.TIEBREAK_RUN_LOOK_SECONDS = 0.05
+    monkeypatch.setattr(worker, "tidy", broken_once)
+    lookout.start()
+    wait_until(lambda: state_of(run) == RunState.SUCCEEDED, "it succeeds")
+    lookout._leave.set()
+    lookout.stop()
+
+
+def test_a_worker_goes_on_though_looking_has_failed(
+    queue_count: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, looks = queue_count(steps=1), []
+    tidy = worker.tidy
+
+    def broken_once() -> None:
+        looks.append(1)
+        if len(looks) == 2:  # the first one is that of the start
+            raise IndexError("of what nobody thought of")
+        tidy()
+
+    monkeypatch.setattr(worker, "tidy", broken_once)
+    worker.Worker(["default"], 1).run(until_idle=True)
+    assert state_of(run) == RunState.SUCCEEDED
+    assert len(looks) > 2
+
+
 def test_a_run_is_left_to_its_message_for_a_while(
     lookout: Lookout, queue_count: Any, settings: Any
 ) -> None:

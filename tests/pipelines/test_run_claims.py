@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from pipelines import launching, lifecycle, waiting, worker
@@ -134,6 +136,62 @@ def test_another_try_of_a_run_takes_along_what_failed_for_want_of_it(mia: Any) -
     retry_run(producer, mia)
     states = Run.objects.filter(pk__in=[producer.pk, middle.pk, last.pk])
     assert set(states.values_list("state", flat=True)) == {"queued"}
+
+
+@pytest.mark.django_db
+def test_what_is_tried_again_while_a_worker_looks_goes_on_with_its_input(
+    mia: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    producer = queued(state=RunState.FAILED)
+    consumer = consumer_of(producer)
+    fail = lifecycle._fail
+
+    def tried_again_before(run_id: int) -> bool:
+        retry_run(Run.objects.get(pk=producer.pk), mia)
+        return fail(run_id)
+
+    monkeypatch.setattr(lifecycle, "_fail", tried_again_before)
+    assert lifecycle.fail_without_inputs() == []
+    states = Run.objects.filter(pk__in=[producer.pk, consumer.pk])
+    assert set(states.values_list("state", flat=True)) == {"queued"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_input_is_not_tried_again_between_the_look_and_the_end_of_who_needs_it(
+    mia: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    producer = queued(state=RunState.FAILED)
+    consumer = consumer_of(producer)
+    move = lifecycle.move
+
+    def retry() -> None:
+        retry_run(Run.objects.get(pk=producer.pk), mia)
+        connection.close()
+
+    somebody = threading.Thread(target=retry)
+
+    def moved(run: Run, after: str, **changes: Any) -> bool:
+        if run.pk == consumer.pk and after == RunState.FAILED:
+            somebody.start()
+            somebody.join(0.3)  # it waits for the rows that are held, or would be done by now
+        return move(run, after, **changes)
+
+    monkeypatch.setattr(lifecycle, "move", moved)
+    lifecycle.fail_without_inputs()
+    somebody.join()
+    states = Run.objects.filter(pk__in=[producer.pk, consumer.pk])
+    assert set(states.values_list("state", flat=True)) == {"queued"}
+
+
+@pytest.mark.django_db
+def test_of_two_inputs_the_one_that_failed_is_named() -> None:
+    good, bad = queued(state=RunState.SUCCEEDED), queued(state=RunState.FAILED)
+    run = consumer_of(good)
+    run.inputs.create(role="beside", producer=bad, producer_kind="scores")
+    assert lifecycle.fail_without_inputs() == [run.pk]
+    run.refresh_from_db()
+    text = f"Its beside should have come from run {bad.pk} (counting), which failed."
+    assert run.message == text
 
 
 @pytest.mark.django_db
