@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -104,7 +105,8 @@ def cancel_run(run: Run, user: AbstractBaseUser) -> Run:
     cancelled = wishes.cancel(run, user.get_username())
     for part in work_of(run):
         if not part.has_ended and part.state != RunState.COMMITTING:
-            wishes.cancel(part, user.get_username())
+            with suppress(WrongState):  # it has just ended; the others have not
+                wishes.cancel(part, user.get_username())
     return cancelled
 
 

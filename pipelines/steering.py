@@ -6,9 +6,11 @@ question.
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Final
 
 from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
 
 from pipelines import doorbell, wishes
 from pipelines.errors import WrongState
@@ -21,14 +23,20 @@ def pause_run(run: Run, user: AbstractBaseUser) -> Run:
     """Pause a run and the work that was started for it. What runs saves its state first."""
     paused = wishes.pause(run, user.get_username())
     for part in _in(work_of(run), MAY_PAUSE):
-        wishes.pause(part, user.get_username())
+        with suppress(WrongState):  # it has just ended
+            wishes.pause(part, user.get_username())
     return paused
 
 
 def resume_run(run: Run) -> Run:
-    """Put a paused run back into the queue, with the paused work that was started for it."""
-    resumed = wishes.resume(run)
-    parts = [wishes.resume(part) for part in _in(work_of(run), [RunState.PAUSED])]
+    """Put a paused run back into the queue, with the paused work that was started for it.
+
+    WrongState while a part of it is still being paused: it would rest, and with it the whole.
+    """
+    with transaction.atomic():
+        resumed = wishes.resume(run)
+        held = _in(work_of(run), [RunState.PAUSING, RunState.PAUSED])
+        parts = [wishes.resume(part) for part in held]
     doorbell.ring_on_commit([*parts, resumed])
     return resumed
 

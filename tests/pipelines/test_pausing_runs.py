@@ -13,6 +13,7 @@ from annotation.models import AuditEntry
 from pipelines import launching, lifecycle, steering, wishes
 from pipelines.errors import WrongState
 from pipelines.models import ACTIVE, LoopGroup, Run, RunState
+from pipelines.starting import cancel_run
 from tests.pipelines.conftest import steps_of, wait_until
 from tests.pipelines.test_supervisor import _later
 
@@ -28,6 +29,22 @@ def run_in(state: RunState = RunState.QUEUED, **values: Any) -> Run:
 
 def states_of(group: LoopGroup) -> list[str]:
     return list(group.runs.order_by("pk").values_list("state", flat=True))
+
+
+def gathered(*states: RunState) -> tuple[Run, list[Run]]:
+    """A queued run that gathers chunks which are in these states."""
+    chunks = [run_in(state, queue="gpu") for state in states]
+    for number, chunk in enumerate(chunks):
+        chunk.config = {"chunk": number, "chunks": len(chunks)}
+        chunk.save(update_fields=["config"])
+    whole = Run.objects.create(kind="scores_gathered", config={}, config_sha="")
+    for number, chunk in enumerate(chunks):
+        whole.inputs.create(role=f"scores:{number}", producer=chunk, producer_kind="scoring")
+    return whole, chunks
+
+
+def state_now(*runs: Run) -> list[str]:
+    return [Run.objects.get(pk=run.pk).state for run in runs]
 
 
 @pytest.mark.django_db
@@ -176,6 +193,48 @@ def test_a_run_that_does_not_wait_has_no_place_in_the_queue() -> None:
 
 
 # Chains.
+
+
+@pytest.mark.django_db
+def test_a_whole_is_not_resumed_while_a_chunk_is_still_being_paused(mia: Any) -> None:
+    whole, chunks = gathered(RunState.RUNNING, RunState.QUEUED)
+    steering.pause_run(whole, mia)
+    assert state_now(whole, *chunks) == ["paused", "pausing", "paused"]
+    with pytest.raises(WrongState, match=f"run {chunks[0].pk} is still being paused"):
+        steering.resume_run(Run.objects.get(pk=whole.pk))
+    assert state_now(whole, *chunks) == ["paused", "pausing", "paused"]
+    assert lifecycle.rest(Run.objects.get(pk=chunks[0].pk))  # its worker has saved
+    steering.resume_run(Run.objects.get(pk=whole.pk))
+    assert state_now(whole, *chunks) == ["queued"] * 3
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("act", "wish", "after"),
+    [
+        (cancel_run, "cancel", ["cancelled", "cancelled", "committing", "cancelling"]),
+        (steering.pause_run, "pause", ["paused", "paused", "committing", "pausing"]),
+    ],
+)
+def test_a_chunk_that_ends_meanwhile_keeps_no_other_from_what_people_want(
+    act: Callable[..., Run],
+    wish: str,
+    after: list[str],
+    mia: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole, chunks = gathered(RunState.QUEUED, RunState.RUNNING, RunState.RUNNING)
+    wished = getattr(wishes, wish)
+
+    def meanwhile(run: Run, by: str) -> Run:
+        if run.pk == chunks[0].pk:
+            lifecycle.move(Run.objects.get(pk=chunks[1].pk), RunState.COMMITTING)
+        found: Run = wished(run, by)
+        return found
+
+    monkeypatch.setattr(wishes, wish, meanwhile)
+    act(whole, mia)
+    assert state_now(whole, *chunks) == after
 
 
 def chain(*states: RunState) -> LoopGroup:
