@@ -6,11 +6,13 @@ startable for TIEBREAK_RUN_UNHEARD_SECONDS while this worker had a free place. W
 works it never takes anything: the doorbell is faster.
 """
 
+import fcntl
 import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -29,8 +31,17 @@ _FIRST_LOOK: Final = 1.0  # seconds
 class Lookout:
     """One thread that looks, and one for each run that it takes."""
 
-    def __init__(self, queues: Sequence[str], slots: int, leave: Flag, *, beat: Callable[[], None]):
+    def __init__(
+        self,
+        queues: Sequence[str],
+        slots: int,
+        leave: Flag,
+        *,
+        beat: Callable[[], None],
+        places: Path | None = None,
+    ):
         self._queues, self._slots, self._leave, self._beat = queues, slots, leave, beat
+        self._places = places
         self._next_beat = 0.0
         self._seen: dict[int, float] = {}  # startable run: since when this worker knows of it
         self._over = threading.Event()
@@ -86,9 +97,12 @@ class Lookout:
                 return
 
     def _take(self, run_id: int) -> None:
-        run = lifecycle.claim(
-            self._queues, worker.owner_name(), run_id=run_id, labels=of_this_worker()
-        )
+        with one_at_a_time(self._places):
+            if busy(os.getpid()) >= self._slots:
+                return  # A bell has rung since.
+            run = lifecycle.claim(
+                self._queues, worker.owner_name(), run_id=run_id, labels=of_this_worker()
+            )
         if run is None:
             return
         logger.warning("run %s was found in the database: its message did not arrive", run_id)
@@ -101,6 +115,22 @@ class Lookout:
             supervise(run, self._leave, slots=self._slots)
         finally:
             connection.close()
+
+
+@contextmanager
+def one_at_a_time(places: Path | None) -> Iterator[None]:
+    """One process or thread of a worker asks whether there is a place, and takes it.
+
+    `places` is a file of this worker. The lock on it is the kernel's: it goes with its holder,
+    also with one that is killed. None, outside of a Celery worker, holds nobody back.
+    """
+    if places is None:
+        yield
+        return
+    # A descriptor of its own, or threads would share the lock; made anew where it was tidied away.
+    with places.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def busy(first: int) -> int:

@@ -7,7 +7,9 @@ child and waits for it, which is what the kernel's tie between the two needs. No
 import logging
 import multiprocessing
 import os
+import tempfile
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from celery import shared_task
@@ -21,7 +23,7 @@ from django.core.checks import run_checks
 
 from pipelines import doorbell, lifecycle, waiting, worker
 from pipelines.checks import TAG
-from pipelines.lookout import Lookout, busy
+from pipelines.lookout import Lookout, busy, one_at_a_time
 from pipelines.models import QueueName, Run, WorkerHeartbeat
 from pipelines.store import collecting
 from pipelines.supervisor import Flag, supervise
@@ -39,6 +41,7 @@ class _Celery:
     lookout: Lookout | None = None
     queues: tuple[str, ...] = ()
     node = ""
+    places: Path | None = None  # locked by who takes one (lookout.one_at_a_time)
 
 
 @shared_task(name="pipelines.tasks.ring")
@@ -50,10 +53,11 @@ def ring(run_id: int) -> None:
     """
     if not worker.may_claim():
         return
-    if _Celery.first and busy(_Celery.first) >= _Celery.slots:
-        return  # The lookout took one by itself: the run is found again when there is a place.
     queue = Run.objects.filter(pk=run_id).values_list("queue", flat=True)
-    run = lifecycle.claim(queue, worker.owner_name(), labels=of_this_worker())
+    with one_at_a_time(_Celery.places):
+        if _Celery.first and busy(_Celery.first) >= _Celery.slots:
+            return  # The lookout took one by itself: the run is found again when there is a place.
+        run = lifecycle.claim(queue, worker.owner_name(), labels=of_this_worker())
     if run is not None:
         supervise(run, _Celery.leave or multiprocessing.Event(), slots=_Celery.slots)
 
@@ -101,6 +105,9 @@ def _refuse_bad_settings(**_: Any) -> None:
 def _before_the_pool(sender: Any, **_: Any) -> None:
     _Celery.leave = multiprocessing.Event()
     _Celery.first = os.getpid()
+    handle, name = tempfile.mkstemp(prefix="tiebreak-places-")
+    os.close(handle)
+    _Celery.places = Path(name)
     _Celery.slots = sender.concurrency or len(os.sched_getaffinity(0))
 
 
@@ -111,7 +118,9 @@ def _look_out(sender: str, instance: Any, **_: Any) -> None:
     _Celery.queues = tuple(name for name in QueueName.values if name in served)
     _Celery.node = sender
     assert _Celery.leave is not None
-    _Celery.lookout = Lookout(_Celery.queues, _Celery.slots, _Celery.leave, beat=_beat)
+    _Celery.lookout = Lookout(
+        _Celery.queues, _Celery.slots, _Celery.leave, beat=_beat, places=_Celery.places
+    )
     _Celery.lookout.start()
 
 
@@ -135,4 +144,6 @@ def _leave(**_: Any) -> None:
 def _gone(**_: Any) -> None:
     if _Celery.lookout is not None:
         _Celery.lookout.stop()
+    if _Celery.places is not None:
+        _Celery.places.unlink(missing_ok=True)
     worker.sign_off(worker.owner_name())

@@ -3,9 +3,13 @@
 import multiprocessing
 import os
 import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from pipelines import lifecycle, tasks, worker
 from pipelines.lookout import Lookout, busy
@@ -23,6 +27,53 @@ def lookout(short_times: Any) -> Lookout:
 
 def state_of(run: Run) -> str:
     return Run.objects.get(pk=run.pk).state
+
+
+@pytest.fixture
+def bells(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], int]:
+    """Two bells ring at once where one of two places is taken; how many are taken then."""
+    monkeypatch.setattr(tasks._Celery, "first", os.getpid())
+    monkeypatch.setattr(tasks._Celery, "slots", 2)
+    monkeypatch.setattr(tasks._Celery, "places", tmp_path / "places")
+    monkeypatch.setattr(tasks, "supervise", lambda *_run, slots: None)  # the claims are what counts
+    busy_now, claim = tasks.busy, lifecycle.claim
+    both = threading.Barrier(2)
+
+    def asked(first: int) -> int:
+        found = busy_now(first)
+        with suppress(threading.BrokenBarrierError):
+            both.wait(0.5)  # the other one asks as well, where nothing holds it back
+        return found
+
+    def ring(run_id: int) -> None:
+        tasks.ring(run_id)
+        connection.close()
+
+    def at_once() -> int:
+        queued = [Run.objects.create(kind="counting", config={}, config_sha="") for _ in range(3)]
+        assert claim(["default"], worker.owner_name(), run_id=queued[0].pk)
+        monkeypatch.setattr(tasks, "busy", asked)
+        threads = [threading.Thread(target=ring, args=(run.pk,)) for run in queued[1:]]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return busy_now(os.getpid())
+
+    return at_once
+
+
+def test_bells_that_ring_at_once_take_no_more_than_there_are_places(
+    bells: Callable[[], int],
+) -> None:
+    assert bells() == 2
+
+
+def test_the_race_is_real_without_the_lock_a_place_is_taken_twice(
+    bells: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks._Celery, "places", None)
+    assert bells() == 3
 
 
 def test_what_nobody_was_told_of_is_taken_and_brought_to_its_end(
