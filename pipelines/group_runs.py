@@ -45,7 +45,12 @@ def nonce_of(nonce: str, step: str) -> str:
 
 
 def known_group(user: User, nonce: str, step: str) -> LoopGroup | None:
-    """The group that this nonce has started before; `step` is one that every such group has."""
+    """The group that this nonce has started before; `step` is one that every such group has.
+
+    For a transaction: until its end this person starts no other group, or both of two clicks would
+    find none, and one of them would be left with a group without runs.
+    """
+    list(User.objects.filter(pk=user.pk).select_for_update(no_key=True))
     run = Run.objects.filter(created_by=user.pk, nonce=nonce_of(nonce, step)).first()
     return None if run is None else run.group
 

@@ -8,12 +8,14 @@ import hashlib
 import itertools
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, Final
 
 import numpy as np
+from django.db import connection, transaction
 from django.db.models import QuerySet
 
 from annotation.exporting import pair_id
@@ -120,10 +122,37 @@ def perform(run: Supervised) -> Outcome:
 
 
 def take(campaign: Campaign, split: Split) -> Taken:
-    """All settled triplets, in one statement, so that no vote can fall between two reads.
+    """All settled triplets with the single judgements of their counted votes, under pseudonyms.
 
-    The single judgements are those of the counted votes at that time, under pseudonyms.
+    Both as of one moment, so that no vote can fall between two reads.
     """
+    with _one_moment():
+        return _taken(campaign, split)
+
+
+@contextmanager
+def _one_moment() -> Iterator[None]:
+    """All reads see the database as it was at the first of them, and nobody waits for them.
+
+    Inside a transaction of somebody else the level is theirs.
+    """
+    if connection.in_atomic_block:
+        yield
+    elif connection.vendor == "postgresql":
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            yield
+    else:
+        # By hand: transactions of Django take SQLite's only write lock at once (settings).
+        with connection.cursor() as cursor:
+            cursor.execute("BEGIN DEFERRED")
+            try:
+                yield
+            finally:
+                cursor.execute("COMMIT")
+
+
+def _taken(campaign: Campaign, split: Split) -> Taken:
     rows = _consensus(campaign)
     judged = judgements_of(campaign)
     records, said = [], []

@@ -21,17 +21,18 @@ def judged_scores(model: Artifact, user: AbstractBaseUser | None) -> Run:
             f"the reward model {model.pk} was not trained on a snapshot of a campaign here; run"
             " judged_clips on one, and scoring on what it leaves"
         )
-    known = Run.objects.filter(
-        kind="scoring", inputs__artifact=model, name=_name(snapshot)
-    ).exclude(state__in=("failed", "cancelled"))
-    if (before := known.order_by("-pk").first()) is not None:
-        return before
     inputs: dict[str, Source] = {"reward_model": model}
     backbone = given.get("backbone")
     found = (backbone.artifact or backbone.base_model) if backbone is not None else None
     if found is not None and not model.run.config.get("embed_backbone"):
         inputs["backbone"] = found
     with transaction.atomic():
+        # Of two clicks at once the second one waits here, and finds what the first has started.
+        list(Artifact.objects.filter(pk=model.pk).select_for_update(no_key=True))
+        known = Run.objects.filter(kind="scoring", inputs__artifact=model, name=_name(snapshot))
+        known = known.exclude(state__in=("failed", "cancelled"))
+        if (before := known.order_by("-pk").first()) is not None:
+            return before
         clips = start_run("judged_clips", {}, {"snapshot": snapshot}, user=user)
         return start_run(
             "scoring", {}, {**inputs, "generations": clips}, user=user, name=_name(snapshot)

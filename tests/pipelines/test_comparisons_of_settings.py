@@ -1,14 +1,18 @@
 """Comparisons: one group of several settings, one table, all doors to one function."""
 
 import json
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client
 
 from formats.records import PairRecord, VideoRef
+from pipelines.comparisons import comparing
 from pipelines.comparisons.comparing import start_comparison
 from pipelines.comparisons.config import ComparisonConfig, members_of, varied
 from pipelines.comparisons.members import Rate, winner
@@ -147,6 +151,34 @@ def test_members_are_trained_tested_and_reported_as_one_group(
 def test_without_a_test_members_are_trained_alone(given: Any, mia: Any) -> None:
     group = start_comparison(TWO, unjudged(given), mia)
     assert list(group.runs.values_list("kind", flat=True)) == ["alignment", "alignment"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_clicks_at_once_start_one_comparison(
+    given: Any, mia: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs, both = unjudged(given), threading.Barrier(2)
+    known, found = comparing.known_group, []
+
+    def asked(*words: Any) -> LoopGroup | None:
+        group = known(*words)
+        with suppress(threading.BrokenBarrierError):
+            both.wait(0.5)  # the other one asks as well, where nothing holds it back
+        return group
+
+    def click() -> None:
+        found.append(start_comparison(TWO, inputs, mia, nonce="n").pk)
+        connection.close()
+
+    monkeypatch.setattr(comparing, "known_group", asked)
+    clicks = [threading.Thread(target=click) for _ in range(2)]
+    for each in clicks:
+        each.start()
+    for each in clicks:
+        each.join()
+    (group,) = LoopGroup.objects.filter(kind=GroupKind.COMPARISON)
+    assert found == [group.pk] * 2
+    assert group.runs.count() == 2
 
 
 def test_the_same_nonce_gives_the_same_comparison_which_is_no_loop(given: Any, mia: Any) -> None:

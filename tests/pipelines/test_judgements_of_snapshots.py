@@ -1,17 +1,21 @@
 """Single votes in a snapshot: pseudonyms, reliabilities, and equal votes with an equal address."""
 
 import re
+import threading
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
+from django.db import connection
 
 from annotation.agreement import dawid_skene
 from formats.labels import Label
 from formats.records import PreferenceRecord, VideoRef
 from formats.snapshot import read_snapshot
+from pipelines import snapshots
 from pipelines.judgements import attach, kappa_of, pseudonyms
+from pipelines.splitting import Split
 from tests.annotation.conftest import Annotator, bare_campaign
 from tests.pipelines.loop_world import make_campaign, play
 
@@ -227,3 +231,42 @@ def test_the_agreement_of_a_snapshot_is_that_of_the_dashboard(voted: Any) -> Non
         counts[units[triplet]][places[label]] += 1
     assert found["VQ"]["ac1"] == pytest.approx(gwet_ac1(counts))
     assert found["VQ"]["alpha"] == pytest.approx(krippendorff_alpha(counts))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_labels_and_single_votes_are_of_one_moment(
+    django_user_model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The third vote on a pair, which settles it, falls between the two reads."""
+    from django.contrib.auth.models import Group
+
+    campaign = bare_campaign(2, votes_wanted=3)
+    browsers = []
+    for n in range(3):
+        user = django_user_model.objects.create_user(f"person {n}")
+        user.groups.add(Group.objects.get(name="annotator"))
+        campaign.members.add(user)
+        browsers.append(Annotator(user))
+    for browser in browsers[:2]:
+        while not (given := browser.next(campaign)).get("empty"):
+            browser.vote(given, "left")
+    last = browsers[2]
+    assert last.vote(last.next(campaign), "left").status_code == 200
+    read = snapshots.judgements_of
+
+    def settle() -> None:
+        assert last.vote(last.next(campaign), "left").status_code == 200
+        connection.close()
+
+    def meanwhile(campaign: Any) -> Any:
+        found = read(campaign)
+        somebody = threading.Thread(target=settle)
+        somebody.start()
+        somebody.join()
+        return found
+
+    monkeypatch.setattr(snapshots, "judgements_of", meanwhile)
+    (record,) = snapshots.take(campaign, Split()).records
+    assert (record.votes, len(record.judgements)) == (3, 9)
+    monkeypatch.undo()
+    assert len(snapshots.take(campaign, Split()).records) == 2
