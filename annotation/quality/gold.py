@@ -97,6 +97,7 @@ def from_triplet(
     explanation: Mapping[str, str] | None = None,
 ) -> Probe:
     """A question from a triplet that is complete; its answer is the consensus if none is given."""
+    triplet = _locked(triplet)
     if triplet.state != TripletState.COMPLETE:
         raise CampaignError(
             f"Triplet {triplet.pk} is {triplet.state}: people could meet the pair in the queue too."
@@ -114,8 +115,10 @@ def from_triplet(
     return make(triplet.campaign, kind, question, user)
 
 
+@transaction.atomic
 def promote(triplet: Triplet, user: User) -> Probe:
     """Make gold of a triplet on which everybody said the same; CampaignError where they did not."""
+    triplet = _locked(triplet)
     split = _split_dimensions(triplet)
     if split is None:
         raise CampaignError(f"Triplet {triplet.pk} has fewer than two votes: nobody agreed on it.")
@@ -127,7 +130,15 @@ def promote(triplet: Triplet, user: User) -> Probe:
 @transaction.atomic
 def promote_all(triplets: Sequence[Triplet], user: User) -> list[Probe]:
     """All of them, or none and the reason."""
+    for triplet in sorted(triplets, key=lambda each: each.pk):  # as all who lock many of them
+        _locked(triplet)
     return [promote(triplet, user) for triplet in triplets]
+
+
+def _locked(triplet: Triplet) -> Triplet:
+    """As it is now, until the transaction ends: votes are taken back, and others make gold too."""
+    rows = Triplet.objects.select_related("campaign", "prompt", "video_a", "video_b")
+    return rows.select_for_update(no_key=True, of=("self",)).get(pk=triplet.pk)
 
 
 def promotable(campaign: Campaign) -> QuerySet[Triplet]:

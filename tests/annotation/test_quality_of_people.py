@@ -1,16 +1,19 @@
 """Standings, pauses, re-collection, own figures: the doors and pages of quality."""
 
 import json
+import threading
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
 from annotation.cursors import lock_cursor
+from annotation.errors import CampaignError
 from annotation.models import (
     Campaign,
     Cursor,
@@ -24,7 +27,7 @@ from annotation.models import (
     Vote,
 )
 from annotation.promises import broken_promises
-from annotation.quality import recollecting, reliability
+from annotation.quality import gold, recollecting, reliability
 
 KEYS = ("VQ", "MQ", "TA")
 
@@ -261,6 +264,50 @@ def test_gold_is_promoted_where_everybody_said_the_same(
     given = annotator(alice).next(voted)
     assert ProbeLease.objects.get(pk=given["lease"]).probe.triplet_id in wanted
     assert browser.post(f"{address}/promotable", {"triplets": wanted}).status_code == 422
+
+
+def test_a_pair_collected_again_since_it_was_read_is_not_made_gold(
+    voted: Campaign, lee: Any
+) -> None:
+    read = voted.triplets.order_by("pk")[0]
+    recollecting.recollect(voted, person_of(voted).pk, lee)
+    expected = dict.fromkeys(KEYS, "A")
+    with pytest.raises(CampaignError, match="is open: people could meet the pair"):
+        gold.promote(read, lee)
+    with pytest.raises(CampaignError, match="is open: people could meet the pair"):
+        gold.from_triplet(read, ProbeKind.PRACTICE, lee, expected=expected)
+    assert not Probe.objects.exists()
+
+
+@pytest.mark.faults
+@pytest.mark.django_db(transaction=True)
+def test_of_two_leads_who_promote_a_pair_at_once_one_is_told(
+    voted: Campaign, lee: Any, olga: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    triplet = voted.triplets.order_by("pk")[0]
+    said: list[str] = []
+
+    def promote_too() -> None:
+        try:
+            gold.promote_all([Triplet.objects.get(pk=triplet.pk)], olga)
+        except CampaignError as error:
+            said.append(error.message)
+        finally:
+            connection.close()
+
+    other, plain = threading.Thread(target=promote_too), gold._check_clips
+
+    def check(*given: Any) -> None:  # all else is looked at by now
+        monkeypatch.setattr(gold, "_check_clips", plain)
+        other.start()
+        other.join(1)
+        plain(*given)
+
+    monkeypatch.setattr(gold, "_check_clips", check)
+    gold.promote_all([triplet], lee)
+    other.join(30)
+    assert said == [f"Triplet {triplet.pk} is asked as gold already."]
+    assert Probe.objects.get().created_by == lee
 
 
 def test_a_question_is_made_changed_and_retired_by_rest(
