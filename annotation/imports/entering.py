@@ -168,6 +168,14 @@ class Entering:
 
     def _describe(self, prompt: Prompt, row: Row) -> None:
         """Fill in category and translations; what the prompt has already is never replaced."""
+        if row.category not in ("", prompt.category) or set(row.translations) - set(
+            prompt.translations
+        ):
+            # Read when clips were not decoded yet: another import may have said more since.
+            prompt.refresh_from_db(
+                fields=["category", "translations"],
+                from_queryset=Prompt.objects.select_for_update(no_key=True),
+            )
         said = {"category": row.category} if row.category else {}
         if said and prompt.category and prompt.category != row.category:
             self._warn(row, f"the prompt is in the category {prompt.category!r} already; kept")

@@ -41,6 +41,16 @@ class Target:
     name: str
     dimension_set: str = "videoalign"
     options: Mapping[str, Any] = field(default_factory=dict)
+    pk: int | None = None  # of one that is there: names change while clips are decoded
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the file is read for."""
+
+    campaign: int | None  # None: there was none yet
+    single: bool
+    keys: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +96,14 @@ def import_rows(
     most_clips: int | None = None,
 ) -> ImportReport:
     """Import a table with its clips. `most_clips`: how many new clips may be decoded here."""
-    single, keys = _asked(target)
+    asked = _asked(target)
     sheet = read_sheet(
-        source.table, keys, name=source.name, single=single, labels=labels, parts=source.parts
+        source.table,
+        asked.keys,
+        name=source.name,
+        single=asked.single,
+        labels=labels,
+        parts=source.parts,
     )
     faults = sheet.faults
     rows, found = match(sheet.rows, source, faults)
@@ -99,7 +114,7 @@ def import_rows(
     new = {name: clip for name, clip in found.clips.items() if name not in found.kept}
     kept = found.kept | {name: keep_clip(found.files[name], clip) for name, clip in new.items()}
     with transaction.atomic():
-        campaign = _campaign(target, user, labelled=sheet.shape.labelled)
+        campaign = _campaign(target, asked, user, labelled=sheet.shape.labelled)
         work = Entering(campaign, sheet, found, kept)
         fresh, known = work.not_there_yet(first)
         added, pooled = work.write(fresh)
@@ -136,15 +151,23 @@ def import_given(
             return import_rows(source, target, user, labels=labels, most_clips=CLIPS_OF_A_PAGE)
 
 
-def _asked(target: Target) -> tuple[bool, tuple[str, ...]]:
-    """Whether single clips are asked about, and the keys of the dimensions."""
-    there = Campaign.objects.filter(name=target.name).select_related("dimension_set").first()
+def _asked(target: Target) -> Asked:
+    wanted = {"name": target.name} if target.pk is None else {"pk": target.pk}
+    there = Campaign.objects.filter(**wanted).select_related("dimension_set").first()
     if there is not None:
-        return there.kind == CampaignKind.SINGLE, there.dimension_set.to_format().keys
+        return _asked_by(there)
+    if target.pk is not None:
+        raise ImportRefused(f"the campaign {target.name!r} is not there any more")
     row = DimensionSet.objects.filter(name=target.dimension_set).first()
     if row is None:
         raise ImportRefused(f"there is no dimension set {target.dimension_set!r}")
-    return target.options.get("kind") == CampaignKind.SINGLE, row.to_format().keys
+    single = target.options.get("kind") == CampaignKind.SINGLE
+    return Asked(None, single, row.to_format().keys)
+
+
+def _asked_by(campaign: Campaign) -> Asked:
+    keys = campaign.dimension_set.to_format().keys
+    return Asked(campaign.pk, campaign.kind == CampaignKind.SINGLE, keys)
 
 
 def _check_few(name: str, found: Found, most: int | None) -> None:
@@ -159,11 +182,18 @@ def _check_few(name: str, found: Found, most: int | None) -> None:
         )
 
 
-def _campaign(target: Target, user: User | None, *, labelled: bool) -> Campaign:
+def _campaign(target: Target, asked: Asked, user: User | None, *, labelled: bool) -> Campaign:
     """The campaign, locked until the rows are in. A new one with labels is closed: all is said."""
-    if not Campaign.objects.filter(name=target.name).exists():
+    wanted = {"name": target.name} if asked.campaign is None else {"pk": asked.campaign}
+    if asked.campaign is None and not Campaign.objects.filter(**wanted).exists():
         state = CampaignState.CLOSED if labelled else CampaignState.DRAFT
         create_campaign(
             target.name, target.dimension_set, state=state, created_by=user, **target.options
         )
-    return Campaign.objects.select_for_update(no_key=True).get(name=target.name)
+    campaign = Campaign.objects.select_for_update(no_key=True).filter(**wanted).first()
+    if campaign is None:
+        raise ImportRefused(f"the campaign {target.name!r} is not there any more")
+    now = _asked_by(campaign)
+    if (now.single, now.keys) != (asked.single, asked.keys):
+        raise ImportRefused(f"what {campaign.name!r} asks has changed meanwhile; import again")
+    return campaign

@@ -46,7 +46,7 @@ class ImportView(CostlyDoor):
         report = import_given(
             body.get("file"),
             body.get("clips", ""),
-            Target(campaign.name),
+            Target(campaign.name, pk=campaign.pk),
             user,
             Labels(body["labels"]),
         )

@@ -15,11 +15,13 @@ from PIL import Image
 from annotation.campaigns import create_campaign
 from annotation.errors import ImportRefused
 from annotation.exporting import pair_id, write_videoalign
+from annotation.imports import reading_in
 from annotation.imports.reading_in import Target, import_rows
 from annotation.imports.sources import opened, table_with_clips
 from annotation.models import (
     Campaign,
     Consensus,
+    DimensionSet,
     Generator,
     Prompt,
     ReferenceImage,
@@ -307,3 +309,62 @@ def test_the_command_makes_a_campaign_as_it_is_told(folder, capsys):
     (folder / "t.csv").write_text("path_A\n")
     with pytest.raises(CommandError, match=r"t.csv:1: the column 'path' is missing"):
         call_command("import_triplets", str(folder / "t.csv"), campaign="alone")
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Any) -> None:
+    """Somebody else does this while the clips of an import are decoded."""
+    plain = reading_in.probe_all
+
+    def probe_all(*given: Any) -> None:
+        plain(*given)
+        act()
+
+    monkeypatch.setattr(reading_in, "probe_all", probe_all)
+
+
+@pytest.mark.parametrize("by_key", [True, False])
+def test_a_campaign_that_is_renamed_during_an_import_gets_the_rows(folder, monkeypatch, by_key):
+    campaign = create_campaign("old name", "anime")
+    meanwhile(monkeypatch, lambda: Campaign.objects.update(name="new name"))
+    report = bring(
+        write(folder / "t.csv", ROWS), "old name", **({"pk": campaign.pk} if by_key else {})
+    )
+    assert (report.campaign_id, report.campaign) == (campaign.pk, "new name")
+    assert Campaign.objects.get().triplets_total == 2
+
+
+@pytest.mark.parametrize(
+    ("act", "words"),
+    [
+        (lambda: Campaign.objects.all().delete(), "the campaign 'one' is not there any more"),
+        (
+            lambda: Campaign.objects.update(dimension_set=DimensionSet.objects.get(name="anime")),
+            "what 'one' asks has changed meanwhile",
+        ),
+        (lambda: Campaign.objects.update(kind="single"), "what 'one' asks has changed meanwhile"),
+    ],
+    ids=["gone", "dimensions", "kind"],
+)
+def test_a_campaign_that_asks_something_else_after_decoding_gets_no_rows(
+    folder, monkeypatch, act, words
+):
+    create_campaign("one", "videoalign")
+    meanwhile(monkeypatch, act)
+    with pytest.raises(ImportRefused, match=words):
+        bring(write(folder / "t.csv", ROWS), "one")
+    assert not Triplet.objects.exists()
+
+
+def test_imports_at_once_keep_each_others_translations(folder, monkeypatch):
+    bring(write(folder / "t.csv", ROWS[:1]))
+    left, right = Video.objects.order_by("original_path")
+    ids = {"video_A": str(left.pk), "video_B": str(right.pk), "prompt": "a red square"}
+    table = write(folder / "ids.jsonl", [{**ids, "prompt_ko": "붉은 네모", "category": "shapes"}])
+    said = {"translations": {"zh": "红色方块"}, "category": "colours"}
+    meanwhile(monkeypatch, lambda: Prompt.objects.update(**said))
+    report = bring(table, "other")
+    prompt = Prompt.objects.get()
+    assert prompt.translations == {"zh": "红色方块", "ko": "붉은 네모"}
+    assert prompt.category == "colours"
+    (warning,) = report.warnings
+    assert warning.endswith("the prompt is in the category 'colours' already; kept")
