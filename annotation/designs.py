@@ -214,7 +214,7 @@ def refresh_priorities(campaign: Campaign, first: First) -> int:
     scaled = {pk: round(REFRESHED * score / top) if top else 0 for pk, score in scores.items()}
     ours = campaign.triplets.filter(state=TripletState.OPEN, priority__lte=REFRESHED)
     wanted = {pk: scaled.get(pk, 0) for pk in ours.values_list("pk", flat=True)}
-    return set_priorities(campaign, wanted)
+    return set_priorities(campaign, wanted, up_to=REFRESHED)
 
 
 def _split(reading: Reading) -> dict[int, float]:

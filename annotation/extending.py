@@ -110,21 +110,27 @@ def _slots(triplet: Triplet, wanted: int) -> Iterator[Slot]:
         yield Slot(triplet=triplet, campaign_id=triplet.campaign_id, position=place, n=n)
 
 
-def set_priorities(campaign: Campaign, priorities: Mapping[int, int]) -> int:
+def set_priorities(
+    campaign: Campaign, priorities: Mapping[int, int], *, up_to: int | None = None
+) -> int:
     """Give triplets (by id) their places in the queue; how many moved.
+
+    With `up_to`, those that have a higher priority by then stay where they are.
 
     Slots follow their triplet, also those that are given out: if they come back, they come back to
     the new place.
     """
     moved = 0
     for some in _chunks(sorted(priorities)):
-        moved += _move(campaign.pk, {pk: priorities[pk] for pk in some})
+        moved += _move(campaign.pk, {pk: priorities[pk] for pk in some}, up_to)
     return moved
 
 
 @retried
-def _move(campaign_id: int, priorities: Mapping[int, int]) -> int:
+def _move(campaign_id: int, priorities: Mapping[int, int], up_to: int | None) -> int:
     rows = Triplet.objects.filter(campaign=campaign_id, pk__in=priorities, state=TripletState.OPEN)
+    if up_to is not None:
+        rows = rows.filter(priority__lte=up_to)
     locked = rows.order_by("pk").select_for_update(no_key=True)
     moved = [each for each in locked if each.priority != priorities[each.pk]]
     for triplet in moved:

@@ -38,7 +38,8 @@ def create_triplets(
     wanted = list(dict.fromkeys(_pair_key(*pair) for pair in pairs))
     with transaction.atomic():
         # Serialises imports into one campaign, so that `known` stays true until the end.
-        Campaign.objects.select_for_update(no_key=True).get(pk=campaign.pk)
+        locked = Campaign.objects.select_for_update(no_key=True).get(pk=campaign.pk)
+        campaign.votes_wanted = locked.votes_wanted  # may have risen since the caller read it
         known = _known_pairs(campaign)
         fresh = {
             key: _triplet(campaign, by_key[key], priority) for key in wanted if key not in known

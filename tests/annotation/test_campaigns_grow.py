@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
+from annotation import designs
 from annotation.campaigns import create_campaign, open_campaign
 from annotation.cloning import clone_campaign
 from annotation.designs import First, Wish, create_pairs, propose_pairs, refresh_priorities
 from annotation.errors import CampaignError
 from annotation.extending import extend_votes, want_votes
-from annotation.importing import position_of
+from annotation.importing import create_triplets, position_of
 from annotation.models import (
     Campaign,
     Consensus,
@@ -182,6 +183,29 @@ def test_a_wish_of_a_person_keeps_its_place(quiet):
     refresh_priorities(campaign, First.ACTIVE)
     wished.refresh_from_db()
     assert wished.priority == 500
+
+
+def test_a_pair_that_is_wished_for_during_a_refresh_keeps_its_place(quiet, monkeypatch):
+    campaign = quiet(3)
+    wished, plain = campaign.triplets.first(), designs.set_priorities
+
+    def set_priorities(given: Campaign, wanted: dict[int, int], **options: Any) -> int:
+        want_votes(campaign, {wished.pk: wished.need + 1}, priority=PRIORITY)
+        return plain(given, dict.fromkeys(wanted, 7), **options)
+
+    monkeypatch.setattr(designs, "set_priorities", set_priorities)
+    assert refresh_priorities(campaign, First.DISAGREEMENT) == 2
+    wished.refresh_from_db()
+    assert wished.priority == PRIORITY
+
+
+def test_pairs_that_come_after_more_votes_were_asked_for_want_as_many(quiet):
+    campaign = quiet(1, votes_wanted=2)
+    seen = Campaign.objects.get(pk=campaign.pk)
+    (row,) = quiet(1).triplets.all()
+    extend_votes(campaign, 4)
+    (added,) = create_triplets(seen, [(row.prompt, row.video_a, row.video_b)])
+    assert (added.need, added.slots.count()) == (4, 4)
 
 
 def test_two_groups_that_share_nothing_are_seen_and_tied_together(quiet, people, annotator):
