@@ -85,8 +85,14 @@ def _known(text: str) -> str:
 
 
 @retried
-def publish(campaign: Campaign, body: object, *, major: bool, user: User) -> Guideline:
-    """The next version. After a major one nobody gets a question before they accepted it."""
+def publish(
+    campaign: Campaign, body: object, *, major: bool, user: User, draft: int | None = None
+) -> Guideline:
+    """The next version. After a major one nobody gets a question before they accepted it.
+
+    `draft` is the revision that is published with it; what was saved since, or is another text,
+    stays a draft. Its row stays empty, so that the revision never begins again.
+    """
     checked = check_body(campaign, body)
     locked = Campaign.objects.select_for_update(no_key=True).get(pk=campaign.pk)
     row = Guideline.objects.create(
@@ -98,7 +104,9 @@ def publish(campaign: Campaign, body: object, *, major: bool, user: User) -> Gui
     )
     if major:
         Campaign.objects.filter(pk=locked.pk).update(must_accept=row.version)
-    GuidelineDraft.objects.filter(campaign=locked).delete()
+    if draft is not None:
+        published = GuidelineDraft.objects.filter(campaign=locked, revision=draft)
+        published.update(body={}, saved_by=None)
     return row
 
 
@@ -124,7 +132,7 @@ def accepted(standing: Standing, user: User) -> bool:
 @dataclass(frozen=True, slots=True)
 class Draft:
     body: Body
-    revision: int  # 0: nobody has saved one
+    revision: int  # 0: nobody has ever saved one
     saved_by: str = ""
 
 
@@ -133,6 +141,8 @@ def draft_of(campaign: Campaign) -> Draft:
     row = GuidelineDraft.objects.select_related("saved_by").filter(campaign=campaign).first()
     if row is None:
         return Draft(newest(campaign).body, 0)
+    if not row.body:  # it was published
+        return Draft(newest(campaign).body, row.revision)
     return Draft(row.body, row.revision, row.saved_by.get_username() if row.saved_by else "")
 
 

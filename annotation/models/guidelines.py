@@ -37,7 +37,7 @@ class Guideline(models.Model):
 
 
 class GuidelineDraft(models.Model):
-    """What leads are writing, until it is published. `body` as in `Guideline`."""
+    """What leads are writing, until it is published. `body` as in `Guideline`, then empty."""
 
     campaign = models.OneToOneField(Campaign, on_delete=models.CASCADE, related_name="draft")
     body = models.JSONField(default=dict)

@@ -101,9 +101,11 @@ class GuidelinesView(Door):
     def post(self, request: Request, campaign_id: int) -> Response:
         user, campaign = lead(request), seen_campaign(request, campaign_id)
         body = body_of(request, "body", "major")
-        text = body["body"] if "body" in body else guidelines.draft_of(campaign).body
+        draft = None if "body" in body else guidelines.draft_of(campaign)
+        text = body["body"] if draft is None else draft.body
         major = field(body, "major", default=True)
-        row = guidelines.publish(campaign, text, major=major, user=user)
+        revision = None if draft is None else draft.revision
+        row = guidelines.publish(campaign, text, major=major, user=user, draft=revision)
         return Response(_version(row), status=201)
 
 

@@ -298,7 +298,8 @@ def _keep(
     saved = guidelines.save_draft(campaign, body, _whole(request, "revision"), user)
     act = request.POST.get("act", "")
     if act in {"publish-major", "publish-minor"}:
-        row = guidelines.publish(campaign, saved.body, major=act == "publish-major", user=user)
+        major = act == "publish-major"
+        row = guidelines.publish(campaign, saved.body, major=major, user=user, draft=saved.revision)
         said = _("Version %(version)d is published.") % {"version": row.version}
         messages.success(request, said)
     else:

@@ -186,6 +186,35 @@ def test_of_two_leads_who_save_a_draft_one_is_told(
         guidelines.save_draft(campaign, body, 1, lee)
 
 
+def test_who_opened_a_draft_before_a_publication_is_told_of_the_next_one(
+    lee: Any, olga: Any, campaign: Any, body: dict[str, Any]
+) -> None:
+    opened = guidelines.save_draft(campaign, body, 0, lee).revision
+    guidelines.publish(campaign, body, major=False, user=olga, draft=opened)
+    there = guidelines.draft_of(campaign)
+    assert there == guidelines.Draft(body, opened)  # what was published, saved by nobody
+    mine = {**body, "instructions": {"en": "An hour of work."}}
+    saved = guidelines.save_draft(campaign, mine, there.revision, olga)
+    for revision in (0, opened):
+        with pytest.raises(VoteConflict):
+            guidelines.save_draft(campaign, body, revision, lee)
+    assert guidelines.draft_of(campaign) == saved
+
+
+def test_a_publication_leaves_a_draft_that_it_is_not_of(
+    lee: Any, olga: Any, campaign: Any, body: dict[str, Any]
+) -> None:
+    read = guidelines.save_draft(campaign, body, 0, lee)
+    mine = {**body, "instructions": {"en": "An hour of work."}}
+    saved = guidelines.save_draft(campaign, mine, read.revision, olga)
+    guidelines.publish(campaign, read.body, major=False, user=lee, draft=read.revision)
+    path = f"/api/campaigns/{campaign.pk}/guidelines"
+    given = {"body": body, "major": False}
+    made = logged_in(lee).post(path, given, content_type="application/json")
+    assert made.status_code == 201
+    assert guidelines.draft_of(campaign) == saved
+
+
 def test_a_lead_writes_and_publishes_on_the_page(lee: Any, alice: Any, campaign: Any) -> None:
     lead, path = logged_in(lee), f"/campaigns/{campaign.pk}/guideline/"
     clip = Video.objects.first()
@@ -218,7 +247,8 @@ def test_a_lead_writes_and_publishes_on_the_page(lee: Any, alice: Any, campaign:
     (example,) = row.body["examples"]["VQ"]
     assert example["video"] == str(clip.pk)
     assert example["good"] is False
-    assert not GuidelineDraft.objects.exists()
+    assert guidelines.draft_of(campaign) == guidelines.Draft(row.body, 2)
+    assert "There is a draft" not in lead.get(path).content.decode()
 
 
 def test_a_fault_on_the_page_loses_nothing_that_was_typed(lee: Any, campaign: Any) -> None:
