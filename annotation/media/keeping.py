@@ -10,7 +10,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -242,8 +242,9 @@ def workplace() -> Iterator[Path]:
 def sweep_quarantine() -> None:
     """Remove what processes that were killed left there. No file is worked on for a day."""
     for folder in (Path(settings.MEDIA_ROOT) / "quarantine").glob("*"):
-        if time.time() - folder.stat().st_mtime > _FORGOTTEN:
-            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(FileNotFoundError):  # its owner, or another sweep, was quicker
+            if time.time() - folder.stat().st_mtime > _FORGOTTEN:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

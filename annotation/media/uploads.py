@@ -12,7 +12,7 @@ import time
 import unicodedata
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Final, Protocol
@@ -280,5 +280,18 @@ def drop(user: User, upload_id: uuid.UUID) -> None:
 def sweep() -> None:
     """Remove what nobody has gone on with for two days."""
     for folder in _unfinished().glob("*"):
-        if time.time() - folder.stat().st_mtime > _FORGOTTEN:
+        with suppress(OSError):  # another sweep was quicker, or a part is coming in
+            _sweep(folder)
+
+
+def _sweep(folder: Path) -> None:
+    before = _read(folder)
+    if time.time() - folder.stat().st_mtime <= _FORGOTTEN:
+        return
+    handle = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _read(folder) == before:  # nobody went on with it just now
             shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(handle)

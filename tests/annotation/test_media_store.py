@@ -1,6 +1,7 @@
 """Clips are kept by content, and annotators get copies that say nothing about their origin."""
 
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import av
 import pytest
 
 from annotation.errors import MediaError
+from annotation.media import keeping
 from annotation.media.keeping import original_path, shown_path, store_video, sweep_quarantine
 from annotation.models import Generator, Prompt, Video
 
@@ -120,6 +122,22 @@ def test_what_killed_processes_left_in_the_quarantine_is_swept(settings):
         os.utime(root / name, (then, then))
     sweep_quarantine()
     assert [each.name for each in root.iterdir()] == ["new"]
+
+
+def test_two_sweeps_of_the_quarantine_do_not_hinder_each_other(settings, monkeypatch):
+    root = Path(settings.MEDIA_ROOT) / "quarantine"
+    for name in "ab":
+        (root / name).mkdir(parents=True)
+        os.utime(root / name, (time.time() - 25 * 3600,) * 2)
+    plain = shutil.rmtree
+
+    def rmtree(_path, **_options):
+        for each in root.glob("*"):  # the other one
+            plain(each)
+
+    monkeypatch.setattr(keeping.shutil, "rmtree", rmtree)
+    sweep_quarantine()
+    assert list(root.iterdir()) == []
 
 
 @pytest.mark.shared

@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import random
+import shutil
 import signal
 import time
 import uuid
@@ -317,6 +318,55 @@ def test_nobody_keeps_too_many_unfinished_or_forgets_them_for_ever(
     os.utime(old.folder, (time.time() - 3 * 86400,) * 2)
     assert begun(lee, content(10, 2), "2.mp4")
     assert old not in uploads.unfinished_of(lee)
+
+
+def test_a_part_that_comes_in_is_not_swept_away(lee: Any, mia: Any) -> None:
+    data = content(1500)
+    upload = begun(lee, data)
+    uploads.add_part(lee, uuid.UUID(upload.id), 0, 1000, io.BytesIO(data[:1000]))
+    os.utime(upload.folder, (time.time() - 3 * 86400,) * 2)
+
+    class Rest(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            begun(mia, b"other")  # sweeps
+            return super().read(size)
+
+    assert uploads.add_part(lee, uuid.UUID(upload.id), 1000, 500, Rest(data[1000:])).done
+
+
+def test_an_upload_that_somebody_goes_on_with_is_not_swept_away(
+    lee: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = content(1500)
+    upload = begun(lee, data)
+    os.utime(upload.folder, (time.time() - 3 * 86400,) * 2)
+    plain = os.open
+
+    def go_on(path: Any, *given: Any) -> int:
+        monkeypatch.setattr(os, "open", plain)
+        uploads.add_part(lee, uuid.UUID(upload.id), 0, 1000, io.BytesIO(data[:1000]))
+        return plain(path, *given)
+
+    monkeypatch.setattr(os, "open", go_on)
+    uploads.sweep()
+    assert uploads.find(lee, uuid.UUID(upload.id)).received == 1000
+
+
+def test_two_sweeps_at_once_do_not_hinder_each_other(
+    lee: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun_all = [begun(lee, content(10, seed), f"{seed}.mp4") for seed in range(3)]
+    for upload in begun_all:
+        os.utime(upload.folder, (time.time() - 3 * 86400,) * 2)
+    plain = shutil.rmtree
+
+    def rmtree(_path: Path, **_options: Any) -> None:
+        for each in uploads._unfinished().glob("*"):  # the other one
+            plain(each)
+
+    monkeypatch.setattr(uploads.shutil, "rmtree", rmtree)
+    uploads.sweep()
+    assert uploads.unfinished_of(lee) == []
 
 
 def test_uploads_of_others_are_not_there(lee: Any, mia: Any) -> None:
