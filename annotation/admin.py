@@ -14,7 +14,7 @@ from annotation.campaigns import close_campaign, open_campaign, pause_campaign
 from annotation.cloning import clone_campaign, free_name
 from annotation.errors import AnnotationError
 from annotation.extending import extend_votes
-from annotation.forms import CampaignForm, ImportForm
+from annotation.forms import CampaignForm, ImportForm, changed_columns
 from annotation.imports.faults import further_faults
 from annotation.imports.reading_in import Target, import_given
 from annotation.imports.tables import Labels
@@ -98,8 +98,11 @@ class CampaignAdmin(admin.ModelAdmin):
         return obj is not None and obj.triplets_total == 0 and request.user.is_superuser
 
     def save_model(self, request: HttpRequest, obj: Campaign, form: Any, change: bool) -> None:  # noqa: FBT001
-        if not change:
-            obj.created_by = request.user  # type: ignore[assignment]
+        if change:
+            # The rest of the row, as it was read, may be out of date: counters, state, guideline.
+            obj.save(update_fields=changed_columns(form))
+            return
+        obj.created_by = request.user  # type: ignore[assignment]
         super().save_model(request, obj, form, change)
 
     @admin.action(description="Open: annotators may vote", permissions=["change"])

@@ -94,7 +94,7 @@ def update_campaign(campaign: Campaign, changes: Mapping[str, Any]) -> Campaign:
     more votes come by extending it."""
     with transaction.atomic():
         row = Campaign.objects.select_for_update(no_key=True).get(pk=campaign.pk)
-        _check_asked(row, changes)
+        check_asked(row, changes)
         named = {key: changes[key] for key in ("name", "dimension_set") if key in changes}
         rest = {key: value for key, value in changes.items() if key not in named}
         before = {key: getattr(row, key) for key in OPTIONS}
@@ -143,7 +143,8 @@ def check_kind(kind: str) -> None:
         )
 
 
-def _check_asked(campaign: Campaign, changes: Mapping[str, Any]) -> None:
+def check_asked(campaign: Campaign, changes: Mapping[str, Any]) -> None:
+    """What people were asked is not changed, and no campaign becomes a re-test or was one."""
     if (kind := changes.get("kind", campaign.kind)) != campaign.kind:
         check_kind(kind)
         check_kind(campaign.kind)

@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 
 from annotation.campaign_options import OPTIONS, checked
-from annotation.campaigns import check_kind
+from annotation.campaigns import check_asked, check_kind
 from annotation.errors import CampaignError, ImportRefused
 from annotation.imports.sources import import_folder
 from annotation.imports.tables import Labels
@@ -21,12 +21,28 @@ class CampaignForm(forms.ModelForm):
         values = super().clean() or self.cleaned_data
         try:
             checked({name: values[name] for name in OPTIONS if name in values})
-            if values.get("kind", self.instance.kind) != self.instance.kind:
-                check_kind(values["kind"])
-                check_kind(self.instance.kind)
+            self._check_asked(values)
         except CampaignError as error:
             self.add_error(None, error.message)
         return values
+
+    def _check_asked(self, values: dict[str, Any]) -> None:
+        """What people were asked stays; the row is held until the page is saved, so that no
+        triplets come in between."""
+        if self.instance.pk is None:
+            check_kind(values.get("kind", ""))
+            return
+        row = Campaign.objects.select_for_update(no_key=True).get(pk=self.instance.pk)
+        wanted = {**values}
+        if "dimension_set" in values:
+            wanted["dimension_set"] = values["dimension_set"].name
+        check_asked(row, wanted)
+
+
+def changed_columns(form: forms.ModelForm) -> list[str]:
+    """The columns of the row that the form changes: only these may be saved."""
+    columns = {field.name for field in form._meta.model._meta.concrete_fields}
+    return [name for name in form.changed_data if name in columns]
 
 
 class ImportForm(forms.Form):

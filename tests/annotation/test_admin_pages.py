@@ -5,7 +5,11 @@ from pathlib import Path
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
+from annotation.campaigns import pause_campaign
+from annotation.forms import CampaignForm
+from annotation.importing import create_triplets
 from annotation.models import Campaign, DimensionSet, Triplet, Vote
+from annotation.promises import broken_promises
 
 LISTS = (
     *("campaign", "dimensionset", "vote", "consensus", "triplet", "video", "slot", "skip"),
@@ -98,6 +102,71 @@ def test_a_lead_makes_a_campaign(client, lee):
     assert client.post("/admin/annotation/campaign/add/", data).status_code == 302
     made = Campaign.objects.get(name="by hand")
     assert (made.created_by, made.state, made.votes_wanted) == (lee, "draft", 2)
+
+
+def _filled(client, path: str) -> dict[str, object]:
+    """What a browser would send back of the form as it is shown."""
+    form = client.get(path).context["adminform"].form
+    values = {name: form[name].value() for name in form.fields}
+    return {
+        name: value for name, value in values.items() if value is not None and value is not False
+    }
+
+
+def _meanwhile(monkeypatch, act) -> None:
+    """Once, after the page has read the campaign and before it saves it."""
+    plain, waiting = CampaignForm.clean, [act]
+
+    def clean(self):
+        while waiting:
+            waiting.pop()()
+        return plain(self)
+
+    monkeypatch.setattr(CampaignForm, "clean", clean)
+
+
+def test_what_happens_while_a_lead_saves_a_campaign_stays(
+    make_campaign, client, lee, people, annotator, monkeypatch
+):
+    campaign, donor = make_campaign(2, votes_wanted=1), make_campaign(1)
+    Campaign.objects.update(gold_share=0, repeat_share=0)
+    first, second = map(annotator, people(2))
+    pairs = [(each.prompt, each.video_a, each.video_b) for each in donor.triplets.all()]
+
+    def meanwhile() -> None:
+        assert first.vote(first.next(campaign)).status_code == 200
+        create_triplets(Campaign.objects.get(pk=campaign.pk), pairs)
+        Campaign.objects.filter(pk=campaign.pk).update(must_accept=3)
+        pause_campaign(Campaign.objects.get(pk=campaign.pk))
+
+    client.force_login(lee)
+    page = f"/admin/annotation/campaign/{campaign.pk}/change/"
+    data = {**_filled(client, page), "instructions": "new words", "members": [lee.pk]}
+    _meanwhile(monkeypatch, meanwhile)
+    assert client.post(page, data).status_code == 302
+    row = Campaign.objects.get(pk=campaign.pk)
+    assert (row.instructions, list(row.members.all())) == ("new words", [lee])
+    assert (row.triplets_done, row.triplets_total, row.must_accept) == (1, 3, 3)
+    assert row.state == "paused"
+    assert broken_promises(row) == []
+    Campaign.objects.filter(pk=campaign.pk).update(must_accept=0, state="open")
+    for _ in range(2):
+        assert second.vote(second.next(campaign)).status_code == 200
+
+
+def test_what_is_asked_stays_also_where_pairs_come_while_the_form_is_saved(
+    make_campaign, client, lee, monkeypatch
+):
+    campaign, donor = make_campaign(0), make_campaign(1)
+    pairs = [(each.prompt, each.video_a, each.video_b) for each in donor.triplets.all()]
+    client.force_login(lee)
+    page = f"/admin/annotation/campaign/{campaign.pk}/change/"
+    data = {**_filled(client, page), "votes_wanted": 7}
+    _meanwhile(monkeypatch, lambda: create_triplets(Campaign.objects.get(pk=campaign.pk), pairs))
+    answer = client.post(page, data)
+    assert answer.status_code == 200
+    assert "is part of what people were asked" in answer.content.decode()
+    assert Campaign.objects.get(pk=campaign.pk).votes_wanted == 3
 
 
 @pytest.fixture
