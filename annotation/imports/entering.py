@@ -5,15 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from annotation.errors import MediaError
 from annotation.importing import Pair, create_triplets, store_triplets
 from annotation.imports.duplicates import Duplicate, Opinion, Sides, opinion_of
-from annotation.imports.faults import refused
 from annotation.imports.foreign_votes import store_foreign_votes
 from annotation.imports.matching import Found
 from annotation.imports.rows import NamedClip, Row
 from annotation.imports.tables import Sheet
-from annotation.media.keeping import KeptClip, register_clip, store_reference_image
+from annotation.media.keeping import KeptClip, KeptPicture, register_clip, register_picture
 from annotation.media.probing import Clip
 from annotation.media.residents import answers_here, prompts_here
 from annotation.models import (
@@ -43,6 +41,7 @@ class Entering:
     sheet: Sheet
     found: Found
     kept: Mapping[str, KeptClip]
+    pictures: Mapping[str, KeptPicture]
     prompts: dict[tuple[str, str], Prompt] = field(default_factory=dict)
     generators: dict[str, Generator] = field(default_factory=dict)
     videos: dict[tuple[Any, ...], Video] = field(default_factory=dict)
@@ -157,14 +156,10 @@ class Entering:
         return self.prompts[key]
 
     def _image(self, row: Row) -> ReferenceImage | None:
-        if row.image_sha256 in self.found.pictures:
-            return self.found.pictures[row.image_sha256]
-        if not row.image:
-            return None
-        try:
-            return store_reference_image(self.found.images[row.image], original_path=row.image)
-        except MediaError as error:
-            raise refused(*self.sheet.places.at(row.line), error.message) from None
+        digest = row.image_sha256 or self.found.digests.get(row.image, "")
+        if digest in self.pictures:
+            return register_picture(self.pictures[digest], original_path=row.image)
+        return self.found.pictures.get(digest)
 
     def _describe(self, prompt: Prompt, row: Row) -> None:
         """Fill in category and translations; what the prompt has already is never replaced."""

@@ -10,7 +10,7 @@ from annotation.imports.faults import Faults
 from annotation.imports.places import Places
 from annotation.imports.rows import NamedClip, Row
 from annotation.imports.sources import Source
-from annotation.media.keeping import KeptClip, measured
+from annotation.media.keeping import KeptClip, KeptPicture, keep_picture, measured
 from annotation.media.probing import Clip
 from annotation.media.residents import here_by_content, here_by_id, pictures_here
 from annotation.models import Prompt, ReferenceImage, Video, prompt_sha256
@@ -159,6 +159,29 @@ def probe_all(rows: Sequence[Row], source: Source, found: Found, faults: Faults)
                 message = error.message.replace(str(found.files[name]), name)
                 faults.add(row.line, source.plain(message))
     faults.refuse()
+
+
+def keep_images(
+    rows: Sequence[Row], source: Source, found: Found, faults: Faults
+) -> dict[str, KeptPicture]:
+    """Put the pictures that are new into the store; by sha256.
+
+    Before any row is written: each is decoded, and nobody's vote may wait for that.
+    """
+    found.pictures |= pictures_here({found.digests[name] for name in found.images})
+    seen = set(found.pictures)
+    kept: dict[str, KeptPicture] = {}
+    for row in rows:
+        digest = found.digests[row.image] if row.image in found.images else ""
+        if not digest or digest in seen:
+            continue
+        seen.add(digest)
+        try:
+            kept[digest] = keep_picture(found.images[row.image], row.image)
+        except MediaError as error:
+            faults.add(row.line, source.plain(error.message))
+    faults.refuse()
+    return kept
 
 
 def false_numbers(

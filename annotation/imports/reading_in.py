@@ -19,7 +19,7 @@ from annotation.campaigns import create_campaign
 from annotation.errors import ImportRefused
 from annotation.imports.duplicates import Duplicate, distinct
 from annotation.imports.entering import Entering
-from annotation.imports.matching import Found, false_numbers, match, probe_all
+from annotation.imports.matching import Found, false_numbers, keep_images, match, probe_all
 from annotation.imports.sources import (
     Source,
     import_folder,
@@ -111,11 +111,12 @@ def import_rows(
     faults.refuse()
     _check_few(sheet.name, found, most_clips)
     probe_all(first, source, found, faults)
+    pictures = keep_images(first, source, found, faults)
     new = {name: clip for name, clip in found.clips.items() if name not in found.kept}
     kept = found.kept | {name: keep_clip(found.files[name], clip) for name, clip in new.items()}
     with transaction.atomic():
         campaign = _campaign(target, asked, user, labelled=sheet.shape.labelled)
-        work = Entering(campaign, sheet, found, kept)
+        work = Entering(campaign, sheet, found, kept, pictures)
         fresh, known = work.not_there_yet(first)
         added, pooled = work.write(fresh)
     differ = false_numbers(sheet.places, first, work.clip_of)

@@ -297,18 +297,32 @@ def _meta(clip: Clip) -> dict[str, Any]:
 # Reference images.
 
 
+@dataclass(frozen=True, slots=True)
+class KeptPicture:
+    """A picture whose files are in the store; a row may point to it."""
+
+    file: str
+    sha256: str
+    width: int
+    height: int
+
+
 def store_reference_image(path: Path | str, *, original_path: str = "") -> ReferenceImage:
     """Take a picture into the store; the same picture again gives the same row.
 
     The original is kept for trainers; people see a copy of its pixels without metadata. Raises
     MediaError if it is not a still PNG, JPEG or WebP of a size that we show.
     """
-    path = Path(path)
     name = original_path or os.fspath(path)
+    return register_picture(keep_picture(Path(path), name), original_path=name)
+
+
+def keep_picture(path: Path, name: str) -> KeptPicture:
+    """Put the original and the copy for people into the store; `name` is what people know it by."""
     with quarantined(path) as (file, sha256), workplace() as folder:
         known = ReferenceImage.objects.filter(sha256=sha256).first()
         if known is not None:
-            return known
+            return KeptPicture(known.file, sha256, known.width, known.height)
         shown = folder / "shown.png"
         try:
             picture = bounded.shared().picture(file, shown)
@@ -317,13 +331,18 @@ def store_reference_image(path: Path | str, *, original_path: str = "") -> Refer
         key = f"images/{sha256[:2]}/{sha256}"
         media_storage().put(file, key)
         media_storage().put(shown, image_key(sha256))
+    return KeptPicture(key, sha256, picture.width, picture.height)
+
+
+def register_picture(kept: KeptPicture, *, original_path: str) -> ReferenceImage:
+    """The row of a kept picture: made, or the one that is there."""
     image, _ = ReferenceImage.objects.get_or_create(
-        sha256=sha256,
+        sha256=kept.sha256,
         defaults={
-            "file": key,
-            "width": picture.width,
-            "height": picture.height,
-            "original_path": name[:1000],
+            "file": kept.file,
+            "width": kept.width,
+            "height": kept.height,
+            "original_path": original_path[:1000],
         },
     )
     return image

@@ -18,6 +18,7 @@ from annotation.exporting import pair_id, write_videoalign
 from annotation.imports import reading_in
 from annotation.imports.reading_in import Target, import_rows
 from annotation.imports.sources import opened, table_with_clips
+from annotation.media import bounded
 from annotation.models import (
     Campaign,
     Consensus,
@@ -214,6 +215,47 @@ def test_a_broken_image_is_named_by_its_line(folder):
     with pytest.raises(ImportRefused, match=r"t.csv:2: the image .*cannot be read"):
         bring(table)
     assert not any(table.objects.exists() for table in (*TABLES, ReferenceImage))
+
+
+def test_pictures_are_decoded_before_the_campaign_is_locked(folder, monkeypatch):
+    """Each takes long, and whoever votes there meanwhile would wait for the lock."""
+    create_campaign("new", "videoalign")
+    for name in ("first", "second"):
+        Image.new("RGB", (40, 30), "red" if name == "first" else "blue").save(
+            folder / f"{name}.png"
+        )
+    rows = [
+        {**ROWS[0], "image_path": "first.png"},
+        {**ROWS[1], "image_path": "second.png"},
+        {**ROWS[0], "prompt": "other words", "image_path": "first.png"},
+    ]
+    happened = []
+
+    def told(word, plain):
+        def act(*given, **named):
+            happened.append(word)
+            return plain(*given, **named)
+
+        return act
+
+    child = bounded.Bounded
+    monkeypatch.setattr(child, "picture", told("decoded", child.picture))
+    monkeypatch.setattr(reading_in, "_campaign", told("locked", reading_in._campaign))
+    assert bring(write(folder / "t.csv", rows)).triplets == 3
+    assert happened == ["decoded", "decoded", "locked"]
+    assert {each.image.width for each in Prompt.objects.all()} == {40}
+    assert ReferenceImage.objects.count() == 2
+
+
+def test_all_broken_images_are_named_at_once(folder):
+    create_campaign("new", "videoalign")
+    rows = [{**ROWS[0], "image_path": "x.png"}, {**ROWS[1], "image_path": "y.png"}]
+    for name in ("x.png", "y.png"):
+        (folder / name).write_bytes(f"no picture {name}".encode())
+    with pytest.raises(ImportRefused) as refused:
+        bring(write(folder / "t.csv", rows))
+    assert [each["line"] for each in refused.value.details["faults"]] == [2, 3]
+    assert not any(table.objects.exists() for table in (Video, Prompt, ReferenceImage))
 
 
 def test_a_folder_and_an_archive_bring_table_and_clips(folder, tmp_path):
