@@ -18,6 +18,7 @@ from django.db.models.functions import Now
 from annotation import assigning
 from annotation.cursors import count_answer, lock_cursor
 from annotation.errors import BadFlag, ForeignLease, NotFound, VoteConflict
+from annotation.held_clips import hold_clips
 from annotation.models import (
     Campaign,
     Cursor,
@@ -26,6 +27,7 @@ from annotation.models import (
     FlagState,
     Lease,
     Outbox,
+    Probe,
     ProbeLease,
     Slot,
     SlotState,
@@ -85,6 +87,8 @@ def raise_flag(token: uuid.UUID, user: User, report: Report) -> bool:
     shown = _shown(token, user)
     cursor, now = lock_cursor(shown.campaign_id, user)
     clips = shown.clips(report)
+    if report.kind in WITHDRAWING:
+        hold_clips(clips)
     known = _own_flags(shown, user).filter(kind=report.kind).values_list("video_id", flat=True)
     new = [clip for clip in clips if clip not in set(known)]
     for clip in new:
@@ -98,9 +102,13 @@ def raise_flag(token: uuid.UUID, user: User, report: Report) -> bool:
 def settle(flag_id: int, lead: User, *, uphold: bool) -> Flag:
     """A lead decides; NotFound, or the flag as it stands now. A dismissed clip comes back."""
     to = FlagState.UPHELD if uphold else FlagState.DISMISSED
-    flag = Flag.objects.select_for_update(no_key=True).filter(pk=flag_id).first()
-    if flag is None:
+    known = Flag.objects.filter(pk=flag_id).values_list("kind", "video_id").first()
+    if known is None:
         raise NotFound("There is no such flag.")
+    kind, clip = known
+    if kind in WITHDRAWING and clip is not None:
+        _hold_with_others(clip)
+    flag = Flag.objects.select_for_update(no_key=True).get(pk=flag_id)
     moved = Flag.objects.filter(pk=flag.pk).exclude(state=to)
     changed = moved.update(state=to, settled_by=lead, settled_at=Now())
     if changed and flag.kind in WITHDRAWING and flag.video_id is not None:
@@ -239,6 +247,14 @@ def _withdraw(flag: Flag, clip: uuid.UUID) -> dict[str, list[int]]:
         "withdrew": sorted({*flag.withdrew, *gone}),
         "retired": sorted({*flag.retired, *retired}),
     }
+
+
+def _hold_with_others(clip: uuid.UUID) -> None:
+    """The clip, and those beside which it is out: whether a pair comes back hangs on both."""
+    pairs = Triplet.objects.filter(_shows(clip), state=TripletState.WITHDRAWN)
+    asked = Probe.objects.filter(_shows(clip), active=False)
+    rows = [*pairs.values_list("video_a", "video_b"), *asked.values_list("video_a", "video_b")]
+    hold_clips({clip, *(each for row in rows for each in row)})
 
 
 def _bring_back(clip: uuid.UUID) -> None:
