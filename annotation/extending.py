@@ -15,6 +15,7 @@ from django.db.models import OuterRef, Subquery
 from annotation import voting
 from annotation.campaign_options import OPTIONS
 from annotation.errors import CampaignError
+from annotation.held_clips import hold_clips_of
 from annotation.importing import position_of
 from annotation.models import Campaign, Slot, SlotState, Triplet, TripletState
 from annotation.transactions import retried
@@ -42,7 +43,8 @@ NOTHING: Final = Extension(0, 0, 0)
 def extend_votes(campaign: Campaign, votes_wanted: int) -> Extension:
     """Ask for more votes per triplet than so far; those that were complete open again.
 
-    Triplets that came with their labels are left alone, and so are withdrawn ones.
+    Triplets that came with their labels are left alone, and so are withdrawn ones, and those with
+    a withdrawn clip: nobody could be shown them.
     """
     _raise_wanted(campaign, votes_wanted)
     short = campaign.triplets.filter(need__gte=1, need__lt=votes_wanted)
@@ -88,8 +90,13 @@ def _chunks(ids: Iterable[int]) -> Iterator[list[int]]:
 @retried
 def _want(campaign_id: int, wanted: Mapping[int, int], priority: int | None) -> Extension:
     rows = Triplet.objects.filter(campaign=campaign_id, pk__in=wanted, need__gte=1)
-    locked = rows.exclude(state=TripletState.WITHDRAWN).order_by("pk")
-    short = [each for each in locked.select_for_update(no_key=True) if each.need < wanted[each.pk]]
+    rows = rows.exclude(state=TripletState.WITHDRAWN).order_by("pk")
+    withdrawn = hold_clips_of(rows)
+    short = [
+        each
+        for each in rows.select_for_update(no_key=True)
+        if each.need < wanted[each.pk] and withdrawn.isdisjoint((each.video_a_id, each.video_b_id))
+    ]
     complete = [each.pk for each in short if each.state == TripletState.COMPLETE]
     for triplet in short:
         if priority is not None:

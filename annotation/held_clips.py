@@ -9,7 +9,9 @@ import uuid
 from collections.abc import Iterable
 from typing import Final
 
-from annotation.models import Video
+from django.db.models import QuerySet
+
+from annotation.models import Triplet, Video
 
 _AT_ONCE: Final = 5000  # values in one SQL statement
 
@@ -27,3 +29,9 @@ def hold_clips(clips: Iterable[uuid.UUID | None]) -> set[uuid.UUID]:
         rows = some.select_for_update(no_key=True).values_list("pk", "withdrawn")
         withdrawn |= {pk for pk, gone in rows if gone}
     return withdrawn
+
+
+def hold_clips_of(triplets: QuerySet[Triplet]) -> set[uuid.UUID]:
+    """The same for all clips that these triplets show."""
+    pairs = triplets.order_by().values_list("video_a", "video_b")
+    return hold_clips(clip for pair in pairs for clip in pair)

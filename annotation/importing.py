@@ -10,6 +10,7 @@ from django.db.models import F
 
 from annotation.copying import copy_in
 from annotation.errors import CampaignError
+from annotation.held_clips import hold_clips
 from annotation.models import Campaign, CampaignKind, Prompt, Triplet, TripletState, Video
 
 Pair = tuple[Prompt, Video, Video | None]  # no second clip in a campaign of single clips
@@ -37,6 +38,7 @@ def create_triplets(
     by_key = {_pair_key(*pair): pair for pair in reversed(pairs)}
     wanted = list(dict.fromkeys(_pair_key(*pair) for pair in pairs))
     with transaction.atomic():
+        _refuse_withdrawn(pairs)
         # Serialises imports into one campaign, so that `known` stays true until the end.
         locked = Campaign.objects.select_for_update(no_key=True).get(pk=campaign.pk)
         campaign.votes_wanted = locked.votes_wanted  # may have risen since the caller read it
@@ -61,8 +63,13 @@ def _check_pair(campaign: Campaign, pair: Pair) -> None:
     for video in (video_a, video_b or video_a):
         if video.prompt_id != prompt.pk:
             raise CampaignError(f"the clip {video.pk} was not made for the prompt {prompt!s:.60}")
-        if video.withdrawn:
-            raise CampaignError(f"the clip {video.pk} is withdrawn; nobody is asked about it")
+
+
+def _refuse_withdrawn(pairs: Sequence[Pair]) -> None:
+    """As the clips are now, not as they were read: one may have been flagged since."""
+    clips = [clip.pk for _prompt, *both in pairs for clip in both if clip]
+    if withdrawn := hold_clips(clips):
+        raise CampaignError(f"the clip {min(withdrawn)} is withdrawn; nobody is asked about it")
 
 
 def _pair_key(prompt: Prompt, video_a: Video, video_b: Video | None) -> PairKey:

@@ -17,6 +17,7 @@ from annotation.ballots import Answer, Ballot, Said, canonical, said_hash
 from annotation.consensus import consensus_of, mean_score, vote_shares
 from annotation.cursors import after_answer, lock_cursor
 from annotation.errors import BadVote, ForeignLease, NotFound, VoteConflict
+from annotation.held_clips import hold_clips_of
 from annotation.models import (
     Campaign,
     CampaignKind,
@@ -35,7 +36,7 @@ from annotation.models import (
     VoteState,
 )
 from annotation.offers import OwnAnswer, Receipt
-from annotation.quality import probes
+from annotation.quality import flags, probes
 from annotation.queue import OPEN_AGAIN
 from annotation.shorthand import said as shorthand
 from annotation.statements import Sql, Statement, change, insertion, run
@@ -381,6 +382,7 @@ def _withdraw(campaign_id: int, user_id: int, wanted: Sequence[uuid.UUID], reaso
     lock_cursor(campaign_id, User(pk=user_id))
     of_person = Vote.objects.filter(campaign=campaign_id, annotator=user_id, pk__in=wanted)
     triplets = Triplet.objects.filter(pk__in=of_person.live().values("triplet")).order_by("pk")
+    withdrawn = hold_clips_of(triplets)
     locked = {each.pk: each for each in triplets.select_for_update(no_key=True)}
     live = list(of_person.live())
     slots = [each.slot_id for each in live if each.slot_id is not None]
@@ -388,6 +390,7 @@ def _withdraw(campaign_id: int, user_id: int, wanted: Sequence[uuid.UUID], reaso
     Slot.objects.filter(pk__in=slots).update(**OPEN_AGAIN)
     lost = {each.triplet_id for each in live if each.slot_id is not None}
     reopen(campaign_id, [pk for pk in lost if locked[pk].state == TripletState.COMPLETE])
+    flags.keep_out(withdrawn)
     Cursor.objects.filter(campaign=campaign_id, annotator=user_id).update(
         votes=F("votes") - len(live)
     )

@@ -155,6 +155,18 @@ def waiting_for_ruling(triplets: Iterable[int]) -> set[int]:
     return found
 
 
+def keep_out(clips: Iterable[uuid.UUID]) -> None:
+    """Pairs that opened again go where their withdrawn clips are; these are held (`held_clips`).
+
+    They come back with the clip, as those that were open when it was flagged.
+    """
+    for clip in sorted(clips):
+        standing = Flag.objects.filter(video=clip, kind__in=WITHDRAWING).order_by("pk")
+        flag = standing.exclude(state=FlagState.DISMISSED).first()
+        if flag is not None:
+            Flag.objects.filter(pk=flag.pk).update(**_withdraw(flag, clip))
+
+
 def forget_texts(user: User) -> None:
     """What a person wrote in own words, of somebody who is forgotten (`erasing`)."""
     Flag.objects.filter(annotator=user).exclude(note="").update(note="")

@@ -15,6 +15,7 @@ from django.db import transaction
 from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q, QuerySet, Subquery
 
 from annotation.errors import CampaignError, NotFound
+from annotation.held_clips import hold_clips
 from annotation.models import (
     Campaign,
     CampaignKind,
@@ -49,6 +50,7 @@ class Question:
     triplet: Triplet | None = None
 
 
+@transaction.atomic
 def make(campaign: Campaign, kind: str, question: Question, user: User | None) -> Probe:
     """One question for practice, the qualification or as gold; CampaignError if it cannot be."""
     if kind not in KINDS:
@@ -130,13 +132,18 @@ def promote(triplet: Triplet, user: User) -> Probe:
 @transaction.atomic
 def promote_all(triplets: Sequence[Triplet], user: User) -> list[Probe]:
     """All of them, or none and the reason."""
+    hold_clips(clip for each in triplets for clip in (each.video_a_id, each.video_b_id))
     for triplet in sorted(triplets, key=lambda each: each.pk):  # as all who lock many of them
         _locked(triplet)
     return [promote(triplet, user) for triplet in triplets]
 
 
 def _locked(triplet: Triplet) -> Triplet:
-    """As it is now, until the transaction ends: votes are taken back, and others make gold too."""
+    """As it is now, until the transaction ends: votes are taken back, and others make gold too.
+
+    Its clips first, as who takes a clip out of its triplets does.
+    """
+    hold_clips((triplet.video_a_id, triplet.video_b_id))
     rows = Triplet.objects.select_related("campaign", "prompt", "video_a", "video_b")
     return rows.select_for_update(no_key=True, of=("self",)).get(pk=triplet.pk)
 
@@ -254,8 +261,10 @@ def _check_clips(campaign: Campaign, question: Question) -> None:
     if single != (question.video_b is None):
         wanted = "one clip" if single else "two clips"
         raise CampaignError(f"A question of this campaign shows {wanted}.")
-    for clip in filter(None, (question.video_a, question.video_b)):
-        if clip.withdrawn:
+    clips = list(filter(None, (question.video_a, question.video_b)))
+    withdrawn = hold_clips(clip.pk for clip in clips)  # it may have been flagged since it was read
+    for clip in clips:
+        if clip.pk in withdrawn:
             raise CampaignError(f"The clip {clip.pk} was withdrawn.")
         if clip.prompt_id != question.prompt.pk:
             raise CampaignError(f"The clip {clip.pk} answers another prompt.")

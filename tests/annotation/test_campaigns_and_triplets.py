@@ -93,6 +93,7 @@ def test_a_pair_of_one_clip_or_of_another_prompt_is_refused(make_campaign):
     with pytest.raises(CampaignError, match="was not made for the prompt"):
         create_triplets(campaign, [(one.prompt, one.video_a, two.video_b)])
     one.video_a.withdrawn = True
+    one.video_a.save()
     with pytest.raises(CampaignError, match="is withdrawn"):
         create_triplets(campaign, [(one.prompt, one.video_a, one.video_b)])
     assert Triplet.objects.count() == 2
