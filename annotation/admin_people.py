@@ -12,11 +12,15 @@ from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from annotation.accounts.erasing import is_erased
+from annotation.accounts.forms import GivenPasswordForm
 from annotation.accounts.people import password_link
 from annotation.errors import AnnotationError
+from annotation.forms import changed_columns
 
 admin.site.unregister([User, EmailAddress, Authenticator, SocialAccount, SocialApp, SocialToken])
 
@@ -24,6 +28,21 @@ admin.site.unregister([User, EmailAddress, Authenticator, SocialAccount, SocialA
 @admin.register(User)
 class AccountAdmin(UserAdmin):
     actions = ["make_password_links"]
+    change_password_form = GivenPasswordForm
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Who was erased stays a number."""
+        return super().has_change_permission(request, obj) and not (obj and is_erased(obj))
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:  # noqa: FBT001
+        if not change:
+            super().save_model(request, obj, form, change)
+            return
+        # The row as it was read may be out of date: somebody may have been erased since.
+        User.objects.select_for_update(no_key=True).get(pk=obj.pk)
+        if is_erased(obj):
+            raise PermissionDenied
+        obj.save(update_fields=changed_columns(form))
 
     @admin.action(description="Make links to set a new password", permissions=["change"])
     def make_password_links(self, request: HttpRequest, queryset: QuerySet[User]) -> None:

@@ -134,6 +134,8 @@ def _is_operator(user: User | None) -> bool:
 
 @transaction.atomic
 def _forget(by: audit.Who, user: User, at: datetime) -> None:
+    # The same row as the admin locks: a form of there must not give anything back afterwards.
+    User.objects.select_for_update(no_key=True).get(pk=user.pk)
     names = Names.of(user)
     people.give_back(user)
     _empty_texts(user)

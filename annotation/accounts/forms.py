@@ -7,8 +7,14 @@ from datetime import timedelta
 from typing import Any, Final
 
 from django import forms
-from django.contrib.auth.forms import PasswordResetForm
+from django.contrib.auth.forms import (
+    AdminPasswordChangeForm,
+    PasswordChangeForm,
+    PasswordResetForm,
+    SetPasswordForm,
+)
 from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
 from django.core.mail import EmailMultiAlternatives
 from django.template import loader
 from django.utils.translation import gettext_lazy as _
@@ -51,6 +57,36 @@ class ResetForm(PasswordResetForm):
         body = loader.render_to_string(email_template_name, context)
         message = EmailMultiAlternatives(subject, body, from_email, [to_email])
         threading.Thread(target=message.send, name="password-reset").start()
+
+
+class NewPasswordForm(SetPasswordForm):
+    """Saves the password alone: the rest of the row, as it was read, may be out of date."""
+
+    def save(self, commit: bool = True) -> User:  # noqa: FBT001, FBT002  Django's signature
+        user: User = super().save(commit=False)
+        if commit:
+            _keep_password(user, is_active=True)
+        return user
+
+
+class ChangedPasswordForm(NewPasswordForm, PasswordChangeForm):
+    """The same, with the old password before it."""
+
+
+class GivenPasswordForm(AdminPasswordChangeForm):
+    """The same, set by an operator, also of an account that is not active."""
+
+    def save(self, commit: bool = True) -> User:  # noqa: FBT001, FBT002  Django's signature
+        user: User = super().save(commit=False)
+        if commit:
+            _keep_password(user, username=user.username)
+        return user
+
+
+def _keep_password(user: User, **still: Any) -> None:
+    """As long as the account is what it was: it may have been deactivated or erased since."""
+    if not User.objects.filter(pk=user.pk, **still).update(password=user.password):
+        raise PermissionDenied
 
 
 def _folded(address: str) -> str:
