@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from annotation.held_clips import hold_clips
 from annotation.importing import Pair, create_triplets, store_triplets
 from annotation.imports.duplicates import Duplicate, Opinion, Sides, opinion_of
 from annotation.imports.foreign_votes import store_foreign_votes
@@ -72,6 +73,15 @@ class Entering:
         faults.refuse()
         return fresh, duplicates
 
+    def register(self, rows: Sequence[Row]) -> None:
+        """Prompts and clips of rows without labels, before the campaign is locked: who votes there
+        need not wait for them. The clips are held before the campaign, as flags hold them."""
+        clips = [clip.pk for _prompt, *both in map(self._pair, rows) for clip in both if clip]
+        if not self._for_the_pool():
+            hold_clips(clips)
+        for row in rows:
+            self._describe(self._video(row, row.a).prompt, row)
+
     def write(self, rows: Sequence[Row]) -> tuple[int, int]:
         """How many triplets, and how many clips of the pool, were added."""
         if self._for_the_pool():
@@ -107,7 +117,6 @@ class Entering:
 
     def _pair(self, row: Row) -> Pair:
         video_a = self._video(row, row.a)
-        self._describe(video_a.prompt, row)
         return video_a.prompt, video_a, self._video(row, row.b) if row.b else None
 
     def _look_up(self, rows: Sequence[Row]) -> None:
@@ -208,6 +217,7 @@ class Entering:
 
     def _labelled(self, row: Row) -> Triplet:
         prompt, video_a, video_b = self._pair(row)
+        self._describe(prompt, row)
         return Triplet(
             campaign=self.campaign,
             prompt=prompt,

@@ -117,6 +117,9 @@ def import_rows(
     with transaction.atomic():
         campaign = _campaign(target, asked, user, labelled=sheet.shape.labelled)
         work = Entering(campaign, sheet, found, kept, pictures)
+        if not sheet.shape.labelled:
+            work.register(work.not_there_yet(first)[0])
+        work.campaign = campaign = _locked(campaign, asked)
         fresh, known = work.not_there_yet(first)
         added, pooled = work.write(fresh)
     differ = false_numbers(sheet.places, first, work.clip_of)
@@ -184,17 +187,25 @@ def _check_few(name: str, found: Found, most: int | None) -> None:
 
 
 def _campaign(target: Target, asked: Asked, user: User | None, *, labelled: bool) -> Campaign:
-    """The campaign, locked until the rows are in. A new one with labels is closed: all is said."""
+    """The campaign, made if it is not there. A new one with labels is closed: all is said."""
     wanted = {"name": target.name} if asked.campaign is None else {"pk": asked.campaign}
     if asked.campaign is None and not Campaign.objects.filter(**wanted).exists():
         state = CampaignState.CLOSED if labelled else CampaignState.DRAFT
         create_campaign(
             target.name, target.dimension_set, state=state, created_by=user, **target.options
         )
-    campaign = Campaign.objects.select_for_update(no_key=True).filter(**wanted).first()
+    campaign = Campaign.objects.filter(**wanted).first()
     if campaign is None:
         raise ImportRefused(f"the campaign {target.name!r} is not there any more")
-    now = _asked_by(campaign)
-    if (now.single, now.keys) != (asked.single, asked.keys):
-        raise ImportRefused(f"what {campaign.name!r} asks has changed meanwhile; import again")
     return campaign
+
+
+def _locked(campaign: Campaign, asked: Asked) -> Campaign:
+    """The campaign as it is now; whoever completes a pair there waits until the rows are in."""
+    row = Campaign.objects.select_for_update(no_key=True).filter(pk=campaign.pk).first()
+    if row is None:
+        raise ImportRefused(f"the campaign {campaign.name!r} is not there any more")
+    now = _asked_by(row)
+    if (now.single, now.keys) != (asked.single, asked.keys):
+        raise ImportRefused(f"what {row.name!r} asks has changed meanwhile; import again")
+    return row

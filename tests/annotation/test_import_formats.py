@@ -240,11 +240,28 @@ def test_pictures_are_decoded_before_the_campaign_is_locked(folder, monkeypatch)
 
     child = bounded.Bounded
     monkeypatch.setattr(child, "picture", told("decoded", child.picture))
-    monkeypatch.setattr(reading_in, "_campaign", told("locked", reading_in._campaign))
+    monkeypatch.setattr(reading_in, "_locked", told("locked", reading_in._locked))
     assert bring(write(folder / "t.csv", rows)).triplets == 3
     assert happened == ["decoded", "decoded", "locked"]
     assert {each.image.width for each in Prompt.objects.all()} == {40}
     assert ReferenceImage.objects.count() == 2
+
+
+def test_prompts_and_clips_are_written_before_the_campaign_is_locked(folder, monkeypatch):
+    """Whoever completes a pair there waits for the lock; of a large file, these take longest."""
+    create_campaign("new", "videoalign")
+    there, plain = [], reading_in._locked
+
+    def locked(campaign):
+        there.append((Prompt.objects.count(), Video.objects.count(), Triplet.objects.count()))
+        return plain(campaign)
+
+    monkeypatch.setattr(reading_in, "_locked", locked)
+    rows = [{**row, "priority": priority} for priority, row in enumerate(ROWS)]
+    assert bring(write(folder / "t.csv", rows)).triplets == 2
+    ((prompts, videos, triplets),) = there
+    assert (prompts, videos, triplets) == (Prompt.objects.count(), Video.objects.count(), 0)
+    assert prompts > 0
 
 
 def test_all_broken_images_are_named_at_once(folder):
