@@ -252,9 +252,9 @@ def test_prompts_and_clips_are_written_before_the_campaign_is_locked(folder, mon
     create_campaign("new", "videoalign")
     there, plain = [], reading_in._locked
 
-    def locked(campaign):
+    def locked(campaign, asked):
         there.append((Prompt.objects.count(), Video.objects.count(), Triplet.objects.count()))
-        return plain(campaign)
+        return plain(campaign, asked)
 
     monkeypatch.setattr(reading_in, "_locked", locked)
     rows = [{**row, "priority": priority} for priority, row in enumerate(ROWS)]
