@@ -226,8 +226,10 @@ def watch_if_due() -> None:
 
 def watch() -> list[Alert]:
     """Look; keep what is new, tell it, and end what no longer holds. Gives what stands."""
+    # Before it is looked what is wrong: an alert that another process raises meanwhile still holds.
+    known = standing()
     found = {(each.key, each.about): each for each in findings()}
-    for alert in standing():
+    for alert in known:
         if (alert.key, alert.about) not in found and _is_ours_to_end(alert):
             _end(alert)
     for each in found.values():

@@ -22,9 +22,11 @@ from pipelines.store import ledger
 from pipelines.store.blobs import BlobStore, blob_store
 
 logger = logging.getLogger(__name__)
-# In a run directory: a folder that was never shown, or on its way out, and results refused.
+# In a run directory: a folder that was never shown, or on its way out, results refused, and what
+# an import has unpacked or an export had begun: who tries it again after so long does that again.
 _LEFTOVERS: Final = (
     ".tmp-*", "outputs/.tmp-*", "checkpoints/.tmp-*", "checkpoints/.old-*", "refused-*",
+    "unpacked", "export-staging",
 )  # fmt: skip
 
 

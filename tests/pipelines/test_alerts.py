@@ -210,3 +210,23 @@ def test_leads_see_the_page_and_it_looks_anew(client: Any) -> None:
     queued(queue="gpu")
     for address in ("/alerts/", "/runs/"):
         assert "no worker that may take them" in client.get(address).content.decode()
+
+
+def test_an_alert_that_another_process_raises_meanwhile_is_told_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[str] = []
+    finding = alerts.Finding("no_worker", "gpu", "No worker.", "Start one.")
+    looks = iter([[], [finding]])
+
+    def looked() -> list[alerts.Finding]:
+        found = next(looks)
+        if not found:
+            alerts._keep(finding)  # the other one, which looked a moment later
+        return found
+
+    monkeypatch.setattr(alerts, "_mail", lambda each: told.append(each.key))
+    monkeypatch.setattr(alerts, "findings", looked)
+    alerts.watch()
+    assert [each.key for each in alerts.watch()] == ["no_worker"]
+    assert told == ["no_worker"]

@@ -232,6 +232,9 @@ def test_what_no_row_knows_is_counted_and_stays(
 def test_leftovers_and_old_states_of_ended_runs_go_and_those_of_others_stay(
     db: None, settings: Any
 ) -> None:
+    from pipelines.exports import runs as export_runs
+    from pipelines.ingests import ingesting
+
     settings.TIEBREAK_STORE_KEEP_SECONDS = -1
     folders = []
     for state in ("succeeded", "queued"):
@@ -241,11 +244,14 @@ def test_leftovers_and_old_states_of_ended_runs_go_and_those_of_others_stay(
                 until = None if after == "succeeded" else timezone.now()
                 Run.objects.filter(pk=run.pk).update(state=after, lease_until=until)
         folder = Path(settings.RUNS_ROOT) / str(run.pk)
-        for name in ("outputs/.tmp-1", "checkpoints/.old-2", "checkpoints/ckpt-1", "refused-1"):
+        for name in (
+            "outputs/.tmp-1", "checkpoints/.old-2", "checkpoints/ckpt-1", "refused-1",
+            ingesting.UNPACKED, export_runs.STAGING,
+        ):  # fmt: skip
             (folder / name).mkdir(parents=True)
         folders.append(folder)
-    assert collect(dry_run=True).leftovers == 3
-    assert collect().leftovers == 3
+    assert collect(dry_run=True).leftovers == 5
+    assert collect().leftovers == 5
     ended, waiting = folders
     assert sorted(p.name for p in ended.iterdir()) == ["checkpoints", "outputs"]
     assert (ended / "checkpoints" / "ckpt-1").is_dir()
