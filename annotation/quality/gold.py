@@ -100,12 +100,7 @@ def from_triplet(
 ) -> Probe:
     """A question from a triplet that is complete; its answer is the consensus if none is given."""
     triplet = _locked(triplet)
-    if triplet.state != TripletState.COMPLETE:
-        raise CampaignError(
-            f"Triplet {triplet.pk} is {triplet.state}: people could meet the pair in the queue too."
-        )
-    if triplet.probes.filter(kind=kind, active=True).exists():
-        raise CampaignError(f"Triplet {triplet.pk} is asked as {kind} already.")
+    _check_known(triplet, kind)
     question = Question(
         prompt=triplet.prompt,
         video_a=triplet.video_a,
@@ -187,8 +182,26 @@ def retire(probe: Probe) -> bool:
     return bool(Probe.objects.filter(pk=probe.pk, active=True).update(active=False))
 
 
+@transaction.atomic
 def restore(probe: Probe) -> bool:
+    """Ask it again. False: it is asked already; CampaignError where it must not be."""
+    if probe.triplet is not None:
+        triplet = _locked(probe.triplet)
+        if not Probe.objects.filter(pk=probe.pk, active=True).exists():
+            _check_known(triplet, probe.kind)
+    if withdrawn := hold_clips((probe.video_a_id, probe.video_b_id)):
+        raise CampaignError(f"The clip {min(withdrawn)} was withdrawn.")
     return bool(Probe.objects.filter(pk=probe.pk, active=False).update(active=True))
+
+
+def _check_known(triplet: Triplet, kind: str) -> None:
+    """Of a triplet that is held: its answer is known, and nobody is asked it twice."""
+    if triplet.state != TripletState.COMPLETE:
+        raise CampaignError(
+            f"Triplet {triplet.pk} is {triplet.state}: people could meet the pair in the queue too."
+        )
+    if triplet.probes.filter(kind=kind, active=True).exists():
+        raise CampaignError(f"Triplet {triplet.pk} is asked as {kind} already.")
 
 
 def retire_of_clip(video: uuid.UUID) -> list[int]:

@@ -24,6 +24,7 @@ from annotation.models import (
     ProbeLease,
     Stage,
     Triplet,
+    Video,
     Vote,
 )
 from annotation.promises import broken_promises
@@ -308,6 +309,27 @@ def test_of_two_leads_who_promote_a_pair_at_once_one_is_told(
     other.join(30)
     assert said == [f"Triplet {triplet.pk} is asked as gold already."]
     assert Probe.objects.get().created_by == lee
+
+
+def test_a_question_is_asked_again_only_where_it_could_be_made(voted: Campaign, lee: Any) -> None:
+    triplet = voted.triplets.order_by("pk")[0]
+    (first,) = gold.promote_all([triplet], lee)
+    assert not gold.restore(first)  # it is asked
+    gold.retire(first)
+    (second,) = gold.promote_all([triplet], lee)
+    with pytest.raises(CampaignError, match=f"Triplet {triplet.pk} is asked as gold already"):
+        gold.restore(first)
+    gold.retire(second)
+    Triplet.objects.filter(pk=triplet.pk).update(state="open")
+    with pytest.raises(CampaignError, match=f"Triplet {triplet.pk} is open: people could meet"):
+        gold.restore(first)
+    Triplet.objects.filter(pk=triplet.pk).update(state="complete")
+    Video.objects.filter(pk=triplet.video_a_id).update(withdrawn=True)
+    with pytest.raises(CampaignError, match=f"The clip {triplet.video_a_id} was withdrawn"):
+        gold.restore(first)
+    Video.objects.filter(pk=triplet.video_a_id).update(withdrawn=False)
+    assert gold.restore(first)
+    assert Probe.objects.filter(active=True).get() == first
 
 
 def test_a_question_is_made_changed_and_retired_by_rest(
