@@ -130,7 +130,11 @@ def one_at_a_time(places: Path | None) -> Iterator[None]:
     # A descriptor of its own, or threads would share the lock; made anew where it was tidied away.
     with places.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        try:
+            yield
+        finally:
+            # Closing is not enough: the pool may have forked, and its new process has this file.
+            fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def busy(first: int) -> int:

@@ -1,5 +1,6 @@
 """The second path to the work: what a Celery worker finds in the database by itself."""
 
+import fcntl
 import multiprocessing
 import os
 import threading
@@ -12,7 +13,7 @@ import pytest
 from django.db import connection
 
 from pipelines import lifecycle, tasks, worker
-from pipelines.lookout import Lookout, busy
+from pipelines.lookout import Lookout, busy, one_at_a_time
 from pipelines.models import Run, RunState
 from tests.pipelines.conftest import wait_until
 
@@ -74,6 +75,21 @@ def test_the_race_is_real_without_the_lock_a_place_is_taken_twice(
 ) -> None:
     monkeypatch.setattr(tasks._Celery, "places", None)
     assert bells() == 3
+
+
+def test_a_process_that_is_forked_while_a_place_is_taken_does_not_keep_the_lock(
+    tmp_path: Path,
+) -> None:
+    places = tmp_path / "places"
+    with one_at_a_time(places):
+        links = [link for link in Path("/proc/self/fd").iterdir() if link.exists()]
+        (held,) = [int(link.name) for link in links if link.samefile(places)]
+        inherited = os.dup(held)  # what a fork leaves in the new process
+    try:
+        with places.open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        os.close(inherited)
 
 
 def test_what_nobody_was_told_of_is_taken_and_brought_to_its_end(
