@@ -18,6 +18,20 @@ PLAYED = "() => [...document.querySelectorAll('video[id]')].every((each) => each
 FRAMES = "() => [...document.querySelectorAll('video[id]')].map((each) => each.currentTime)"
 
 
+# What a <video> is given waits until the page is told to let it come.
+LATE = """(() => {
+  const { prototype } = HTMLMediaElement;
+  const src = Object.getOwnPropertyDescriptor(prototype, 'src');
+  const told = new Promise((come) => { window.letThemCome = come; });
+  const set = async function (url) { await told; src.set.call(this, url); };
+  Object.defineProperty(prototype, 'src', { ...src, set });
+})()"""
+
+
+def sizes(page: Any) -> list[float]:
+    return sorted(box["width"] for box in page.evaluate(BOXES))
+
+
 def moved(before: list[dict[str, float]], after: list[dict[str, float]]) -> list[float]:
     return [now["x"] - then["x"] for then, now in zip(before, after, strict=True)]
 
@@ -30,10 +44,8 @@ def test_both_clips_are_magnified_and_moved_together(
     stage = voting(page, make_campaign(1, clips=clips)).open()
     stage.wait_for_pair()
     stage.press("p")
-    # The picture is drawn with the next frame of the browser.
-    until(page, lambda: any(box["width"] == 1536 for box in page.evaluate(BOXES)))
+    until(page, lambda: sizes(page) == [768, 1536])
     fitted = page.evaluate(BOXES)
-    assert sorted(box["width"] for box in fitted) == [768, 1536]
     stage.press("ArrowRight ArrowRight ArrowDown")
     after = page.evaluate(BOXES)
     shifts = moved(fitted, after)
@@ -50,6 +62,22 @@ def test_both_clips_are_magnified_and_moved_together(
     expect(page.locator('[data-command="zoom"]')).to_have_attribute("aria-pressed", "true")
     stage.press("Escape")
     expect(page.locator('[data-command="zoom"]')).to_have_attribute("aria-pressed", "false")
+
+
+def test_clips_that_come_after_the_key_are_magnified_too(
+    at_browser: Callable, alice: Any, make_campaign: Callable, voting: type, until: Callable
+) -> None:
+    page = at_browser(alice)
+    page.add_init_script(LATE)
+    stage = voting(page, make_campaign(1, clips=({"size": 48}, {"size": 64}))).open()
+    stage.wait_for_pair()  # nothing gates this vote, so keys work before the clips are there
+    stage.press("p")
+    page.evaluate("letThemCome()")
+    # The smaller clip fills its pane with whole pixels, and the other has pixels of that size.
+    until(page, lambda: sizes(page)[0] % 48 == 0 and sizes(page)[0] > 48)
+    factor = sizes(page)[0] / 48
+    assert sizes(page) == [48 * factor, 64 * factor]
+    expect(page.locator("#zoom-factor")).to_have_text(f"{factor:.0f}:1")
 
 
 def test_one_side_is_enlarged_while_its_key_is_held_and_stepped_alone(

@@ -4,7 +4,7 @@ import { edgeOf, magnified, pixelFactor, withinEdges } from "../lib/zoom.js";
 
 const ARROW = 0.1; // share of a pane that an arrow key moves
 
-/** `panes`: elements that hold one video each. Event: `change`. */
+/** `panes`: elements that hold one video each. Events: `change`; `refitted` when a clip came later. */
 export class Magnifier extends EventTarget {
   constructor(root, panes) {
     super();
@@ -15,6 +15,8 @@ export class Magnifier extends EventTarget {
     this.observer = new ResizeObserver(() => this.#draw());
     for (const pane of panes) {
       this.observer.observe(pane);
+      // The key may come before the clip: its size is known only now.
+      pane.querySelector("video").addEventListener("loadedmetadata", () => this.#refit());
       pane.addEventListener("pointerdown", (event) => this.#grab(event, pane));
       pane.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     }
@@ -38,6 +40,13 @@ export class Magnifier extends EventTarget {
     this.root.classList.toggle("is-magnified", on);
     this.#draw();
     this.dispatchEvent(new Event("change"));
+  }
+
+  #refit() {
+    if (!this.on) return;
+    this.factor = this.#factor();
+    this.#draw();
+    this.dispatchEvent(new Event("refitted"));
   }
 
   get #shown() {

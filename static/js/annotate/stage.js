@@ -37,6 +37,7 @@ export class Stage extends EventTarget {
     this.playback.addEventListener("change", () => this.playback.playing && tell("played"));
     this.playback.addEventListener("blocked", () => announce(gettext("Press Space to play.")));
     this.magnifier.addEventListener("change", () => this.#magnified());
+    this.magnifier.addEventListener("refitted", () => this.#sayFactor());
     new ResizeObserver(() => this.possibleWidth && tell("resized")).observe(this.screens[0]);
     addEventListener("resize", () => (this.widest = 0));
     byId("veil-go").addEventListener("click", () => this.play());
@@ -137,11 +138,16 @@ export class Stage extends EventTarget {
     for (const button of document.querySelectorAll('[data-command="zoom"]')) {
       button.setAttribute("aria-pressed", String(on));
     }
-    byId("zoom-factor").textContent = on ? this.magnifier.words : "1:1";
+    this.#sayFactor();
     this.root.tabIndex = on ? 0 : -1;
     if (on) this.root.focus({ preventScroll: true });
     else if (document.activeElement === this.root) this.root.blur();
     this.dispatchEvent(new Event("magnified"));
+  }
+
+  #sayFactor() {
+    const { on, words } = this.magnifier;
+    byId("zoom-factor").textContent = on ? words : "1:1";
   }
 
   /** One side alone and large; null: both again. */
