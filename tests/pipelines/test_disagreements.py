@@ -2,7 +2,9 @@
 
 import json
 import math
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -320,6 +322,41 @@ def test_a_reward_model_scores_what_people_judged_by_one_click(
     assert scoring.inputs.get(role="reward_model").artifact == model
     assert client.post(page)["Location"] == answer["Location"]  # pressed twice, started once
     assert Run.objects.filter(kind="scoring").count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_clicks_at_once_start_one_scoring(
+    campaign: Any, lead: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from django.db import connection
+
+    from pipelines.disagreement import judged_scores as door
+    from pipelines.models import Run, RunInput
+    from tests.pipelines.scored_world import artifact
+
+    model, snapshot = artifact("reward_model", theta={}), artifact("snapshot")
+    RunInput.objects.create(run=model.run, role="snapshot", artifact=snapshot)
+    both, start, found = threading.Barrier(2), door.start_run, []
+
+    def started(kind: str, *words: Any, **more: Any) -> Run:
+        if kind == "judged_clips":
+            with suppress(threading.BrokenBarrierError):
+                both.wait(0.5)  # the other one starts as well, where nothing holds it back
+        return start(kind, *words, **more)
+
+    def click() -> None:
+        found.append(door.judged_scores(model, lead).pk)
+        connection.close()
+
+    monkeypatch.setattr(door, "start_run", started)
+    clicks = [threading.Thread(target=click) for _ in range(2)]
+    for each in clicks:
+        each.start()
+    for each in clicks:
+        each.join()
+    scoring = Run.objects.get(kind="scoring")
+    assert found == [scoring.pk] * 2
+    assert Run.objects.filter(kind="judged_clips").count() == 1
 
 
 def test_the_command_ranks_says_what_it_would_ask_and_sends(
