@@ -51,6 +51,18 @@ def retried(function: Callable[P, R]) -> Callable[P, R]:
     return run
 
 
+def wait_for_imports() -> None:
+    """In this transaction: what it needs may be held by an import, and that may write for minutes.
+
+    Not for requests that a person waits for: those give up after the seconds of the settings.
+    """
+    connection = connections[DEFAULT_DB_ALIAS]
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            for limit in ("lock_timeout", "statement_timeout"):
+                cursor.execute(f"SET LOCAL {limit} = '10min'")
+
+
 def _may_pass(error: DatabaseError) -> bool:
     return isinstance(error, IntegrityError) or getattr(error.__cause__, "sqlstate", "") in _LOST
 

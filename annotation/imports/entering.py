@@ -1,7 +1,7 @@
 """Checked rows into the tables of a campaign, inside the transaction of their import."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -74,13 +74,23 @@ class Entering:
         return fresh, duplicates
 
     def register(self, rows: Sequence[Row]) -> None:
-        """Prompts and clips of rows without labels, before the campaign is locked: who votes there
-        need not wait for them. The clips are held before the campaign, as flags hold them."""
-        clips = [clip.pk for _prompt, *both in map(self._pair, rows) for clip in both if clip]
+        """Prompts and clips, before the campaign is locked: who votes there need not wait for
+        them. Clips to vote on are held before the campaign, as flags hold them."""
+        if self.sheet.shape.labelled:
+            for some in _chunks(rows):
+                self._look_up(some)
+                self._bring(some)
+            return
+        clips = self._bring(rows)
         if not self._for_the_pool():
             hold_clips(clips)
+
+    def _bring(self, rows: Sequence[Row]) -> list[Any]:
+        """Prompts and clips of the rows into their tables; the keys of the clips."""
+        clips = [clip.pk for _prompt, *both in map(self._pair, rows) for clip in both if clip]
         for row in rows:
             self._describe(self._video(row, row.a).prompt, row)
+        return clips
 
     def write(self, rows: Sequence[Row]) -> tuple[int, int]:
         """How many triplets, and how many clips of the pool, were added."""
@@ -201,8 +211,7 @@ class Entering:
     def _write_labelled(self, rows: Sequence[Row]) -> None:
         """Some thousand at a time: what stands in memory twice is not the whole file."""
         dimensions = {each.key: each for each in self.campaign.dimension_set.dimensions.all()}
-        for start in range(0, len(rows), _CHUNK):
-            some = rows[start : start + _CHUNK]
+        for some in _chunks(rows):
             self._look_up(some)
             triplets = [self._labelled(row) for row in some]
             store_triplets(self.campaign, triplets, random.SystemRandom())
@@ -217,7 +226,6 @@ class Entering:
 
     def _labelled(self, row: Row) -> Triplet:
         prompt, video_a, video_b = self._pair(row)
-        self._describe(prompt, row)
         return Triplet(
             campaign=self.campaign,
             prompt=prompt,
@@ -234,6 +242,10 @@ class Entering:
         if self.sheet.shape.travelled:
             return {"pair_id": row.pair_id, "votes": row.behind.counted}
         return {"header": self.sheet.header, "row": row.text, "line_end": row.line_end}
+
+
+def _chunks(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    return (rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK))
 
 
 def _prompt_key(row: Row) -> tuple[str, str]:

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import UploadedFile
-from django.db import transaction
 
 from annotation.campaigns import create_campaign
 from annotation.errors import ImportRefused
@@ -30,6 +29,7 @@ from annotation.imports.sources import (
 from annotation.imports.tables import Labels, read_sheet
 from annotation.media.keeping import keep_clip
 from annotation.models import Campaign, CampaignKind, CampaignState, DimensionSet, Video
+from annotation.transactions import retried, wait_for_imports
 
 CLIPS_OF_A_PAGE: Final = 200  # new ones: decoding takes seconds each, and a browser waits
 
@@ -114,18 +114,22 @@ def import_rows(
     pictures = keep_images(first, source, found, faults)
     new = {name: clip for name, clip in found.clips.items() if name not in found.kept}
     kept = found.kept | {name: keep_clip(found.files[name], clip) for name, clip in new.items()}
-    with transaction.atomic():
+
+    @retried  # two imports may bring the same new prompts, each in its own order
+    def written() -> tuple[Entering, list[Duplicate], int, int]:
+        wait_for_imports()
         campaign = _campaign(target, asked, user, labelled=sheet.shape.labelled)
         work = Entering(campaign, sheet, found, kept, pictures)
-        if not sheet.shape.labelled:
-            work.register(work.not_there_yet(first)[0])
-        work.campaign = campaign = _locked(campaign, asked)
+        work.register(work.not_there_yet(first)[0])
+        work.campaign = _locked(campaign, asked)
         fresh, known = work.not_there_yet(first)
-        added, pooled = work.write(fresh)
+        return work, known, *work.write(fresh)
+
+    work, known, added, pooled = written()
     differ = false_numbers(sheet.places, first, work.clip_of)
     return ImportReport(
-        campaign_id=campaign.pk,
-        campaign=campaign.name,
+        campaign_id=work.campaign.pk,
+        campaign=work.campaign.name,
         rows=len(sheet.rows),
         triplets=added,
         duplicates=tuple(sorted([*duplicates, *known], key=lambda each: each.line)),

@@ -247,7 +247,12 @@ def test_pictures_are_decoded_before_the_campaign_is_locked(folder, monkeypatch)
     assert ReferenceImage.objects.count() == 2
 
 
-def test_prompts_and_clips_are_written_before_the_campaign_is_locked(folder, monkeypatch):
+@pytest.mark.parametrize(
+    "more",
+    [lambda number: {"priority": number}, lambda _: {"VQ": "A", "MQ": "same", "TA": "B"}],
+    ids=["to vote on", "with labels"],
+)
+def test_prompts_and_clips_are_written_before_the_campaign_is_locked(folder, monkeypatch, more):
     """Whoever completes a pair there waits for the lock; of a large file, these take longest."""
     create_campaign("new", "videoalign")
     there, plain = [], reading_in._locked
@@ -257,7 +262,7 @@ def test_prompts_and_clips_are_written_before_the_campaign_is_locked(folder, mon
         return plain(campaign, asked)
 
     monkeypatch.setattr(reading_in, "_locked", locked)
-    rows = [{**row, "priority": priority} for priority, row in enumerate(ROWS)]
+    rows = [{**row, **more(number)} for number, row in enumerate(ROWS)]
     assert bring(write(folder / "t.csv", rows)).triplets == 2
     ((prompts, videos, triplets),) = there
     assert (prompts, videos, triplets) == (Prompt.objects.count(), Video.objects.count(), 0)

@@ -1,13 +1,19 @@
 """A VideoAlign CSV comes in whole or not at all, and goes out as it came."""
 
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError, Thread, local
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connections
 
 from annotation.campaigns import create_campaign, store_dimension_set
 from annotation.errors import ImportRefused
 from annotation.exporting import pair_id, write_videoalign
+from annotation.imports.entering import Entering
 from annotation.imports.reading_in import import_videoalign
 from annotation.models import (
     Campaign,
@@ -305,3 +311,43 @@ def test_the_real_file_yields_three_triplets_and_names_nine_duplicates(shared, t
     assert exported.read_text() == "".join(file.read_text().splitlines(keepends=True)[:4])
     again = import_videoalign(exported, "again", clips=file.parent)
     assert (again.triplets, _said("again")) == (3, _said("real"))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_files_that_bring_the_same_prompts_in_another_order_both_come_in(
+    sheet: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has written one prompt when it asks for the other one's."""
+    rows = [ROW, "videos/c.mp4,videos/d.mp4,a blue square,B,same,A,8.0,5.0,8.0,5.0"]
+    files = []
+    for name, some in (("one", rows), ("two", rows[::-1])):
+        files.append(sheet(*some).rename(sheet(*some).with_name(f"{name}.csv")))
+    both, plain, asked = Barrier(2), Entering._prompt, local()
+
+    def prompt(work: Entering, row: Any) -> Prompt:
+        found = plain(work, row)
+        asked.count = getattr(asked, "count", 0) + 1
+        if asked.count == 1:
+            with suppress(BrokenBarrierError):
+                both.wait(1)  # SQLite has one writer: nobody comes
+        return found
+
+    monkeypatch.setattr(Entering, "_prompt", prompt)
+    told: dict[str, Any] = {}
+
+    def take_in(file: Path) -> None:
+        try:
+            told[file.stem] = import_videoalign(file, file.stem).triplets
+        except Exception as error:  # noqa: BLE001  told below, in the thread of the test
+            told[file.stem] = error
+        finally:
+            connections.close_all()
+
+    threads = [Thread(target=take_in, args=(file,)) for file in files]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert told == {"one": 2, "two": 2}
+    assert Prompt.objects.count() == 2
+    assert Video.objects.count() == 4
