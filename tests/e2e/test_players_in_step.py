@@ -61,9 +61,11 @@ def test_a_pause_and_steps_leave_no_drift(
     clips = ({"frames": 24, "fps": 24}, {"frames": 16, "fps": 16})
     stage = voting(at_browser(alice), make_campaign(1, clips=clips)).open()
     stage.wait_for_pair()
+    toggle = stage.page.locator("#toggle")
+    expect(toggle).to_have_attribute("aria-label", "Pause")  # they play by themselves
     stage.page.wait_for_timeout(300)
     stage.press("Space")
-    expect(stage.page.locator("#toggle")).to_have_attribute("aria-label", "Play")
+    expect(toggle).to_have_attribute("aria-label", "Play")
     for key, by in (("Period", 1), ("Period", 1), ("Comma", -1), ("Shift+Period", 10)):
         before, _ = _frames_on_screen(stage.page)
         stage.press(key)
