@@ -35,6 +35,7 @@ for _name in ("CELERY_BROKER_URL", "MEDIA_ROOT", "RUNS_ROOT", "STATIC_ROOT", "TI
     os.environ.pop(_name, None)
 
 PASSWORD = "a long test password"
+PATIENCE = 30_000  # ms that a browser has for what a page must show; CI machines are slow
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -362,7 +363,9 @@ CHROMIUM_FLAGS = [
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """Headless Chromium, driven by Playwright."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=PATIENCE)
 
     path = chromium()
     if path is None:

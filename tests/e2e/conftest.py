@@ -14,10 +14,9 @@ import av
 import numpy as np
 import pytest
 
-from tests.conftest import PASSWORD
+from tests.conftest import PASSWORD, PATIENCE
 
 MakeClip = Callable[..., Path]
-PATIENCE = 20_000  # ms; CI machines are slow
 
 
 def _draw_clip(path: Path, *, seed: int, frames: int, fps: int, size: int) -> Path:
@@ -138,9 +137,9 @@ class Voting:
         from playwright.sync_api import expect
 
         prompt = self.page.locator("#prompt")
-        expect(prompt).not_to_have_text(other_than, timeout=PATIENCE)
+        expect(prompt).not_to_have_text(other_than)
         open_rows = self.page.locator("#ballot:not(.is-locked) .ballot-row")
-        expect(open_rows.first).to_be_visible(timeout=PATIENCE)
+        expect(open_rows.first).to_be_visible()
         return str(prompt.inner_text())
 
     def press(self, keys: str) -> None:
@@ -150,13 +149,13 @@ class Voting:
     def expect_message(self, title: str) -> None:
         from playwright.sync_api import expect
 
-        expect(self.page.locator("#message-title")).to_have_text(title, timeout=PATIENCE)
-        expect(self.page.locator("#message")).to_be_visible(timeout=PATIENCE)
+        expect(self.page.locator("#message-title")).to_have_text(title)
+        expect(self.page.locator("#message")).to_be_visible()
 
     def expect_badge(self, text: str) -> None:
         from playwright.sync_api import expect
 
-        expect(self.page.locator("#sync")).to_have_text(re.compile(text), timeout=PATIENCE)
+        expect(self.page.locator("#sync")).to_have_text(re.compile(text))
 
 
 @pytest.fixture

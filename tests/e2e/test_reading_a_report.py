@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.conftest import PATIENCE
+from tests.conftest import PATIENCE
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
 APART = 0.05  # seconds; a frame of these clips lasts 0.125

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from tests.conftest import PASSWORD
-from tests.e2e.conftest import PATIENCE
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
 PROMPTS = 3
@@ -143,7 +142,7 @@ def test_one_click_and_votes_lead_from_two_adapters_to_the_report(
     assert AuditEntry.objects.filter(act="retest.start").count() == 1
 
     play(group.runs.get(kind="retest"))
-    expect(page.locator("#retest")).to_contain_text("0 of 6 votes, 6 missing", timeout=PATIENCE)
+    expect(page.locator("#retest")).to_contain_text("0 of 6 votes, 6 missing")
     # A person judges one pair like everybody else, and reads nothing of who made the clips.
     campaign = Campaign.objects.get(kind="retest")
     seat = voting(at_browser(alice), campaign).open()
@@ -152,7 +151,7 @@ def test_one_click_and_votes_lead_from_two_adapters_to_the_report(
     assert not re.search(r"Flow-DPO|GAPO|tiny-wan|aurora|retest", text.replace("Tiebreak", ""))
     seat.press("1 1 1 Enter")
     seat.wait_for_pair(other_than=prompt)
-    expect(page.locator("#retest")).to_contain_text("1 of 6 votes", timeout=PATIENCE)
+    expect(page.locator("#retest")).to_contain_text("1 of 6 votes")
 
     seat.page.goto("/")  # what a browser has at hand goes back, so that others are given it
     until(page, lambda: not Slot.objects.filter(campaign=campaign, state="leased").exists())
@@ -160,7 +159,7 @@ def test_one_click_and_votes_lead_from_two_adapters_to_the_report(
     play(group.runs.get(kind="human_test"))
     play(group.runs.get(kind="report"))
     result = page.locator("#human-result")
-    expect(result).to_have_text("Flow-DPO against GAPO: what people say", timeout=PATIENCE)
+    expect(result).to_have_text("Flow-DPO against GAPO: what people say")
     expect(page.locator("#retest")).to_contain_text("Simulated annotators of the demo voted")
     expect(page.locator(".human-table tbody tr")).to_have_count(4)
     no_barriers(page)

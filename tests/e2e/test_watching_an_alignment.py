@@ -5,8 +5,6 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import PATIENCE
-
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
 
 
@@ -62,7 +60,7 @@ def test_the_page_follows_the_run_and_shows_base_beside_current(
 
     page = at_browser(mia)
     page.goto(f"/runs/{training.pk}/")
-    expect(page.locator("[data-training-charts] figure:visible")).to_have_count(5, timeout=PATIENCE)
+    expect(page.locator("[data-training-charts] figure:visible")).to_have_count(5)
     # What the panel draws is not drawn once more below; what it does not know is.
     expect(page.locator("[data-curves] figure")).to_have_count(1)
     expect(page.locator("[data-quality-charts] figcaption").first).to_contain_text("Training judge")
@@ -73,14 +71,14 @@ def test_the_page_follows_the_run_and_shows_base_beside_current(
     expect(pair).to_contain_text("square 0 · seed 1")
     expect(pair.locator(".number")).to_have_text("Training judge +0.25")
     base, now = pair.locator("video").nth(0), pair.locator("video").nth(1)
-    expect(now).to_have_js_property("paused", value=False, timeout=PATIENCE)
+    expect(now).to_have_js_property("paused", value=False)
 
     # A further look comes while the page is open, and the newest one is followed.
     look_of(training, 10, 0.5, make_clip)
     row = {"name": "motion", "step": 10, "good": 5, "sentence": "clips move less",
            "advice": "Take fewer steps.", "stopped": False}  # fmt: skip
     write_json(folder_of(training) / "alarms.json", "alarms/1", {"alarms": [row]})
-    expect(page.locator("[data-look-shown]")).to_have_text("10", timeout=PATIENCE)
+    expect(page.locator("[data-look-shown]")).to_have_text("10")
     expect(page.locator("[data-alarms]")).to_contain_text(
         "Loss of motion, step 10: clips move less."
     )
@@ -106,5 +104,5 @@ def test_a_phone_shows_it_without_scrolling_sideways(
 
     page = at_browser(mia, viewport={"width": 390, "height": 844})
     page.goto(f"/runs/{training.pk}/")
-    expect(page.locator(".watched-pair").first).to_be_attached(timeout=PATIENCE)
+    expect(page.locator(".watched-pair").first).to_be_attached()
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 390
