@@ -22,14 +22,14 @@ from demo.recipes import DIMENSIONS
 from demo.render import RenderConfig, planned
 from demo.world import FPS
 from formats.dimensions import VIDEOALIGN
-from models_rm.attention import use_for_vision
 from models_rm.backbones.loading import load_backbone
-from models_rm.checkpoints import build_network
-from models_rm.collator import Collator
+from models_rm.clips.video import clip_of_array
 from models_rm.config import RewardModelConfig
-from models_rm.materials import frame_rule
-from models_rm.network import RewardNetwork, Rewards
-from models_rm.video import clip_of_array
+from models_rm.networks.attention import use_for_vision
+from models_rm.networks.collator import Collator
+from models_rm.networks.network import RewardNetwork, Rewards
+from models_rm.reward_models.checkpoints import build_network
+from models_rm.training.materials import frame_rule
 
 Floats = NDArray[np.float64]
 DIRECTIONS: Final = 8

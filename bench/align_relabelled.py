@@ -18,7 +18,7 @@ from formats.records import GenerationRecord, PairRecord, ScoreRecord
 from formats.run_dir import Input, RunDir
 from formats.snapshot import read_snapshot
 from formats.supervised import Supervised
-from models_rm.scoring_run import score
+from models_rm.scores.run import score
 
 # Text alignment weighs more: a clip that shows something else than its caption says teaches that.
 WEIGHTS: Final = {"VQ": 1.0, "MQ": 1.0, "TA": 4.0}

@@ -30,7 +30,7 @@ from models_align.generators.families import load_generator
 from models_align.latent_reward.running import FOLDER, train_latent_reward
 from models_align.sampling import sample
 from models_align.training import train
-from models_rm.scoring_run import score
+from models_rm.scores.run import score
 
 Key = tuple[str, int]  # prompt text, seed of the clip
 Scores = dict[Key, dict[str, float]]

@@ -20,12 +20,12 @@ from transformers import AutoModelForImageTextToText
 
 from bench import reward_shapes
 from models_rm.backbones.shapes import SHAPES
-from models_rm.checkpoints import build_network
-from models_rm.collator import Batch, Collator
+from models_rm.clips.video import Clip
 from models_rm.config import RewardModelConfig
-from models_rm.network import RewardNetwork
-from models_rm.objective import optimizer_for
-from models_rm.video import Clip
+from models_rm.networks.collator import Batch, Collator
+from models_rm.networks.network import RewardNetwork
+from models_rm.reward_models.checkpoints import build_network
+from models_rm.training.objective import optimizer_for
 
 NAME: Final = "Qwen2-VL-2B"
 CLIPS: Final = 8  # of a step

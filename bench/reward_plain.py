@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from peft import LoraConfig, inject_adapter_in_model
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
-from models_rm.video import FrameRule, frame_count, frame_indices, smart_resize
+from models_rm.clips.video import FrameRule, frame_count, frame_indices, smart_resize
 
 LOG_THETA = math.log(5.0)
 LOG_TIE = math.log(5.0**2 - 1)

@@ -29,16 +29,16 @@ from formats.records import PreferenceRecord, VideoRef
 from formats.run_dir import Input, RunDir
 from formats.snapshot import read_snapshot, write_snapshot
 from formats.supervised import Supervised
-from models_rm.checkpoints import ModelCard
-from models_rm.collator import opening_of
+from models_rm.clips.video import FrameRule
 from models_rm.config import RewardModelConfig
-from models_rm.data import Row
-from models_rm.materials import gather
-from models_rm.members import Member
-from models_rm.prompts import RatingTemplate
+from models_rm.networks.collator import opening_of
+from models_rm.networks.prompts import RatingTemplate
+from models_rm.preferences.data import Row
+from models_rm.reward_models.checkpoints import ModelCard
+from models_rm.reward_models.members import Member
 from models_rm.scoring import RewardModel
-from models_rm.trainer import Trainer
-from models_rm.video import FrameRule
+from models_rm.training.materials import gather
+from models_rm.training.trainer import Trainer
 from trainers.world import World
 
 THREADS: Final = 2

@@ -22,7 +22,7 @@ from formats.dimensions import VIDEOALIGN, DimensionSet
 from formats.files import sha256_of
 from formats.labels import Label
 from formats.records import PreferenceRecord, VideoRef
-from models_rm.prompts import RatingTemplate
+from models_rm.networks.prompts import RatingTemplate
 
 VOCABULARY: Final = 32_000
 # The released rating text has 4,300 characters; a dimension's lines are said so often here.

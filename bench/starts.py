@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Final
 
 BODIES: Final = {
-    "train a reward model": "models_rm.training:train",
-    "score clips": "models_rm.scoring_run:score",
+    "train a reward model": "models_rm.training.run:train",
+    "score clips": "models_rm.scores.run:score",
     "train an adapter": "models_align.training:train",
     "sample clips": "models_align.sampling:sample",
 }

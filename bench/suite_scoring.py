@@ -175,8 +175,8 @@ def measure_real(shared: Path, model_path: Path, rounds: int) -> dict[str, Any]:
     """Seconds of each way, in turns; the first turn fills the disk's cache and does not count."""
     import torch
 
+    from models_rm.clips.video import read_clip
     from models_rm.scoring import RewardModel
-    from models_rm.video import read_clip
 
     torch.set_num_threads(CORES)
     model = RewardModel.load(model_path)

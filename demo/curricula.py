@@ -16,8 +16,8 @@ from demo import recipes, world
 from demo.anime import recipes as anime
 from demo.anime import world as anime_world
 from demo.anime.words import appearance_words, defect_grades
-from models_rm.start_images import StartImage, with_start
-from models_rm.video import Clip, FrameRule, clip_of_array
+from models_rm.clips.start_images import StartImage, with_start
+from models_rm.clips.video import Clip, FrameRule, clip_of_array
 
 Rng = np.random.Generator
 

@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 
 from demo.curricula import Curriculum
-from models_rm.collator import opening_of
-from models_rm.families import QWEN2_VL
-from models_rm.patches import patchify
+from models_rm.backbones.families import QWEN2_VL
+from models_rm.networks.collator import opening_of
+from models_rm.networks.patches import patchify
 
 IGNORE: Final = -100
 FAMILY: Final = QWEN2_VL

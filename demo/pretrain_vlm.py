@@ -28,8 +28,8 @@ from formats.dimensions import BUILT_IN
 from formats.files import read_json, write_json
 from formats.outcome import ExitCode, Outcome, Output, OutputKind
 from formats.supervised import BadConfigError, NonFiniteError, Supervised
-from models_rm.attention import use_for_vision
-from models_rm.prompts import RatingTemplate
+from models_rm.networks.attention import use_for_vision
+from models_rm.networks.prompts import RatingTemplate
 
 MODEL: Final = "Qwen2-VL"
 RIGHT: Final = ("caption", "appearance", "matching")

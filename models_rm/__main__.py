@@ -28,16 +28,18 @@ class Command:
 
 # RUN_DIR is the one argument; the function takes a Supervised and gives an Outcome.
 TRAINERS: Final = {
-    "train": Command("models_rm.training:train", "train a reward model"),
+    "train": Command("models_rm.training.run:train", "train a reward model"),
     "learning-curve": Command(
-        "models_rm.learning_curve:learning_curve", "accuracy over growing amounts of votes"
+        "models_rm.learning_curve.run:learning_curve", "accuracy over growing amounts of votes"
     ),
-    "score": Command("models_rm.scoring_run:score", "score the clips of a generation set"),
-    "gather": Command("models_rm.gathering:gather", "make one score set of its chunks"),
+    "score": Command("models_rm.scores.run:score", "score the clips of a generation set"),
+    "gather": Command("models_rm.scores.gathering:gather", "make one score set of its chunks"),
     "benchmark": Command("models_rm.benchmarks.running:benchmark", "examine on a benchmark"),
     "conversion": Command("models_rm.released.running:conversion", "convert a release, as a run"),
-    "compose": Command("models_rm.composing:compose", "make one reward model of several"),
-    "evaluate": Command("models_rm.evaluation_run:evaluate", "compare a reward model with people"),
+    "compose": Command(
+        "models_rm.reward_models.composing:compose", "make one reward model of several"
+    ),
+    "evaluate": Command("models_rm.examination.run:evaluate", "compare a reward model with people"),
 }
 
 # The function takes the words behind the command, has a parser of its own and gives an exit code.
@@ -45,9 +47,11 @@ TOOLS: Final = {
     "rewardbench": Command(
         "models_rm.benchmarks.tool:main", "examine on VideoGen-RewardBench or GenAI-Bench"
     ),
-    "clip": Command("models_rm.clip_tool:main", "score single clips"),
+    "clip": Command("models_rm.scores.clip_tool:main", "score single clips"),
     "convert": Command("models_rm.released.converting:main", "convert a released VideoReward"),
-    "describe": Command("models_rm.describing:main", "parameters and memory of a backbone"),
+    "describe": Command(
+        "models_rm.reward_models.describing:main", "parameters and memory of a backbone"
+    ),
 }
 
 _CODES: Final[dict[type[Exception], ExitCode]] = {

@@ -9,17 +9,17 @@ from typing import Final, Protocol, Self
 import numpy as np
 import torch
 
-from models_rm.calibration import Calibration
-from models_rm.checkpoints import ModelCard
-from models_rm.collator import Collator
-from models_rm.composing import load_members
+from models_rm.clips.start_images import StartImage, with_start
+from models_rm.clips.video import Clip, FrameRule, clip_of_array, read_clip
 from models_rm.errors import FrameRateError
-from models_rm.lanes import lanes_on, tokens_on
-from models_rm.members import Judged, Member, Prepared, Seen
-from models_rm.network import RewardNetwork
-from models_rm.start_images import StartImage, with_start
-from models_rm.streaming import Limits, Task, Video, stream
-from models_rm.video import Clip, FrameRule, clip_of_array, read_clip
+from models_rm.networks.collator import Collator
+from models_rm.networks.network import RewardNetwork
+from models_rm.reward_models.calibration import Calibration
+from models_rm.reward_models.checkpoints import ModelCard
+from models_rm.reward_models.composing import load_members
+from models_rm.reward_models.lanes import lanes_on, tokens_on
+from models_rm.reward_models.members import Judged, Member, Prepared, Seen
+from models_rm.reward_models.streaming import Limits, Task, Video, stream
 
 # A rate is rounded to an even number of frames, so the true one may be a fifth lower.
 _SLOWEST: Final = 0.79

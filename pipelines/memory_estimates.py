@@ -1,8 +1,8 @@
 """What a training will need of memory, before it runs: counted from its config and its base.
 
 Weights as they are loaded; gradients and both moments of Adam for what learns; and what is kept for
-the backward pass, by layer and token. It is a rough count: `models_rm.memory` counts exactly, but
-needs torch. The memory that earlier runs took corrects it (pipelines.earlier_runs).
+the backward pass, by layer and token. It is a rough count: `models_rm.networks.memory` counts
+exactly, but needs torch. The memory that earlier runs took corrects it (pipelines.earlier_runs).
 """
 
 import json

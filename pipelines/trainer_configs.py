@@ -26,7 +26,7 @@ from models_rm.config import (
     RewardModelConfig,
     ScoringConfig,
 )
-from models_rm.curve_config import LearningCurveConfig
+from models_rm.learning_curve.config import LearningCurveConfig
 from models_rm.presets import PRESETS, Preset
 from pipelines.errors import InvalidRunConfig
 

@@ -2,7 +2,8 @@
 
 torchrun starts them and says in the environment which one each is. Messages of ours are tensors on
 the CPU (gloo) and never pickles; gradients travel over nccl where there are GPUs. How a network is
-spread over them says each package for itself (`models_rm.spreading`, `models_align.spreading`).
+spread over them says each package for itself (`models_rm.training.spreading`,
+`models_align.spreading`).
 """
 
 import os

@@ -91,7 +91,7 @@ class ClipBeliefs:
 def foreseen(difference: float, variance: float, theta: float) -> tuple[float, float, float]:
     """What people are expected to say, P(A), P(tie), P(B): the mean over the uncertainty.
 
-    By the closed form of `models_rm.uncertainty`, which is within 0.03 of the integral.
+    By the closed form of `models_rm.networks.uncertainty`, which is within 0.03 of the integral.
     """
     a, tie, b = foreseen_all(np.array(difference), np.array(variance), np.array(theta)).tolist()
     return a, tie, b

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from models_rm.families import Family
+from models_rm.backbones.families import Family
 
 
 class Row(NamedTuple):

@@ -5,7 +5,7 @@ from typing import Any, Final
 import torch
 
 from models_rm.backbones.adapter import Adapter, Row, rope_index
-from models_rm.families import CLIP_MEAN, CLIP_STD, Family
+from models_rm.backbones.families import CLIP_MEAN, CLIP_STD, Family
 
 
 def _family(config: Any) -> Family:

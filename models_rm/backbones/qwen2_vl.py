@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from models_rm.backbones.adapter import Adapter, rope_index
-from models_rm.families import CLIP_MEAN, CLIP_STD, Family
+from models_rm.backbones.families import CLIP_MEAN, CLIP_STD, Family
 
 
 def _family(config: Any) -> Family:

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from models_rm.backbones.adapter import Adapter, rope_index
-from models_rm.families import Family
+from models_rm.backbones.families import Family
 
 _HALF: Final = (0.5, 0.5, 0.5)
 

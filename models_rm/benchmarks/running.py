@@ -23,10 +23,10 @@ from models_rm.benchmarks.reading import read_benchmark
 from models_rm.benchmarks.results import Model, Resampling, results_of
 from models_rm.benchmarks.score_files import Scores, read_scores, write_scores
 from models_rm.config import BenchmarkConfig
-from models_rm.parts import FOLDER, Parts
+from models_rm.reward_models.streaming import Limits, Task, stream
+from models_rm.scores.parts import FOLDER, Parts
+from models_rm.scores.run import Pace, config_of, loaded, record_of
 from models_rm.scoring import RewardModel
-from models_rm.scoring_run import Pace, config_of, loaded, record_of
-from models_rm.streaming import Limits, Task, stream
 
 SCHEMA: Final = "reward_benchmark/1"
 _FIGURES: Final = ("accuracy_with_ties", "accuracy_without_ties")  # as they are published

@@ -14,7 +14,7 @@ from formats.outcome import ExitCode
 from formats.supervised import BadConfigError
 from models_rm.benchmarks.running import Examined, examine, fill
 from models_rm.config import BENCHMARKS, BenchmarkConfig, ConfigError
-from models_rm.parts import FOLDER, Parts
+from models_rm.scores.parts import FOLDER, Parts
 from models_rm.scoring import RewardModel
 
 _SCORED: Final = "reward_benchmark_scored/1"

@@ -22,8 +22,17 @@ from formats.outcome import ExitCode
 from models_rm.backbones.adapter import Adapter
 from models_rm.backbones.loading import load_backbone
 from models_rm.backbones.registry import adapter_of
-from models_rm.calibration import Calibration
-from models_rm.checkpoints import (
+from models_rm.clips.video import FrameRule
+from models_rm.config import CARRIED, RewardModelConfig
+from models_rm.errors import CheckpointMismatchError
+from models_rm.networks.network import RewardNetwork
+from models_rm.networks.prompts import RatingTemplate, RewardToken
+from models_rm.released.filling import Filling, Report
+from models_rm.released.layout import Source, find_source
+from models_rm.released.rating_text import read_rating_text
+from models_rm.released.tensors import SourceTensors, read_tensors
+from models_rm.reward_models.calibration import Calibration
+from models_rm.reward_models.checkpoints import (
     BackboneRef,
     ModelCard,
     backbone_sha256,
@@ -31,15 +40,6 @@ from models_rm.checkpoints import (
     fill_folder,
     library_versions,
 )
-from models_rm.config import CARRIED, RewardModelConfig
-from models_rm.errors import CheckpointMismatchError
-from models_rm.network import RewardNetwork
-from models_rm.prompts import RatingTemplate, RewardToken
-from models_rm.released.filling import Filling, Report
-from models_rm.released.layout import Source, find_source
-from models_rm.released.rating_text import read_rating_text
-from models_rm.released.tensors import SourceTensors, read_tensors
-from models_rm.video import FrameRule
 
 # The released code does not put this into model_config.json: VIDEO_MIN_PIXELS of its
 # vision_process.py, and frames between FPS_MIN_FRAMES and FPS_MAX_FRAMES.

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import torch
 
-from models_rm.checkpoints import learned_weights
 from models_rm.errors import CheckpointMismatchError
-from models_rm.network import RewardNetwork
+from models_rm.networks.network import RewardNetwork
 from models_rm.released.layout import Source
 from models_rm.released.tensors import EMBEDDING, SourceTensors
+from models_rm.reward_models.checkpoints import learned_weights
 
 
 @dataclass(frozen=True, slots=True)

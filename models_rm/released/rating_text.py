@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from models_rm.errors import CheckpointMismatchError
-from models_rm.prompts import Part, PromptSlot, RatingTemplate, RewardToken
+from models_rm.networks.prompts import Part, PromptSlot, RatingTemplate, RewardToken
 
 NAME: Final = "released"
 _SLOT: Final = "text_prompt"

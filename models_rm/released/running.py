@@ -5,9 +5,9 @@ from dataclasses import asdict
 from formats.files import below, sha256_of
 from formats.outcome import ExitCode, Outcome, Output, OutputKind
 from formats.supervised import BadConfigError, Supervised
-from models_rm.checkpoints import read_card
 from models_rm.config import ConfigError, ConversionConfig
 from models_rm.released.converting import convert
+from models_rm.reward_models.checkpoints import read_card
 
 
 def conversion(run: Supervised) -> Outcome:

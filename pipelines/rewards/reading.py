@@ -11,9 +11,9 @@ from formats.outcome import OutputKind
 from pipelines.models import Artifact, Run
 from pipelines.registry import path_of
 
-CARD: Final = "reward_card/1"  # models_rm.cards
-CURVE: Final = "learning_curve/1"  # models_rm.learning_curve
-EVALUATION: Final = "reward_evaluation/2"  # models_rm.evaluation_run
+CARD: Final = "reward_card/1"  # models_rm.reward_models.cards
+CURVE: Final = "learning_curve/1"  # models_rm.learning_curve.run
+EVALUATION: Final = "reward_evaluation/2"  # models_rm.examination.run
 # Held-out prompts first: what was found on others says less.
 SPLITS: Final = ("test", "validation", "train")
 

@@ -20,7 +20,7 @@ from formats.run_dir import RunDir
 from formats.supervised import BadConfigError, supervise
 from models_align.generators.tiny_wan import gaussian_velocity
 from models_align.generators.wan import load_wan
-from models_rm.prompts import RatingTemplate
+from models_rm.networks.prompts import RatingTemplate
 
 pytestmark = pytest.mark.one_engine
 

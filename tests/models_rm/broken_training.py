@@ -9,8 +9,8 @@ from typing import Any
 
 from formats.run_dir import RunDir
 from formats.supervised import end_process, supervise
-from models_rm import trainer
-from models_rm.training import train
+from models_rm.training import trainer
+from models_rm.training.run import train
 
 
 def spoil(place: str, step: int, patch: Any = setattr) -> None:

@@ -9,8 +9,8 @@ import sys
 
 from formats.run_dir import RunDir
 from formats.supervised import end_process, supervise
-from models_rm.trainer import Trainer
-from models_rm.training import train
+from models_rm.training.run import train
+from models_rm.training.trainer import Trainer
 
 
 def main() -> int:

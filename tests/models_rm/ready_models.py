@@ -8,8 +8,9 @@ import torch
 from formats.checkpoints import commit_folder
 from formats.dimensions import DimensionSet
 from models_rm.backbones.loading import load_backbone
-from models_rm.calibration import Calibration
-from models_rm.checkpoints import (
+from models_rm.config import RewardModelConfig
+from models_rm.reward_models.calibration import Calibration
+from models_rm.reward_models.checkpoints import (
     BackboneRef,
     ModelCard,
     backbone_sha256,
@@ -17,8 +18,7 @@ from models_rm.checkpoints import (
     fill_folder,
     library_versions,
 )
-from models_rm.config import RewardModelConfig
-from models_rm.materials import frame_rule
+from models_rm.training.materials import frame_rule
 
 
 def ready_model(

@@ -20,8 +20,13 @@ from models_rm.backbones.adapter import Adapter, Row
 from models_rm.backbones.loading import load_backbone
 from models_rm.backbones.preparing import lora_layers
 from models_rm.backbones.qwen3_vl import QWEN3_VL
-from models_rm.calibration import Calibration
-from models_rm.checkpoints import (
+from models_rm.clips.video import Clip, FrameRule
+from models_rm.config import RewardModelConfig
+from models_rm.errors import BackboneMissingError
+from models_rm.networks.collator import Collator, opening_of
+from models_rm.networks.prompts import RatingTemplate
+from models_rm.reward_models.calibration import Calibration
+from models_rm.reward_models.checkpoints import (
     BackboneRef,
     ModelCard,
     build_network,
@@ -29,11 +34,6 @@ from models_rm.checkpoints import (
     learned_weights,
     load_folder,
 )
-from models_rm.collator import Collator, opening_of
-from models_rm.config import RewardModelConfig
-from models_rm.errors import BackboneMissingError
-from models_rm.prompts import RatingTemplate
-from models_rm.video import Clip, FrameRule
 
 FAMILIES = sorted(registry.ADAPTERS)
 CONFIG = RewardModelConfig(

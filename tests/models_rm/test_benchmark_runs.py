@@ -17,7 +17,7 @@ from formats.run_dir import Input, RunDir
 from formats.supervised import Supervised, supervise
 from models_rm import __main__ as door
 from models_rm.benchmarks.running import benchmark
-from models_rm.members import Judged, Prepared, Seen
+from models_rm.reward_models.members import Judged, Prepared, Seen
 from models_rm.scoring import RewardModel
 
 Media = tuple[Path, list[VideoRef]]

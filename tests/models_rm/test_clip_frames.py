@@ -7,10 +7,8 @@ import pytest
 import torch
 from transformers import Qwen2VLImageProcessor
 
-from models_rm.errors import ClipUnreadableError
-from models_rm.families import Family
-from models_rm.patches import cut, cut_all, patchify
-from models_rm.video import (
+from models_rm.backbones.families import Family
+from models_rm.clips.video import (
     FrameRule,
     clip_of_array,
     frame_count,
@@ -18,6 +16,8 @@ from models_rm.video import (
     read_clip,
     smart_resize,
 )
+from models_rm.errors import ClipUnreadableError
+from models_rm.networks.patches import cut, cut_all, patchify
 
 VIDEOREWARD = FrameRule(2.0, 4, 768, 128 * 28 * 28, 256 * 28 * 28, 28)
 SMALL = FrameRule(8.0, 4, 768, 56 * 56, 56 * 56, 28)

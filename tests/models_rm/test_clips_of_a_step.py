@@ -8,11 +8,11 @@ import torch
 
 from formats.run_dir import RunDir
 from formats.supervised import Supervised
-from models_rm.collator import Batch
-from models_rm.materials import gather
-from models_rm.network import Rewards
-from models_rm.trainer import Trainer
-from models_rm.training import read_config
+from models_rm.networks.collator import Batch
+from models_rm.networks.network import Rewards
+from models_rm.training.materials import gather
+from models_rm.training.run import read_config
+from models_rm.training.trainer import Trainer
 from trainers.world import World
 
 Make = Callable[..., RunDir]

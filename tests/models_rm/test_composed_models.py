@@ -16,12 +16,12 @@ from formats.records import GenerationRecord, PreferenceRecord, ScoreRecord, Vid
 from formats.run_dir import Input, RunDir
 from formats.snapshot import write_snapshot
 from formats.supervised import supervise
-from models_rm.composing import ComposedCard, compose, compose_folder
 from models_rm.config import CompositionConfig
 from models_rm.errors import CompositionError
-from models_rm.evaluation_run import evaluate
+from models_rm.examination.run import evaluate
+from models_rm.reward_models.composing import ComposedCard, compose, compose_folder
+from models_rm.scores.run import score
 from models_rm.scoring import RewardModel
-from models_rm.scoring_run import score
 from tests.models_rm.ready_models import ready_model
 
 Media = tuple[Path, list[VideoRef]]

@@ -19,16 +19,16 @@ from formats.outcome import ExitCode, OutputKind
 from formats.run_dir import Input, RunDir
 from formats.supervised import supervise
 from models_rm import __main__ as door
-from models_rm.checkpoints import load_folder
-from models_rm.collator import Batch, Collator, opening_of
+from models_rm.backbones.families import QWEN2_VL
+from models_rm.clips.video import Clip
 from models_rm.errors import CheckpointMismatchError
-from models_rm.families import QWEN2_VL
-from models_rm.patches import normalised
-from models_rm.prompts import PromptSlot, RewardToken
+from models_rm.networks.collator import Batch, Collator, opening_of
+from models_rm.networks.patches import normalised
+from models_rm.networks.prompts import PromptSlot, RewardToken
 from models_rm.released.converting import convert
 from models_rm.released.running import conversion
+from models_rm.reward_models.checkpoints import load_folder
 from models_rm.scoring import RewardModel
-from models_rm.video import Clip
 
 KEYS = ("VQ", "MQ", "TA")
 TOKENS = [f"<|{key}_reward|>" for key in KEYS]

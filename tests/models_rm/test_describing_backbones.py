@@ -17,17 +17,23 @@ from demo.tiny_vlm import TinySize, tiny_vlm
 from formats.dimensions import ANIME, VIDEOALIGN
 from formats.outcome import ExitCode
 from models_rm import __main__ as door
-from models_rm.attention import use_for_vision
 from models_rm.backbones.shapes import SHAPES, config_of
-from models_rm.checkpoints import build_network
-from models_rm.collator import Collator
+from models_rm.clips.video import Clip
 from models_rm.config import RewardModelConfig
-from models_rm.describing import ClipSize, Description, describe, meta_network, what_is_seen
 from models_rm.errors import BackboneMissingError
-from models_rm.memory import FACTOR, FACTOR_OF_CHECKPOINTS, Work, training_memory
-from models_rm.network import RewardNetwork
-from models_rm.prompts import RatingTemplate
-from models_rm.video import Clip
+from models_rm.networks.attention import use_for_vision
+from models_rm.networks.collator import Collator
+from models_rm.networks.memory import FACTOR, FACTOR_OF_CHECKPOINTS, Work, training_memory
+from models_rm.networks.network import RewardNetwork
+from models_rm.networks.prompts import RatingTemplate
+from models_rm.reward_models.checkpoints import build_network
+from models_rm.reward_models.describing import (
+    ClipSize,
+    Description,
+    describe,
+    meta_network,
+    what_is_seen,
+)
 
 BF16 = RewardModelConfig(dtype="bfloat16", pairs_per_step=2)
 

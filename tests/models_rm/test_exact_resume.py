@@ -16,10 +16,10 @@ from formats.outcome import ExitCode
 from formats.records import PreferenceRecord
 from formats.run_dir import RunDir
 from formats.supervised import supervise
-from models_rm import state
-from models_rm.state import Progress, Saved
-from models_rm.trainer import Trainer
-from models_rm.training import train
+from models_rm.training import state
+from models_rm.training.run import train
+from models_rm.training.state import Progress, Saved
+from models_rm.training.trainer import Trainer
 
 Make = Callable[..., RunDir]
 # Everything that has a state of its own: dropout, moments, schedule, early stopping, learned theta.
@@ -199,7 +199,7 @@ def test_the_best_weights_are_kept_and_their_checkpoint_outlives_newer_ones(
     best, last = make_run("best", **settings, keep="best"), make_run("last", **settings)
     scripted = iter([3.0, 1.0, 2.0, 2.0, 2.0, 2.0] * 2)
     monkeypatch.setattr(
-        "models_rm.trainer.evaluate_pairs",
+        "models_rm.training.trainer.evaluate_pairs",
         lambda *_, **__: {"VQ": {"pairs": 1, "nll": next(scripted)}},
     )
     for run in (best, last):

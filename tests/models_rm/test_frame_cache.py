@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from models_rm import frame_cache
+from models_rm.clips import frame_cache
+from models_rm.clips.frame_cache import FrameCache, key_of, write_entry
+from models_rm.clips.video import Clip, FrameRule, read_clip
 from models_rm.errors import ClipUnreadableError
-from models_rm.frame_cache import FrameCache, key_of, write_entry
-from models_rm.video import Clip, FrameRule, read_clip
 
 SMALL = FrameRule(8.0, 4, 768, 56 * 56, 56 * 56, 28)
 ENTRY = 64 + 8 * 3 * 56 * 56  # bytes of one small clip

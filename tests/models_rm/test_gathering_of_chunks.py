@@ -12,7 +12,7 @@ from formats.outcome import ExitCode, Outcome
 from formats.records import GenerationRecord, ScoreRecord, VideoRef
 from formats.run_dir import Input, RunDir
 from formats.supervised import supervise
-from models_rm.gathering import gather
+from models_rm.scores.gathering import gather
 
 SET = [
     GenerationRecord(f"p{n % 4}", f"prompt {n % 4}", "test", VideoRef(f"v{n}", f"v{n}", "", 8.0, 9))

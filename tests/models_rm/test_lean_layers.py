@@ -15,11 +15,11 @@ from transformers.models.qwen2_vl.modeling_qwen2_vl import (
     apply_rotary_pos_emb_vision,
 )
 
-from models_rm import lean
-from models_rm.attention import attend_in_runs
-from models_rm.batching import Pieces, attend_causal
-from models_rm.families import QWEN2_VL
-from models_rm.patches import normalised
+from models_rm.backbones.families import QWEN2_VL
+from models_rm.networks import lean
+from models_rm.networks.attention import attend_in_runs
+from models_rm.networks.batching import Pieces, attend_causal
+from models_rm.networks.patches import normalised
 
 
 @pytest.fixture(autouse=True)

@@ -16,12 +16,12 @@ from formats.records import PreferenceRecord
 from formats.run_dir import RunDir
 from formats.supervised import supervise
 from models_rm.config import ConfigError
-from models_rm.curve_config import LearningCurveConfig
-from models_rm.learning_cells import CellResult, Plan
-from models_rm.learning_curve import SCHEMA, in_words, learning_curve
-from models_rm.learning_figures import figures
-from models_rm.materials import part_of_training
-from models_rm.training import trained
+from models_rm.learning_curve.cells import CellResult, Plan
+from models_rm.learning_curve.config import LearningCurveConfig
+from models_rm.learning_curve.figures import figures
+from models_rm.learning_curve.run import SCHEMA, in_words, learning_curve
+from models_rm.training.materials import part_of_training
+from models_rm.training.run import trained
 
 Make = Callable[..., RunDir]
 
@@ -127,7 +127,7 @@ def test_a_stopped_curve_keeps_its_finished_cells(
             run.parent._next_look = 0.0  # it looks five times a second; a cell may take less
         return trained(run, config, world, **more)
 
-    monkeypatch.setattr("models_rm.learning_cells.trained", counted)
+    monkeypatch.setattr("models_rm.learning_curve.cells.trained", counted)
     assert supervise(learning_curve, stopped) == ExitCode.RUN_ME_AGAIN
     assert [path.parent.name for path in stopped.root.glob("cells/*/result.json")] == ["0.25-0"]
     stopped.want_file.unlink()

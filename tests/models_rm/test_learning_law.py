@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from models_rm.learning_law import REFUSALS, Law, band, fit_law, forecast
+from models_rm.learning_curve.law import REFUSALS, Law, band, fit_law, forecast
 
 SIZES = np.repeat([500.0, 1000.0, 2000.0, 4000.0], 3)
 

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models_rm.config import RewardModelConfig
-from models_rm.data import pairs_of
 from models_rm.losses import (
     bt_nll,
     btt_class_nll,
@@ -20,10 +19,11 @@ from models_rm.losses import (
     margin_nll,
     regression_error,
 )
-from models_rm.network import Rewards
-from models_rm.objective import entry_losses
-from models_rm.thetas import Thetas
-from models_rm.uncertainty import gaussian_nll, probit_scale
+from models_rm.networks.network import Rewards
+from models_rm.networks.thetas import Thetas
+from models_rm.networks.uncertainty import gaussian_nll, probit_scale
+from models_rm.preferences.data import pairs_of
+from models_rm.training.objective import entry_losses
 from tests.models_rm.preferences import pair
 
 LABELS = torch.tensor([[1, -1, 0], [0, 1, -1]])

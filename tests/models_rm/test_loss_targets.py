@@ -12,18 +12,18 @@ from formats.records import PreferenceRecord
 from formats.snapshot import Snapshot
 from formats.supervised import BadConfigError
 from models_rm.config import RewardModelConfig
-from models_rm.data import Pairs, pairs_of
 from models_rm.losses import btt_nll, btt_soft_nll
-from models_rm.network import Rewards
-from models_rm.objective import entry_losses
-from models_rm.targets import (
+from models_rm.networks.network import Rewards
+from models_rm.networks.thetas import Thetas
+from models_rm.preferences.data import Pairs, pairs_of
+from models_rm.preferences.targets import (
     class_weights,
     entry_weights,
     refuse_useless,
     refuse_without_judgements,
     tie_rates,
 )
-from models_rm.thetas import Thetas
+from models_rm.training.objective import entry_losses
 from tests.models_rm.preferences import pair, said
 
 KEYS = ("VQ", "MQ")

@@ -26,7 +26,7 @@ from models_rm.metrics import (
     wilson,
     within_groups,
 )
-from models_rm.uncertainty import uncertain_probabilities
+from models_rm.networks.uncertainty import uncertain_probabilities
 
 
 def drawn(theta: float, count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -16,9 +16,9 @@ from formats.records import Opinion, PreferenceRecord
 from formats.run_dir import RunDir
 from formats.snapshot import Snapshot
 from formats.supervised import supervise
-from models_rm.card_facts import Facts, ceilings_of, data_facts, limits, split_sha256
-from models_rm.cards import SCHEMA, card_of, markdown
-from models_rm.training import train
+from models_rm.reward_models.card_facts import Facts, ceilings_of, data_facts, limits, split_sha256
+from models_rm.reward_models.cards import SCHEMA, card_of, markdown
+from models_rm.training.run import train
 
 KEYS = VIDEOALIGN.keys
 

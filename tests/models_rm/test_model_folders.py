@@ -18,11 +18,16 @@ from formats.checkpoints import commit_folder
 from formats.dimensions import VIDEOALIGN
 from formats.errors import FormatError
 from formats.files import read_json, sha256_of, write_json
-from models_rm import fingerprint, libraries
 from models_rm.backbones import adapter, qwen2_5_vl, qwen2_vl, registry
 from models_rm.backbones.loading import load_backbone
-from models_rm.calibration import Calibration
-from models_rm.checkpoints import (
+from models_rm.clips.video import Clip, FrameRule
+from models_rm.config import RewardModelConfig
+from models_rm.errors import CheckpointMismatchError, FingerprintError, OtherLibrariesError
+from models_rm.networks.collator import Collator
+from models_rm.networks.prompts import RatingTemplate
+from models_rm.reward_models import fingerprint, libraries
+from models_rm.reward_models.calibration import Calibration
+from models_rm.reward_models.checkpoints import (
     SCHEMA,
     BackboneRef,
     ModelCard,
@@ -31,11 +36,6 @@ from models_rm.checkpoints import (
     learned_weights,
     load_folder,
 )
-from models_rm.collator import Collator
-from models_rm.config import RewardModelConfig
-from models_rm.errors import CheckpointMismatchError, FingerprintError, OtherLibrariesError
-from models_rm.prompts import RatingTemplate
-from models_rm.video import Clip, FrameRule
 
 KEYS = VIDEOALIGN.keys
 SMALL_CLIPS = {"fps": 8.0, "min_pixels": 56 * 56, "max_pixels": 56 * 56}
@@ -219,7 +219,9 @@ def test_a_model_keeps_its_text_when_ours_changes(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = load_folder(folder)[2].rating_text
-    monkeypatch.setattr("models_rm.prompts._brief", lambda dimension: f"\nAnother {dimension.key}")
+    monkeypatch.setattr(
+        "models_rm.networks.prompts._brief", lambda dimension: f"\nAnother {dimension.key}"
+    )
     assert load_folder(folder)[2].rating_text == before
     assert RatingTemplate.of(VIDEOALIGN, "brief") != before
 

@@ -15,11 +15,11 @@ from formats.errors import FormatError
 from models_align import state as alignment_state
 from models_align.errors import GeneratorNotFoundError
 from models_align.generators.families import load_generator
-from models_rm import state
 from models_rm.backbones.loading import load_backbone
 from models_rm.errors import BackboneMissingError, CheckpointMismatchError
 from models_rm.released.torch_files import read_table
-from models_rm.weights import FILE, read_weights
+from models_rm.reward_models.weights import FILE, read_weights
+from models_rm.training import state
 from tests.hostile_pickles import FILES, MORE, Bomb
 from tests.promises import Figures
 

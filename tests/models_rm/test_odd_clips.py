@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from models_rm import video
+from models_rm.backbones.families import QWEN2_VL
+from models_rm.clips import video
+from models_rm.clips.video import FrameRule, clip_of_array, frame_indices, read_clip, smart_resize
 from models_rm.errors import ClipUnreadableError
-from models_rm.families import QWEN2_VL
-from models_rm.patches import patchify
-from models_rm.video import FrameRule, clip_of_array, frame_indices, read_clip, smart_resize
+from models_rm.networks.patches import patchify
 
 RULE = FrameRule(2.0, 4, 768, 56 * 56, 112 * 112, 28)
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from formats.dimensions import VIDEOALIGN
-from models_rm.checkpoints import build_network
-from models_rm.collator import Collator
+from models_rm.clips.video import Clip
 from models_rm.config import RewardModelConfig
-from models_rm.network import RewardNetwork
-from models_rm.video import Clip
+from models_rm.networks.collator import Collator
+from models_rm.networks.network import RewardNetwork
+from models_rm.reward_models.checkpoints import build_network
 
 PROMPTS = ["a red cat", "a dog in the snow"]
 

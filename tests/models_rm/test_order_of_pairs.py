@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models_rm.data import PairOrder
+from models_rm.preferences.data import PairOrder
 
 PROMPTS = [f"prompt {n // 5}" for n in range(40)]
 

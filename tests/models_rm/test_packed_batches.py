@@ -7,12 +7,12 @@ import torch
 
 from demo.tiny_vlm import TinySize, tiny_vlm
 from formats.dimensions import VIDEOALIGN
-from models_rm.checkpoints import build_network
-from models_rm.collator import Batch, Collator
+from models_rm.clips.video import Clip
 from models_rm.config import RewardModelConfig
-from models_rm.network import RewardNetwork
-from models_rm.prompts import RatingTemplate
-from models_rm.video import Clip
+from models_rm.networks.collator import Batch, Collator
+from models_rm.networks.network import RewardNetwork
+from models_rm.networks.prompts import RatingTemplate
+from models_rm.reward_models.checkpoints import build_network
 
 FAMILIES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
 PROMPTS = ["a red circle", "a red circle moving left on a dark background", "a clip", "quality"]

@@ -10,10 +10,10 @@ import pytest
 from formats.labels import Label
 from formats.records import PreferenceRecord, VideoRef
 from formats.supervised import NonFiniteError
-from models_rm.data import Pairs, pairs_of
-from models_rm.evaluation import compare_models, evaluate_pairs
-from models_rm.figures import without_details
+from models_rm.examination.evaluation import compare_models, evaluate_pairs
+from models_rm.examination.figures import without_details
 from models_rm.metrics import HumanCeiling, btt_threshold
+from models_rm.preferences.data import Pairs, pairs_of
 
 KEYS = ("VQ", "TA")
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from formats.labels import Label
 from formats.records import PreferenceRecord, VideoRef
-from models_rm.data import PairOrder, Pairs, pairs_of, sharing
+from models_rm.preferences.data import PairOrder, Pairs, pairs_of, sharing
 
 
 def pairs_between(*ends: tuple[str, str], prompt: str = "p") -> Pairs:

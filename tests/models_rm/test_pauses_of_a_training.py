@@ -11,9 +11,9 @@ import torch
 from formats.outcome import ExitCode
 from formats.run_dir import RunDir
 from formats.supervised import is_out_of_memory, supervise
-from models_rm import state
-from models_rm.trainer import Trainer
-from models_rm.training import read_config, train
+from models_rm.training import state
+from models_rm.training.run import read_config, train
+from models_rm.training.trainer import Trainer
 from tests.models_rm.test_exact_resume import RICH, curve, equal, weights
 from tests.promises import Figures, counts
 

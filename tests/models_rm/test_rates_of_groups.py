@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 from formats.dimensions import VIDEOALIGN
-from models_rm.checkpoints import build_network
 from models_rm.config import RewardModelConfig
-from models_rm.objective import optimizer_for
+from models_rm.reward_models.checkpoints import build_network
+from models_rm.training.objective import optimizer_for
 
 
 def test_each_part_has_its_rate_and_neither_theta_nor_the_usual_uncertainty_decays(

@@ -7,11 +7,11 @@ import torch
 
 from demo.tiny_tokenizer import tiny_tokenizer
 from formats.dimensions import ANIME, VIDEOALIGN, Dimension, DimensionSet
-from models_rm.collator import Collator, opening_of
+from models_rm.backbones.families import Family
+from models_rm.clips.video import Clip
 from models_rm.config import ConfigError, RewardModelConfig
-from models_rm.families import Family
-from models_rm.prompts import ALL, RatingTemplate, RewardToken, escaped
-from models_rm.video import Clip
+from models_rm.networks.collator import Collator, opening_of
+from models_rm.networks.prompts import ALL, RatingTemplate, RewardToken, escaped
 
 FAMILY = Family("qwen2_vl", 14, 2, 2, (0.5,) * 3, (0.5,) * 3, False, False)
 

@@ -15,17 +15,17 @@ import torch.nn.functional as F
 from formats.dimensions import ANIME, VIDEOALIGN
 from formats.errors import FormatError
 from formats.labels import from_videoalign
-from models_rm.checkpoints import build_network
-from models_rm.collator import Collator
+from models_rm.clips.video import Clip
 from models_rm.config import ConfigError, RewardModelConfig
-from models_rm.data import Pairs, pairs_of
 from models_rm.losses import btt_nll
 from models_rm.metrics import accuracy_with_ties, accuracy_without_ties
-from models_rm.network import Rewards
-from models_rm.objective import entry_losses
-from models_rm.prompts import RatingTemplate
-from models_rm.thetas import Thetas
-from models_rm.video import Clip
+from models_rm.networks.collator import Collator
+from models_rm.networks.network import Rewards
+from models_rm.networks.prompts import RatingTemplate
+from models_rm.networks.thetas import Thetas
+from models_rm.preferences.data import Pairs, pairs_of
+from models_rm.reward_models.checkpoints import build_network
+from models_rm.training.objective import entry_losses
 from tests.models_rm.preferences import pair
 
 KEYS = ("VQ", "MQ", "TA")

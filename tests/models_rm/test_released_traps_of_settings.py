@@ -11,7 +11,7 @@ import models_rm
 from formats.errors import FormatError
 from formats.records import PreferenceRecord
 from models_rm.config import ConfigError, RewardModelConfig
-from models_rm.leakage import refuse_leaks
+from models_rm.preferences.leakage import refuse_leaks
 from models_rm.presets import PRESETS
 
 PACKAGE = Path(models_rm.__file__).parent

@@ -14,7 +14,7 @@ from formats.checkpoints import checkpoints
 from formats.files import sha256_of
 from formats.run_dir import RunDir
 from formats.supervised import supervise
-from models_rm.training import train
+from models_rm.training.run import train
 from tests.promises import Figures, counts
 
 SCRIPT = Path(__file__).with_name("killed_training.py")

@@ -8,15 +8,15 @@ import torch
 
 from formats.dimensions import VIDEOALIGN
 from formats.supervised import BadConfigError
-from models_rm.attention import attend_per_piece, use_for_vision
 from models_rm.backbones.loading import load_backbone
-from models_rm.checkpoints import build_network, learned_weights
-from models_rm.collator import Batch, Collator
+from models_rm.clips.video import Clip
 from models_rm.config import RewardModelConfig
 from models_rm.errors import BackboneMissingError
-from models_rm.network import RewardNetwork
-from models_rm.prompts import RatingTemplate
-from models_rm.video import Clip
+from models_rm.networks.attention import attend_per_piece, use_for_vision
+from models_rm.networks.collator import Batch, Collator
+from models_rm.networks.network import RewardNetwork
+from models_rm.networks.prompts import RatingTemplate
+from models_rm.reward_models.checkpoints import build_network, learned_weights
 
 FAMILIES = ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"]
 LORA = {"language": "lora", "vision": "frozen", "lora_r": 2, "lora_alpha": 4}

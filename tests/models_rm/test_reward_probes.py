@@ -13,9 +13,9 @@ import pytest
 from formats.dimensions import VIDEOALIGN
 from formats.labels import Label
 from formats.records import PreferenceRecord, VideoRef
-from models_rm.data import pairs_of
-from models_rm.probes import PROBES, alarms, run_probes
-from models_rm.probing import Subject
+from models_rm.preferences.data import pairs_of
+from models_rm.probes.asking import Subject
+from models_rm.probes.questions import PROBES, alarms, run_probes
 from tests.models_rm.conftest import grey_clip
 
 KEYS = VIDEOALIGN.keys

@@ -20,12 +20,12 @@ from formats.records import GenerationRecord, PreferenceRecord, ScoreRecord, Vid
 from formats.run_dir import Input, RunDir
 from formats.snapshot import write_snapshot
 from formats.supervised import supervise
-from models_rm.checkpoints import SCHEMA
 from models_rm.errors import CheckpointMismatchError, ClipUnreadableError
-from models_rm.evaluation_run import evaluate
+from models_rm.examination.run import evaluate
+from models_rm.reward_models.checkpoints import SCHEMA
+from models_rm.scores.run import score
 from models_rm.scoring import RewardModel
-from models_rm.scoring_run import score
-from models_rm.training import train
+from models_rm.training.run import train
 
 Media = tuple[Path, list[VideoRef]]
 

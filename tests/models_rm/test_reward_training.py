@@ -19,12 +19,12 @@ from formats.outcome import ExitCode, Outcome, OutputKind
 from formats.records import PreferenceRecord
 from formats.run_dir import Input, RunDir
 from formats.supervised import Supervised, supervise
-from models_rm import objective
 from models_rm.config import RewardModelConfig
-from models_rm.data import PairOrder, pairs_of
-from models_rm.objective import rate_factor
-from models_rm.trainer import Trainer
-from models_rm.training import train
+from models_rm.preferences.data import PairOrder, pairs_of
+from models_rm.training import objective
+from models_rm.training.objective import rate_factor
+from models_rm.training.run import train
+from models_rm.training.trainer import Trainer
 
 Make = Callable[..., RunDir]
 
@@ -176,7 +176,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(
         values, weights = losses(*args)
         return values * (float("nan") if len(steps) == 3 else 1.0), weights
 
-    monkeypatch.setattr("models_rm.trainer.entry_losses", broken)
+    monkeypatch.setattr("models_rm.training.trainer.entry_losses", broken)
     outcome = finished(run)
     assert (outcome.exit_code, outcome.reason) == (ExitCode.NON_FINITE, "non_finite")
     assert "step 3" in outcome.message

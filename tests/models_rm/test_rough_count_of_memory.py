@@ -13,7 +13,7 @@ from transformers import AutoModelForImageTextToText
 
 from models_rm.backbones.shapes import config_of
 from models_rm.config import RewardModelConfig
-from models_rm.describing import describe
+from models_rm.reward_models.describing import describe
 from pipelines.memory_estimates import Estimate, estimate
 from pipelines.models import BaseModel
 

@@ -20,14 +20,14 @@ from formats.outcome import ExitCode
 from formats.records import GenerationRecord, ScoreRecord, VideoRef
 from formats.run_dir import Input, RunDir
 from formats.supervised import Supervised, supervise
-from models_rm import scoring_run
+from models_rm.clips.video import Clip
 from models_rm.errors import ClipUnreadableError, FrameRateError
-from models_rm.lanes import Lanes
-from models_rm.members import Judged, Prepared, Seen
-from models_rm.parts import Parts
+from models_rm.reward_models.lanes import Lanes
+from models_rm.reward_models.members import Judged, Prepared, Seen
+from models_rm.reward_models.streaming import Limits, Task, stream
+from models_rm.scores import run as scoring_run
+from models_rm.scores.parts import Parts
 from models_rm.scoring import FrameRateWarning, RewardModel, total
-from models_rm.streaming import Limits, Task, stream
-from models_rm.video import Clip
 from tests.models_rm.conftest import write_clip
 
 Media = tuple[Path, list[VideoRef]]

@@ -17,7 +17,7 @@ from formats.checkpoints import checkpoints
 from formats.outcome import ExitCode
 from formats.run_dir import Input, RunDir
 from formats.supervised import supervise
-from models_rm.training import train
+from models_rm.training.run import train
 from trainers.torchrun import cause
 from trainers.world import World
 

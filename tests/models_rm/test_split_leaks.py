@@ -10,8 +10,8 @@ from formats.outcome import ExitCode
 from formats.records import PreferenceRecord
 from formats.run_dir import RunDir
 from formats.supervised import supervise
-from models_rm.leakage import refuse_leaks
-from models_rm.training import train
+from models_rm.preferences.leakage import refuse_leaks
+from models_rm.training.run import train
 
 
 def test_splits_that_share_nothing_pass(records: list[PreferenceRecord]) -> None:

@@ -15,16 +15,20 @@ from formats.outcome import ExitCode
 from formats.records import GenerationRecord, ImageRef, PreferenceRecord, ScoreRecord, VideoRef
 from formats.run_dir import Input, RunDir
 from formats.supervised import BadConfigError, supervise
-from models_rm import clip_tool
-from models_rm.checkpoints import CheckpointMismatchError, load_folder, refuse_other_start
+from models_rm.clips.frame_cache import FrameCache
+from models_rm.clips.start_images import StartImage, fitted, with_start
+from models_rm.clips.video import Clip, FrameRule, clip_of_array, read_clip
 from models_rm.errors import ClipUnreadableError
-from models_rm.frame_cache import FrameCache
-from models_rm.prompts import RatingTemplate
+from models_rm.networks.prompts import RatingTemplate
+from models_rm.reward_models.checkpoints import (
+    CheckpointMismatchError,
+    load_folder,
+    refuse_other_start,
+)
+from models_rm.scores import clip_tool
+from models_rm.scores.run import score
 from models_rm.scoring import RewardModel
-from models_rm.scoring_run import score
-from models_rm.start_images import StartImage, fitted, with_start
-from models_rm.training import train
-from models_rm.video import Clip, FrameRule, clip_of_array, read_clip
+from models_rm.training.run import train
 from tests.models_rm.ready_models import ready_model
 
 pytestmark = pytest.mark.one_engine

@@ -16,8 +16,8 @@ from formats.checkpoints import checkpoints, verify_folder
 from formats.outcome import ExitCode
 from formats.run_dir import RunDir
 from formats.supervised import supervise
-from models_rm import trainer
-from models_rm.training import train
+from models_rm.training import trainer
+from models_rm.training.run import train
 from tests.models_rm.broken_training import spoil
 from tests.promises import Figures, counts
 

@@ -15,12 +15,12 @@ from formats.outcome import ExitCode, Outcome
 from formats.records import PreferenceRecord
 from formats.run_dir import RunDir
 from formats.supervised import Supervised, supervise
-from models_rm import objective
 from models_rm.config import RewardModelConfig
-from models_rm.materials import gather
-from models_rm.step_report import StepSums
-from models_rm.trainer import Trainer
-from models_rm.training import train
+from models_rm.training import objective
+from models_rm.training.materials import gather
+from models_rm.training.run import train
+from models_rm.training.step_report import StepSums
+from models_rm.training.trainer import Trainer
 from trainers.world import World
 
 Make = Callable[..., RunDir]
@@ -96,7 +96,7 @@ def test_rewards_and_losses_are_float32_behind_a_bfloat16_backbone(
         seen.update((first.mean.dtype, second.mean.dtype, losses.dtype))
         return losses, weights
 
-    monkeypatch.setattr("models_rm.trainer.entry_losses", look)
+    monkeypatch.setattr("models_rm.training.trainer.entry_losses", look)
     run = make_run(**QUICK, dtype="bfloat16", language="frozen", vision="frozen")
     assert finished(run).exit_code == 0
     assert seen == {torch.float32}

@@ -11,20 +11,20 @@ import torch
 from formats.records import GenerationRecord, ScoreRecord
 from formats.run_dir import Input, RunDir
 from formats.supervised import supervise
-from models_rm.calibration import Calibration, Fit, calibrate, fit_uncertainty
-from models_rm.checkpoints import build_network, read_card
 from models_rm.config import RewardModelConfig
-from models_rm.data import Pairs, Row
-from models_rm.evaluation import evaluate_pairs
-from models_rm.evaluation_run import evaluate
+from models_rm.examination.evaluation import evaluate_pairs
+from models_rm.examination.run import evaluate
 from models_rm.losses import btt_class_nll, btt_probabilities
 from models_rm.metrics import btt_log_probabilities
-from models_rm.network import Rewards
-from models_rm.objective import entry_losses
-from models_rm.scoring_run import score
-from models_rm.thetas import Thetas
-from models_rm.training import train
-from models_rm.uncertainty import bounded, probit_scale, uncertain_probabilities
+from models_rm.networks.network import Rewards
+from models_rm.networks.thetas import Thetas
+from models_rm.networks.uncertainty import bounded, probit_scale, uncertain_probabilities
+from models_rm.preferences.data import Pairs, Row
+from models_rm.reward_models.calibration import Calibration, Fit, calibrate, fit_uncertainty
+from models_rm.reward_models.checkpoints import build_network, read_card
+from models_rm.scores.run import score
+from models_rm.training.objective import entry_losses
+from models_rm.training.run import train
 from tests.models_rm.preferences import clip
 
 THETA = 5.0

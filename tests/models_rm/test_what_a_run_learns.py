@@ -18,15 +18,15 @@ from formats.records import PreferenceRecord
 from formats.run_dir import Input, RunDir
 from formats.snapshot import write_snapshot
 from formats.supervised import NonFiniteError, supervise
-from models_rm.checkpoints import read_card
 from models_rm.config import RewardModelConfig
 from models_rm.losses import btt_nll, btt_probabilities
-from models_rm.network import RewardNetwork, Rewards
+from models_rm.networks.network import RewardNetwork, Rewards
+from models_rm.networks.thetas import Thetas
+from models_rm.reward_models.checkpoints import read_card
+from models_rm.reward_models.streaming import Scored
+from models_rm.scores.run import record_of
 from models_rm.scoring import RewardModel
-from models_rm.scoring_run import record_of
-from models_rm.streaming import Scored
-from models_rm.thetas import Thetas
-from models_rm.training import train
+from models_rm.training.run import train
 from tests.models_rm.preferences import said
 
 Make = Callable[..., RunDir]

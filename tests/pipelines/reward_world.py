@@ -10,7 +10,7 @@ from formats.checkpoints import commit_folder
 from formats.files import sha256_of, write_json
 from formats.outcome import Outcome, Output, OutputKind
 from formats.run_dir import RunDir
-from models_rm.figures import Judged, Resampling, figures_of, without_details
+from models_rm.examination.figures import Judged, Resampling, figures_of, without_details
 from models_rm.metrics import btt_log_probabilities
 from tests.pipelines.loop_world import base_models, make_campaign, play
 

@@ -40,8 +40,8 @@ def _bodies() -> dict[str, Callable[[Supervised], Outcome]]:
     from demo.pretraining import pretrained_base
     from models_align.sampling import sample
     from models_align.training import train as align
-    from models_rm.scoring_run import score
-    from models_rm.training import train as learn
+    from models_rm.scores.run import score
+    from models_rm.training.run import train as learn
 
     return {
         "pretrain": pretrained_base,

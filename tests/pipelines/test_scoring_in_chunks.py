@@ -14,7 +14,7 @@ from formats.outcome import Outcome, Output, OutputKind
 from formats.records import GenerationRecord, ScoreRecord, VideoRef
 from formats.run_dir import RunDir
 from formats.supervised import Supervised
-from models_rm.gathering import gather
+from models_rm.scores.gathering import gather
 from pipelines import chunking, lifecycle, throughput
 from pipelines.errors import InvalidRunConfig
 from pipelines.loops.chain import start_loop

@@ -198,7 +198,7 @@ def test_clips_that_were_scored_alone_carry_their_scores_as_far_as_the_trainer(
     from annotation.imports.reading_in import Target, import_rows
     from annotation.imports.sources import table_with_clips
     from annotation.models import Campaign, Video
-    from models_rm.data import pairs_of
+    from models_rm.preferences.data import pairs_of
     from pipelines.exports.exporting import export
 
     make_campaign(pairs=1)

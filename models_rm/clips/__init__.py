@@ -1,0 +1,1 @@
+"""From files to frames: decoding, start images, and frames that are kept on disk."""

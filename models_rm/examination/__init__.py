@@ -1,0 +1,1 @@
+"""A reward model held against people and probes: its figures and alarms."""

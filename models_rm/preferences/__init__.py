@@ -1,0 +1,1 @@
+"""What people said, as what a training and an examination work on."""

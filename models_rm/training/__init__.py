@@ -1,0 +1,1 @@
+"""A training from its materials to the model folder that it leaves."""
