@@ -12,8 +12,9 @@ One file per clip and rule; its name is a hash of everything that decided the fr
 - Reading marks an entry as used. When the folder grows too large the entries that were not used for
   longest are unlinked; who has one mapped keeps it until done.
 
-The folder stays below its limit as long as at most four processes write to it at once: each looks
-at the folder again after it has added 1/32 of the limit, and makes room down to 3/4 above 7/8.
+The folder stays below its limit, but for one entry of each process, as long as at most four write
+to it at once: each looks at the folder again after it has added 1/32 of the limit, and makes room
+down to 3/4 above 7/8.
 """
 
 import errno

@@ -209,7 +209,9 @@ def test_processes_that_write_and_make_room_at_once_never_see_half_an_entry(
 ) -> None:
     found = four_processes(media, tmp_path)
     assert [(damaged, wrong) for damaged, wrong, _ in found] == [(0, 0)] * 4
-    assert max(largest for _, _, largest in found) <= 2**20
+    entry = max(size for _, size, _ in frame_cache._entries(tmp_path))
+    # Each looks after it has written, and who looks may see an entry twice while it is renamed.
+    assert max(largest for _, _, largest in found) <= 2**20 * 7 / 8 + 2 * 4 * entry
 
 
 def test_without_the_rename_the_same_processes_do(
