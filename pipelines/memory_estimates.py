@@ -25,7 +25,7 @@ from pipelines.tensor_headers import Tensor, tensors_in
 Source = Artifact | BaseModel | Run
 Inputs = Mapping[str, Source]
 # Per number that a linear layer puts out, so many are kept: inputs, norms, activations. In half
-# precision more: copies that autocast makes (tests/models_rm/test_rough_count_of_memory.py).
+# precision more: copies that autocast makes (tests/models_rm/networks holds the rough count).
 _KEPT: Final = {4: 4 / 3, 2: 2.2}
 _TEXT: Final = 200  # tokens of a rating text and a prompt
 _SECONDS: Final = 5.0  # of a clip, where none can be looked at

@@ -26,7 +26,7 @@ def spread(network: Any, world: World, sharding: str) -> nn.Module:
             network, device_ids=devices, forward_sync_buffers=False, gradient_as_bucket_view=True
         )
     # The packed layers give views, and none of ours changes one in place: the result equals that of
-    # one process (tests/models_rm/test_several_processes.py).
+    # one process (tests/models_rm/training/test_several_processes.py).
     warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view tensor")
     for block in [*network.backbone.visual.blocks, *network.backbone.language_model.layers]:
         fully_shard(block)

@@ -24,7 +24,7 @@ from models_rm.networks.thetas import Thetas
 from models_rm.networks.uncertainty import gaussian_nll, probit_scale
 from models_rm.preferences.data import pairs_of
 from models_rm.training.objective import entry_losses
-from tests.models_rm.preferences import pair
+from tests.models_rm.ready_preferences import pair
 
 LABELS = torch.tensor([[1, -1, 0], [0, 1, -1]])
 NUMBERS = st.floats(-1000, 1000)

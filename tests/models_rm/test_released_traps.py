@@ -26,7 +26,7 @@ from models_rm.networks.thetas import Thetas
 from models_rm.preferences.data import Pairs, pairs_of
 from models_rm.reward_models.checkpoints import build_network
 from models_rm.training.objective import entry_losses
-from tests.models_rm.preferences import pair
+from tests.models_rm.ready_preferences import pair
 
 KEYS = ("VQ", "MQ", "TA")
 INVALID = 22  # what the released code makes of an invalid label

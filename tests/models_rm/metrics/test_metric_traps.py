@@ -17,7 +17,7 @@ from models_rm.metrics import (
     accuracy_with_ties,
     accuracy_without_ties,
 )
-from tests.models_rm.test_accuracy_metrics import CURVE, HUMAN, PREDICTED
+from tests.models_rm.metrics.test_accuracy_metrics import CURVE, HUMAN, PREDICTED
 
 WORDS = {"A": 1, "B": -1, "same": 0}
 

@@ -18,7 +18,7 @@ from formats.run_dir import RunDir
 from formats.supervised import supervise
 from models_rm.training import trainer
 from models_rm.training.run import train
-from tests.models_rm.broken_training import spoil
+from tests.models_rm.training.broken_training import spoil
 from tests.promises import Figures, counts
 
 Make = Callable[..., RunDir]

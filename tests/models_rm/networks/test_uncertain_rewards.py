@@ -25,7 +25,7 @@ from models_rm.reward_models.checkpoints import build_network, read_card
 from models_rm.scores.run import score
 from models_rm.training.objective import entry_losses
 from models_rm.training.run import train
-from tests.models_rm.preferences import clip
+from tests.models_rm.ready_preferences import clip
 
 THETA = 5.0
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(40)

@@ -24,7 +24,7 @@ from models_rm.preferences.targets import (
     tie_rates,
 )
 from models_rm.training.objective import entry_losses
-from tests.models_rm.preferences import pair, said
+from tests.models_rm.ready_preferences import pair, said
 
 KEYS = ("VQ", "MQ")
 

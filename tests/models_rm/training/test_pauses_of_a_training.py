@@ -14,7 +14,7 @@ from formats.supervised import is_out_of_memory, supervise
 from models_rm.training import state
 from models_rm.training.run import read_config, train
 from models_rm.training.trainer import Trainer
-from tests.models_rm.test_exact_resume import RICH, curve, equal, weights
+from tests.models_rm.training.test_exact_resume import RICH, curve, equal, weights
 from tests.promises import Figures, counts
 
 Make = Callable[..., RunDir]

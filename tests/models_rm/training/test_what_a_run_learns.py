@@ -27,7 +27,7 @@ from models_rm.reward_models.streaming import Scored
 from models_rm.scores.run import record_of
 from models_rm.scoring import RewardModel
 from models_rm.training.run import train
-from tests.models_rm.preferences import said
+from tests.models_rm.ready_preferences import said
 
 Make = Callable[..., RunDir]
 
