@@ -14,7 +14,7 @@ from django.test import Client
 from annotation.models import Campaign
 
 pytestmark = pytest.mark.django_db
-PAGE = Path(__file__).parents[2] / "docs" / "api.md"
+PAGE = Path(__file__).parents[3] / "docs" / "api.md"
 SITE = "http://testserver"
 
 FILES = {

@@ -10,7 +10,7 @@ from django.test import Client
 from annotation.accounts import profiles
 from annotation.models import Profile
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
