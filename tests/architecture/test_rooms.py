@@ -1,5 +1,6 @@
 """`annotation` and `pipelines` have rooms; a room knows the core and few other rooms.
 
+Those of `models_rm` lie in layers (pyproject.toml). Tests lie in the rooms of what they test.
 Read from the source: direct imports. Doors (views, commands, tags) may enter every room.
 """
 
@@ -48,6 +49,8 @@ KNOW_ROOMS = {
     "admin", "alerts", "diversity", "forms", "kinds", "pairing", "prompt_choice", "reporting",
     "starting", "worker",
 }  # fmt: skip
+WITH_ROOMS = (*MAY_ENTER, "models_rm", "models_align")
+NOT_OF_A_ROOM = {"promises", "trainers"}  # tests that kill processes, and what they start
 
 
 def rooms_of(app: str) -> set[str]:
@@ -99,6 +102,25 @@ def test_of_the_core_of_the_pipelines_only_a_few_modules_know_rooms() -> None:
     others = set(MAY_ENTER["pipelines"]) - BELOW
     core = imports("pipelines")[CORE]
     assert {name for name, rooms in core.items() if rooms & others} == KNOW_ROOMS
+
+
+@pytest.mark.parametrize("package", WITH_ROOMS)
+def test_tests_lie_in_rooms_of_their_package(package: str) -> None:
+    tests = ROOT / "tests" / package
+    folders = {file.parent.relative_to(tests).parts[0] for file in tests.glob("*/**/test_*.py")}
+    assert folders - NOT_OF_A_ROOM <= rooms_of(package)
+
+
+@pytest.mark.parametrize("package", WITH_ROOMS)
+def test_no_test_at_the_top_is_about_one_room_alone(package: str) -> None:
+    # Tables are for all tests, and commands and tags are about what they open.
+    rooms = rooms_of(package) - {"models", "management", "templatetags"}
+    alone = {}
+    for file in (ROOT / "tests" / package).glob("test_*.py"):
+        found = entered(package, ast.parse(file.read_text(encoding="utf-8")), rooms)
+        if len(found) == 1 and CORE not in found:
+            alone[file.name] = found
+    assert alone == {}
 
 
 def test_the_search_finds_both_ways_to_import() -> None:
