@@ -26,7 +26,7 @@ from pipelines.store.keeping import Kept, keep
 from tests.pipelines.conftest import child_environment
 from tests.promises import Figures, counts
 
-RACER = Path(__file__).parent / "trainers" / "racing_store.py"
+RACER = Path(__file__).parents[1] / "trainers" / "racing_store.py"
 
 
 def race(

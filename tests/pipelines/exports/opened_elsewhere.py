@@ -1,6 +1,6 @@
 """Exports opened by the tools they are for: a child of test_exports_open_elsewhere.
 
-    python -m tests.pipelines.opened_elsewhere HF_FOLDER TRL_FILE CACHE
+    python -m tests.pipelines.exports.opened_elsewhere HF_FOLDER TRL_FILE CACHE
 
 In a process of its own, because these tools bring torch, threads and warnings; without a network.
 """

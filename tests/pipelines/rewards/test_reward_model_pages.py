@@ -14,7 +14,7 @@ from pipelines.rewards.panels import page_of
 from pipelines.rewards.reading import Examined, examined
 from pipelines.starting import start_run
 from tests.pipelines.loop_world import play
-from tests.pipelines.reward_world import PROBES, TITLES, card, examined_runs
+from tests.pipelines.rewards.reward_world import PROBES, TITLES, card, examined_runs
 
 pytestmark = pytest.mark.django_db
 

@@ -19,11 +19,11 @@ from pipelines.reporting import read_report
 from pipelines.reports.one_file import Inside
 from pipelines.reports.text import as_text
 from pipelines.starting import start_run
-from tests.pipelines import reports_made as made
 from tests.pipelines.loop_world import loop_config, make_campaign, play, play_all
+from tests.pipelines.reports import reports_made as made
 
 pytestmark = [pytest.mark.django_db, pytest.mark.one_engine]
-SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "schemas" / "report-1.json").read_text())
+SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "schemas" / "report-1.json").read_text())
 
 
 def _as(user: Any) -> Client:

@@ -25,7 +25,7 @@ from tests.pipelines.conftest import child_environment
 from tests.pipelines.trainers.leaving import STEPS
 from tests.promises import Figures, counts
 
-TRAINERS = Path(__file__).parent / "trainers"
+TRAINERS = Path(__file__).parents[1] / "trainers"
 Start = Callable[..., subprocess.Popen[bytes]]
 
 

@@ -51,7 +51,7 @@ from pipelines.retests.starting import start_retest
 from pipelines.starting import start_run
 from pipelines.waiting import waiting_for
 from tests.pipelines.loop_world import play
-from tests.pipelines.retest_world import always, clip_set, opened, people, shas, vote
+from tests.pipelines.retests.retest_world import always, clip_set, opened, people, shas, vote
 
 pytestmark = pytest.mark.django_db
 

@@ -34,7 +34,7 @@ from tests.pipelines.loop_world import play, write_clip
 from tests.promises import Figures, counts
 from tools.services import package_folder
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(280)]
 # Sessions end with a restore, which writes its own line into the audit log.
 CHANGED = {"annotation_session", "annotation_auditentry", "django_migrations"}

@@ -20,7 +20,7 @@ from formats.errors import FormatError
 from formats.labels import Label
 from pipelines.exports.exporting import FORMATS, Export
 from pipelines.exports.facts import Fact
-from tests.pipelines.travelling import (
+from tests.pipelines.exports.travelling import (
     World,
     bring,
     kept_by,

@@ -19,7 +19,7 @@ from pipelines.exports.exporting import SUFFIXES
 
 pytestmark = pytest.mark.one_engine
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FORMATS = ("parquet", "hf", "trl")
 PAIRS = 60
 KEYS = BUILT_IN["videoalign"].keys
@@ -64,7 +64,7 @@ def _killed(
         "spoiled": spoiled,
     }
     child = subprocess.run(
-        [sys.executable, "-m", "tests.pipelines.killed_exports"],
+        [sys.executable, "-m", "tests.pipelines.exports.killed_exports"],
         input=json.dumps(asked),
         capture_output=True,
         text=True,

@@ -19,7 +19,7 @@ from tests.pipelines.loop_world import make_campaign, play
 
 pytestmark = [pytest.mark.django_db, pytest.mark.one_engine]
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def snapshot(mia: Any) -> Artifact:
 def _opened(folder: Export, file: Export, cache: Path) -> dict[str, Any]:
     child = subprocess.run(
         [
-            *(sys.executable, "-m", "tests.pipelines.opened_elsewhere"),
+            *(sys.executable, "-m", "tests.pipelines.exports.opened_elsewhere"),
             *(str(folder.path), str(file.path), str(cache)),
         ],
         capture_output=True,

@@ -11,7 +11,7 @@ from pipelines.models import Artifact, RunInput
 from pipelines.reports.contenders import MOST, NothingToCompare, fields_of
 from pipelines.reports.rate_bars import bars_of
 from pipelines.views import reports_api
-from tests.pipelines import reports_made as made
+from tests.pipelines.reports import reports_made as made
 
 pytestmark = [pytest.mark.django_db, pytest.mark.one_engine]
 
