@@ -24,6 +24,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Final, NoReturn
 
+from formats import stacks
 from formats.beats import Heart
 from formats.errors import FormatError
 from formats.leases import LeaseWatch, tagged_fence
@@ -125,7 +126,7 @@ class Supervised:
             os._exit(ExitCode.RUN_ME_AGAIN)  # The parent died before the kernel knew our wish.
         # By number: in production sys.stderr writes JSON and has no file behind it.
         faulthandler.enable(file=2)  # What dies in C says in the log where Python was.
-        faulthandler.register(signal.SIGUSR1, file=2, all_threads=True)
+        stacks.tell_when_asked()
         signal.signal(signal.SIGTERM, self._on_term)
         if self._tagged is not None:
             threading.Thread(target=self._keep_watch, name="lease", daemon=True).start()

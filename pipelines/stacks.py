@@ -1,6 +1,6 @@
 """The stacks of a run that hangs: what each of its processes was doing, kept in the run directory.
 
-A trainer that gets SIGUSR1 prints the stacks of all its threads (formats.supervised), and torchrun
+A trainer that gets SIGUSR1 prints the stacks of all its threads (formats.stacks), and torchrun
 hands the signal on. Each process prints to its own log, so what the logs grow by is collected into
 one file. A process that is stopped is woken for it; of one that the kernel holds, its state is all
 there is to say.
