@@ -24,6 +24,8 @@ def tell_when_asked() -> None:
     signal.signal(signal.SIGUSR1, lambda *_: None)
     signal.set_wakeup_fd(told, warn_on_full_buffer=False)
     faulthandler.register(signal.SIGUSR1, file=2, all_threads=False, chain=True)
+    # What a library waits for in the kernel goes on; not all that is written in C asks again.
+    signal.siginterrupt(signal.SIGUSR1, False)  # noqa: FBT003  it has no names
     threading.Thread(target=_tell, args=(asked,), name="stacks", daemon=True).start()
 
 

@@ -80,3 +80,13 @@ def test_the_thread_that_hangs_is_among_them_wherever_it_hangs(
     text = (tmp_path / "log").read_text(errors="replace")
     line = PROGRAM.format(setup=OURS, ends=held_up).splitlines().index(held_up) + 1
     assert f'File "<string>", line {line} in <module>' in text
+
+
+@pytest.mark.promise("J9")
+def test_a_library_that_waits_in_the_kernel_is_not_disturbed(tmp_path: Path) -> None:
+    """Python asks again after EINTR; not everything that is written in C does."""
+    waits = (
+        "import ctypes, os; end, _ = os.pipe(); room = ctypes.create_string_buffer(1);"
+        " sys.exit(7 + ctypes.CDLL(None).read(end, room, 1))"
+    )
+    assert asked_for_stacks(tmp_path / "log", OURS, 1, waits) is None
