@@ -161,6 +161,25 @@ export class Stage extends EventTarget {
     this.root.classList.toggle("is-enlarged", side !== null);
   }
 
+  /** What keys and buttons may ask of the stage, by the names of commands. */
+  get commands() {
+    return {
+      toggle: () => this.toggle(),
+      restart: () => this.playback.restart(),
+      step: ({ by }) => this.step(by),
+      nudge: ({ side, by }) => this.nudge(side, by),
+      slower: () => this.changeSpeed(-1),
+      faster: () => this.changeSpeed(1),
+      "normal-speed": () => this.changeSpeed(0),
+      loop: () => this.playback.setLoop(!this.playback.loop),
+      mute: () => this.playback.setMuted(!this.playback.muted),
+      stretch: () => this.playback.setStretch(!this.playback.stretch),
+      zoom: () => this.magnifier.switch(),
+      pan: ({ x, y }) => this.magnifier.arrow(x, y),
+      enlarge: ({ side }) => this.enlarge(side),
+    };
+  }
+
   // ---- the record ----
 
   /** What the timing of a vote says of the stage. */
